@@ -1,0 +1,8 @@
+//! Arithmetic only: integers, spans and `now` as an argument.
+//!
+//! No clock, no lock, no task, no I/O and nothing of the other rooms, so that everything hard
+//! about limits can be proved here in microseconds.
+
+pub(crate) mod cost;
+pub(crate) mod limit;
+pub(crate) mod time;

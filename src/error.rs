@@ -1,0 +1,197 @@
+//! What can go wrong: [`Rejected`] when a layer of ours refuses a request, [`ConfigError`] when settings contradict each other.
+
+use std::{error::Error, fmt, time::Duration};
+
+use crate::core::limit::LimitId;
+
+/// The error of every layer: the inner service's own, or a [`Rejected`] that
+/// [`Rejected::find`] brings to light.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why one of our layers refused a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It would have had to wait, and was asked not to.
+    LimitReached,
+    /// It would have had to wait longer than the quota's `max_wait`.
+    WaitTooLong,
+    /// Too many wait already.
+    QueueFull,
+    /// It can never fit: it asks for more than the limit allows at all.
+    TooLarge,
+    /// As many are in flight as may be.
+    InFlightFull,
+    /// The quota is paused, by a provider's answer or by hand.
+    Paused,
+    /// The circuit breaker is open.
+    CircuitOpen,
+}
+
+/// Whose limit it was, which decides the status of a refusal that becomes a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The caller's own: 429.
+    #[default]
+    Caller,
+    /// One that callers share, or the provider's: 503.
+    Shared,
+}
+
+/// A refusal: which limit, how much was asked, how much is left, and when to come back.
+///
+/// ```
+/// use tower_quota::{Cost, Limit, Quota};
+///
+/// let quota = Quota::builder().limit(Limit::tokens_per_minute(1_000)).build()?;
+/// let refused = quota.try_acquire(Cost::tokens(1_200)).unwrap_err();
+/// assert_eq!(
+///     refused.to_string(),
+///     "request too large: asks for 1200 of 1000 tokens per minute, can never fit",
+/// );
+/// # Ok::<(), tower_quota::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// Why.
+    pub reason: Reason,
+    /// The limit that stood in the way, where one did.
+    pub limit: Option<LimitId>,
+    /// How much of it was asked.
+    pub asked: u64,
+    /// How much of it was left.
+    pub left: u64,
+    /// When to come back: exact for whoever would have been next, a projection behind others, `None` where nobody knows or it
+    /// can never fit.
+    pub retry_after: Option<Duration>,
+    /// Whose limit it was.
+    pub scope: Scope,
+}
+
+impl Rejected {
+    /// A refusal for a reason alone; the fields say more where there is more to say.
+    pub const fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            limit: None,
+            asked: 0,
+            left: 0,
+            retry_after: None,
+            scope: Scope::Caller,
+        }
+    }
+
+    /// The same refusal with the time after which to come back.
+    pub const fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// The same refusal with whose limit it was.
+    pub const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Finds our refusal in an error or in anything that caused it, however it was wrapped.
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(rejected) = error.downcast_ref::<Self>() {
+                return Some(rejected);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            Reason::LimitReached => "limit reached",
+            Reason::WaitTooLong => "the wait would be too long",
+            Reason::QueueFull => "too many requests wait already",
+            Reason::TooLarge => "request too large",
+            Reason::InFlightFull => "too many requests in flight",
+            Reason::Paused => "the quota is paused",
+            Reason::CircuitOpen => "the circuit is open",
+        })?;
+        if let Some(limit) = &self.limit {
+            write!(f, ": asks for {} of {limit}", self.asked)?;
+            if self.reason != Reason::TooLarge {
+                write!(f, ", {} left", self.left)?;
+            }
+        }
+        match (self.reason, self.retry_after) {
+            (Reason::TooLarge, _) => f.write_str(", can never fit"),
+            (_, Some(wait)) => write!(f, ", come back in {wait:?}"),
+            (_, None) => Ok(()),
+        }
+    }
+}
+
+impl Error for Rejected {}
+
+impl From<Rejected> for RejectedError {
+    fn from(rejected: Rejected) -> Self {
+        Self(rejected)
+    }
+}
+
+/// The thin wrapper in which a [`Rejected`] travels as a [`BoxError`].
+///
+/// Wrappers that forward `source()` hide themselves from a walk along the sources; as a source
+/// of something, the refusal is found all the same.
+#[derive(Clone, Debug)]
+pub struct RejectedError(Rejected);
+
+impl RejectedError {
+    /// A refusal as the error that the layers answer with.
+    pub(crate) fn boxed(rejected: Rejected) -> BoxError {
+        Box::new(Self(rejected))
+    }
+}
+
+impl fmt::Display for RejectedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("request refused before it was sent")
+    }
+}
+
+impl Error for RejectedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Settings that contradict each other or make no sense. Names the setting and the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    setting: &'static str,
+    problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            setting,
+            problem: problem.into(),
+        }
+    }
+
+    /// The setting that is wrong.
+    pub const fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.problem)
+    }
+}
+
+impl Error for ConfigError {}

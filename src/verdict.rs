@@ -1,0 +1,174 @@
+//! The vocabulary that all layers share: what an answer means ([`Verdict`]), what the provider
+//! says of its limits ([`RateStatus`]), what a request really used ([`Usage`]).
+
+use std::time::Duration;
+
+use crate::core::cost::Resource;
+use crate::error::BoxError;
+
+/// What an answer means, whatever its status code was.
+///
+/// | verdict | retry | breaker | fallback | quota |
+/// |---|---|---|---|---|
+/// | `Success` | returned | success | returned | settled |
+/// | `RateLimited` | after the hint, never earlier | neutral | falls back | keeps the charge, pauses for the hint |
+/// | `Overloaded` | after the hint | failure; opens for the hint | falls back | keeps |
+/// | `Transient` | after a back-off | failure | falls back | keeps if it was sent, else refunds |
+/// | `QuotaExhausted` | returned at once | failure; opens for long | falls back | keeps |
+/// | `TooLarge` | returned at once | success | falls back | keeps |
+/// | `Permanent` | returned | success: the server is up | returned | keeps |
+/// | `Refused` | returned | no sample | falls back | gives back |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It worked.
+    Success,
+    /// Wait: a limit on requests or tokens was reached.
+    RateLimited {
+        /// The resource whose limit it was, where the answer says so.
+        resource: Option<Resource>,
+        /// How long to wait, where the answer says so.
+        retry_after: Option<Duration>,
+    },
+    /// The provider has too much to do (503, 529).
+    Overloaded {
+        /// How long to wait, where the answer says so.
+        retry_after: Option<Duration>,
+    },
+    /// It may work next time (408, 409, other 5xx, connection errors, time-outs).
+    Transient {
+        /// Whether the request may have reached the provider.
+        sent: bool,
+    },
+    /// No money, or a cap for the month: waiting doesn't help.
+    QuotaExhausted,
+    /// The request is larger than the provider will ever take.
+    TooLarge,
+    /// It will never work as it is (400, 401, 403, 404, 422).
+    Permanent,
+    /// One of our own layers refused it; it was never sent.
+    Refused,
+}
+
+impl Verdict {
+    /// The verdict that a layer further in has read and left in the response's extensions.
+    pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
+        response.extensions().get::<Self>().copied()
+    }
+
+    /// How long the provider asks to wait.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after } => {
+                *retry_after
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a request really used, by the provider's own count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+    /// Input and output together, as the provider adds them up.
+    pub total_tokens: u64,
+    /// Tokens of the prompt that came from the provider's cache.
+    pub cached_tokens: u64,
+}
+
+impl Usage {
+    /// `input` tokens in the prompt and `output` in the answer.
+    pub const fn new(input: u64, output: u64) -> Self {
+        Self {
+            input_tokens: input,
+            output_tokens: output,
+            total_tokens: input.saturating_add(output),
+            cached_tokens: 0,
+        }
+    }
+}
+
+/// What the provider says of one limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateReading {
+    /// The limit.
+    pub limit: Option<u64>,
+    /// What is left of it; a negative remainder reads as 0.
+    pub remaining: Option<u64>,
+    /// When it is whole again.
+    pub reset: Option<Duration>,
+}
+
+impl RateReading {
+    /// A reading that says nothing; fill in what is known.
+    pub const fn new() -> Self {
+        Self {
+            limit: None,
+            remaining: None,
+            reset: None,
+        }
+    }
+
+    /// The same with what is left.
+    pub const fn remaining(mut self, remaining: u64) -> Self {
+        self.remaining = Some(remaining);
+        self
+    }
+}
+
+/// What the provider says of its limits, from the headers of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateStatus {
+    /// The limit on requests.
+    pub requests: RateReading,
+    /// The limit on tokens.
+    pub tokens: RateReading,
+    /// The limit on input tokens.
+    pub input_tokens: RateReading,
+    /// The limit on output tokens.
+    pub output_tokens: RateReading,
+}
+
+impl RateStatus {
+    /// A status that says nothing; fill in what is known.
+    pub const fn new() -> Self {
+        Self {
+            requests: RateReading::new(),
+            tokens: RateReading::new(),
+            input_tokens: RateReading::new(),
+            output_tokens: RateReading::new(),
+        }
+    }
+
+    /// Whether it says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::new()
+    }
+}
+
+/// Judges answers: the layers act on what it says.
+///
+/// Any `Fn(Result<&Response, &BoxError>) -> Verdict` is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't judge answers of type `{R}`",
+    note = "`Http` judges `http::Response<_>` alone; for other types call `.opaque()` on the layer, or give it `.classify(|outcome| ..)`"
+)]
+pub trait Classify<R> {
+    /// What this outcome means.
+    fn classify(&self, outcome: Result<&R, &BoxError>) -> Verdict;
+}
+
+impl<R, F> Classify<R> for F
+where
+    F: Fn(Result<&R, &BoxError>) -> Verdict,
+{
+    fn classify(&self, outcome: Result<&R, &BoxError>) -> Verdict {
+        self(outcome)
+    }
+}
