@@ -120,10 +120,10 @@ impl ApiKey {
         Ok(value)
     }
 
-    /// `text` without the key, for providers that repeat it in their errors.
+    /// `text` without the key, for providers that repeat it in their answers.
     pub(crate) fn redact(&self, text: String) -> String {
         // A short key is nobody's secret, and would riddle the text.
-        if self.0.len() < 8 {
+        if self.0.len() < 8 || !text.contains(&self.0) {
             return text;
         }
         text.replace(&self.0, "***")

@@ -30,6 +30,15 @@ impl Trouble {
             ..Self::default()
         }
     }
+
+    /// The same in other words.
+    pub(crate) fn map(mut self, words: impl Fn(String) -> String) -> Self {
+        self.message = words(self.message);
+        self.error = self
+            .error
+            .and_then(|error| RawValue::from_string(words(error.get().to_owned())).ok());
+        self
+    }
 }
 
 /// `[request, response, metadata?]`; every part is JSON of one line.

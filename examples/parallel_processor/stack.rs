@@ -84,7 +84,7 @@ impl Transport for Plain {
             .await
             .map_err(|mut trouble| {
                 if let Some(key) = &self.api_key {
-                    trouble.message = key.redact(trouble.message);
+                    trouble = trouble.map(|text| key.redact(text));
                 }
                 let text = trouble.error.as_deref().map_or("", |error| error.get());
                 let stop = text.contains("insufficient_quota");

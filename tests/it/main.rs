@@ -1,0 +1,4 @@
+//! The integration tests, in one binary.
+
+#[cfg(all(feature = "reqwest", feature = "testing", unix))]
+mod parallel_processor;
