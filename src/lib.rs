@@ -7,6 +7,7 @@ pub mod body;
 mod core;
 mod error;
 pub mod provider;
+pub mod quota;
 mod verdict;
 
 pub use crate::{
@@ -15,5 +16,6 @@ pub use crate::{
         limit::{Anchor, Limit, LimitId},
     },
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
+    quota::{Permit, Priority, Quota},
     verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
 };

@@ -4,5 +4,9 @@
 //! about limits can be proved here in microseconds.
 
 pub(crate) mod cost;
+pub(crate) mod ledger;
 pub(crate) mod limit;
+pub(crate) mod list;
+pub(crate) mod meter;
+pub(crate) mod queue;
 pub(crate) mod time;
