@@ -2,12 +2,14 @@
 //! degrades gracefully.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod admission;
 pub mod answers;
 pub mod body;
 mod core;
 mod error;
 pub mod provider;
 pub mod quota;
+pub mod rate_limit;
 mod verdict;
 
 pub use crate::{
@@ -17,5 +19,6 @@ pub use crate::{
     },
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
     quota::{Permit, Priority, Quota},
+    rate_limit::RateLimitLayer,
     verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
 };

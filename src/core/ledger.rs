@@ -242,6 +242,11 @@ impl Ledger {
         }
     }
 
+    /// Whether anything is paused now.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused > self.now || self.meters.iter().any(|meter| meter.paused() > self.now)
+    }
+
     /// Ends every pause.
     pub(crate) fn resume(&mut self) {
         self.paused = Time::ZERO;

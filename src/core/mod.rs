@@ -9,4 +9,5 @@ pub(crate) mod limit;
 pub(crate) mod list;
 pub(crate) mod meter;
 pub(crate) mod queue;
+pub(crate) mod settlement;
 pub(crate) mod time;

@@ -32,9 +32,9 @@ pub struct QuotaBuilder {
     limits: Vec<Limit>,
     max_in_flight: usize,
     max_per_request: u64,
-    headroom: f64,
-    max_wait: Duration,
-    max_queue: usize,
+    pub(super) headroom: f64,
+    pub(super) max_wait: Duration,
+    pub(super) max_queue: usize,
 }
 
 impl QuotaBuilder {
@@ -93,6 +93,19 @@ impl QuotaBuilder {
     /// [`ConfigError`] for settings that contradict each other or that no request could ever pass.
     pub fn build(self) -> Result<Quota, ConfigError> {
         self.check()?;
+        Ok(self.assemble())
+    }
+
+    /// Limits without a stated shape become buckets.
+    pub(super) fn for_key(mut self) -> Self {
+        for limit in &mut self.limits {
+            limit.shape.get_or_insert(Shape::Bucket);
+        }
+        self
+    }
+
+    /// The quota of settings that were checked.
+    pub(super) fn assemble(self) -> Quota {
         let origin = Instant::now();
         let wall = SystemTime::now();
         let meters = self.limits.iter().map(|limit| {
@@ -105,10 +118,9 @@ impl QuotaBuilder {
             )
         });
         let ledger = Ledger::new(meters.collect(), self.max_in_flight, self.max_per_request);
-        Ok(Quota {
-            line: Line::new(ledger, origin, self.max_wait, self.max_queue),
-            headroom: self.headroom,
-        })
+        Quota {
+            line: Line::new(ledger, origin, self),
+        }
     }
 
     fn check(&self) -> Result<(), ConfigError> {

@@ -3,14 +3,12 @@
 //! Decided under the lock, acted on outside of it: no waker, no callback and no event runs while
 //! it is held.
 
-use std::{
-    task::{Wake, Waker},
-    time::Duration,
-};
+use std::task::{Wake, Waker};
 
 use tokio::time::Instant;
 
 use super::{
+    QuotaBuilder,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Timer},
 };
@@ -41,8 +39,7 @@ pub(super) struct Line {
     origin: Instant,
     timer: Timer,
     waker: Waker,
-    max_wait: Duration,
-    max_queue: usize,
+    settings: QuotaBuilder,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -72,12 +69,7 @@ impl Wake for Tick {
 
 impl Line {
     /// `origin` is where the ledger's time counts from.
-    pub(super) fn new(
-        ledger: Ledger,
-        origin: Instant,
-        max_wait: Duration,
-        max_queue: usize,
-    ) -> Arc<Self> {
+    pub(super) fn new(ledger: Ledger, origin: Instant, settings: QuotaBuilder) -> Arc<Self> {
         Arc::new_cyclic(|line| Self {
             state: Mutex::new(State {
                 queue: Queue::new(ledger.meters().len()),
@@ -86,8 +78,7 @@ impl Line {
             origin,
             timer: Timer::new(origin),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
-            max_wait,
-            max_queue,
+            settings,
         })
     }
 
@@ -99,8 +90,8 @@ impl Line {
         self.time(Instant::now())
     }
 
-    pub(super) const fn max_wait(&self) -> Duration {
-        self.max_wait
+    pub(super) const fn settings(&self) -> &QuotaBuilder {
+        &self.settings
     }
 
     /// Reads the accounts, or changes them in a way that makes nobody's turn come earlier.
@@ -169,7 +160,7 @@ impl Line {
             }
             _ => {}
         }
-        let deadline = now.after(self.max_wait);
+        let deadline = now.after(self.settings.max_wait);
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,
@@ -177,7 +168,7 @@ impl Line {
         };
         let reason = if at > deadline {
             Reason::WaitTooLong
-        } else if queue.taken() >= self.max_queue {
+        } else if queue.taken() >= self.settings.max_queue {
             Reason::QueueFull
         } else {
             let key = queue.push(ledger, cost.clone(), slot, class, now, deadline);

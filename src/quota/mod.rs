@@ -42,6 +42,7 @@ mod builder;
 mod calendar;
 pub(crate) mod departure;
 mod grant;
+mod keyed;
 mod line;
 mod permit;
 mod priority;
@@ -53,6 +54,7 @@ use std::fmt;
 
 use tokio::time::Instant;
 
+pub use self::keyed::KeyedQuotas;
 pub use self::{
     acquire::Acquire,
     builder::QuotaBuilder,
@@ -80,7 +82,6 @@ use crate::{
 #[derive(Clone)]
 pub struct Quota {
     line: Arc<Line>,
-    headroom: f64,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -190,7 +191,7 @@ impl Quota {
     pub fn resize(&self, limit: Limit) -> Result<(), ConfigError> {
         builder::check_limit(&limit)?;
         let id = LimitId {
-            amount: builder::planned(limit.amount, self.headroom),
+            amount: builder::planned(limit.amount, self.line.settings().headroom),
             ..limit.id()
         };
         if self.line.change(|ledger| ledger.resize(id, limit.amount)) {
@@ -228,6 +229,22 @@ impl Quota {
             Asked::Queued(key) => Reserved::Queued(Waiting::new(Arc::clone(&self.line), key)),
             Asked::Refused(rejected) => Reserved::Refused(rejected),
         }
+    }
+
+    /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
+    /// stated shape are buckets there.
+    pub(crate) fn fresh_for_key(&self) -> Self {
+        self.line.settings().clone().for_key().assemble()
+    }
+
+    /// Whether nothing is spent, held or paused, and nobody else has a handle on it.
+    pub(crate) fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.line) == 1
+            && self.line.with(|ledger| {
+                let idle =
+                    |meter: &crate::core::meter::Meter| meter.used() == 0 && meter.held() == 0;
+                ledger.meters().iter().all(idle) && ledger.in_flight() == 0 && !ledger.is_paused()
+            })
     }
 
     /// Names this quota among all others.
