@@ -7,6 +7,9 @@ pub mod body;
 mod core;
 mod error;
 pub mod provider;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod verdict;
 
 pub use crate::{
