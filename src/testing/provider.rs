@@ -78,9 +78,8 @@ impl Provider {
     pub fn faults(&self, change: impl FnOnce(Faults) -> Faults) {
         let faults = self.lock().faults.clone();
         let changed = change(faults);
-        let mut state = self.lock();
-        let before = std::mem::replace(&mut state.faults, changed);
-        drop((state, before));
+        let before = std::mem::replace(&mut self.lock().faults, changed);
+        drop(before);
     }
 
     /// Answers the next request with exactly this, whatever it is; further ones queue up. Such a
