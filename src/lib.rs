@@ -10,6 +10,9 @@ mod error;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 mod verdict;
 
 pub use crate::{
