@@ -239,7 +239,7 @@ where
                     taken,
                 } => {
                     let held = grant.as_mut().expect("taken once the answer is there");
-                    let poll = if held.dated().is_some() {
+                    let poll = if held.has_left() {
                         future.poll(cx)
                     } else {
                         let (poll, seen) =

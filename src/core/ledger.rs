@@ -4,7 +4,8 @@ use super::{
     cost::{Cost, Resource},
     limit::LimitId,
     meter::Meter,
-    time::Time,
+    settlement::{Departure, Settle, Settlement, Word},
+    time::{Time, nanos},
 };
 
 /// When a cost fits, and what stands in its way.
@@ -43,11 +44,20 @@ pub(crate) struct Ledger {
     max_in_flight: usize,
     peak_in_flight: usize,
     max_per_request: u64,
+    // Watches the first limit on tokens.
+    settlement: Option<(usize, Settlement)>,
 }
 
 impl Ledger {
     pub(crate) fn new(meters: Vec<Meter>, max_in_flight: usize, max_per_request: u64) -> Self {
+        let tokens = |meter: &Meter| meter.id().resource == Resource::Tokens;
+        let settlement = meters.iter().position(tokens).map(|index| {
+            let meter = &meters[index];
+            let window = nanos(meter.id().window);
+            (index, Settlement::new(meter.stated(), window))
+        });
         Self {
+            settlement,
             now: Time::ZERO,
             meters,
             paused: Time::ZERO,
@@ -191,14 +201,18 @@ impl Ledger {
     }
 
     /// What was held has left: dates it, and returns the date.
-    pub(crate) fn date(&mut self, cost: &Cost) -> Time {
+    pub(crate) fn date(&mut self, cost: &Cost) -> Departure {
         for meter in &mut self.meters {
             let n = cost.of(meter.id().resource);
             if n > 0 {
                 meter.date(n, self.now);
             }
         }
-        self.now
+        let watch = self.settlement.as_mut();
+        Departure {
+            at: self.now,
+            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
+        }
     }
 
     /// A place in flight is free again.
@@ -213,9 +227,24 @@ impl Ledger {
         }
     }
 
-    /// A dated cost turned out to be another: what it is more is charged now, what it is less is given back
-    /// where the provider gives back (`down`).
-    pub(crate) fn settle(&mut self, charged: &Cost, used: &Cost, dated: Time, down: bool) {
+    /// A dated cost turned out to be another: what it is more is charged now, what it is less is
+    /// given back if the policy says so. Returns whether it was.
+    pub(crate) fn settle(
+        &mut self,
+        charged: &Cost,
+        used: &Cost,
+        dated: Time,
+        policy: Settle,
+    ) -> bool {
+        let down = match policy {
+            Settle::Keep => false,
+            Settle::TrueUp => true,
+            Settle::Auto => self.gives_back(),
+        };
+        if let Some((_, settlement)) = &mut self.settlement {
+            let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
+            settlement.unused(charged.saturating_sub(used));
+        }
         for meter in &mut self.meters {
             let resource = meter.id().resource;
             let (charged, used) = (charged.of(resource), used.of(resource));
@@ -225,6 +254,13 @@ impl Ledger {
                 meter.give_back(charged - used, dated);
             }
         }
+        down
+    }
+
+    /// Whether the provider has shown that it gives back what wasn't used.
+    pub(crate) fn gives_back(&self) -> bool {
+        let settlement = self.settlement.as_ref();
+        settlement.is_some_and(|(_, settlement)| settlement.gives_back())
     }
 
     /// Nothing more of `resource` (of anything, for `None`) until then.
@@ -255,29 +291,49 @@ impl Ledger {
         }
     }
 
-    /// What the provider says is left of `resource`, as the request that left at `dated` found it.
-    /// `stated` is the provider's own figure for the limit: it tells a limit per minute from one per day.
+    /// What the provider says is left of `resource`, as the request that left then found it.
+    /// `stated` is the provider's own figure for the limit: it tells a limit per minute from one per
+    /// day.
     pub(crate) fn observe(
         &mut self,
         resource: Resource,
         stated: Option<u64>,
         remaining: u64,
-        dated: Time,
+        departure: Departure,
     ) {
-        let of_resource = |meter: &&mut Meter| meter.id().resource == resource;
-        let now = self.now;
-        let exact = self
-            .meters
-            .iter_mut()
-            .filter(of_resource)
-            .find(|meter| Some(meter.stated()) == stated);
-        if let Some(meter) = exact {
-            return meter.observe(remaining, dated, now);
+        let Some(index) = self.meter_of(resource, stated) else {
+            return;
+        };
+        let meter = &mut self.meters[index];
+        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark) {
+            if *watched == index {
+                settlement.hear(Word {
+                    mark,
+                    theirs: meter.stated().saturating_sub(remaining),
+                    ours: meter.used_until(departure.at),
+                    at: self.now,
+                });
+            }
         }
-        let mut all = self.meters.iter_mut().filter(of_resource);
-        if let (Some(only), None) = (all.next(), all.next()) {
-            only.observe(remaining, dated, now);
+        meter.observe(remaining, departure.at, self.now);
+    }
+
+    /// The limit on `resource` of that amount; without one, the only one on `resource`.
+    fn meter_of(&self, resource: Resource, stated: Option<u64>) -> Option<usize> {
+        let mut only = None;
+        for (index, meter) in self.meters.iter().enumerate() {
+            if meter.id().resource == resource {
+                if Some(meter.stated()) == stated {
+                    return Some(index);
+                }
+                only = if only.is_none() {
+                    Some(Some(index))
+                } else {
+                    Some(None)
+                };
+            }
         }
+        only.flatten()
     }
 
     /// Another amount for the limit on this resource and window; false where there is none such.

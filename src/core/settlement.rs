@@ -16,14 +16,36 @@ pub(crate) struct Mark {
     pub(crate) unused: u64,
 }
 
+/// What becomes of what a request reserved and didn't use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Settle {
+    /// It stays charged until the provider's `remaining` shows, over several answers, that it gives back; then it is given back
+    /// here too.
+    #[default]
+    Auto,
+    /// It stays charged: for providers that keep what was reserved.
+    Keep,
+    /// It is given back: for providers that count what was really used.
+    TrueUp,
+}
+
+/// When a request left, and what had happened until then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Departure {
+    pub(crate) at: Time,
+    // None where nobody compares.
+    pub(crate) mark: Option<Mark>,
+}
+
 /// One answer's word, with our own account at that moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Word {
     pub(crate) mark: Mark,
     /// Limit less remaining, as the provider says.
     pub(crate) theirs: u64,
-    /// What our own account holds as spent.
-    pub(crate) ours: u64,
+    /// What our own account held as spent when the request left, where it remembers.
+    pub(crate) ours: Option<u64>,
     pub(crate) at: Time,
 }
 
@@ -98,7 +120,10 @@ impl Settlement {
                 let refill =
                     u128::from(self.limit) * u128::from(nanos) / u128::from(self.window.max(1));
                 let refilled = departed - i128::try_from(refill).unwrap_or(i128::MAX);
-                let own = i128::from(word.ours) - i128::from(anchor.ours);
+                let own = match (word.ours, anchor.ours) {
+                    (Some(now), Some(then)) => i128::from(now) - i128::from(then),
+                    _ => refilled,
+                };
                 if grown < refilled.min(own) - half {
                     self.votes += 1;
                 } else {

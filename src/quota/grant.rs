@@ -1,11 +1,16 @@
 //! What a request holds of a quota.
 
-use std::fmt;
+use std::{fmt, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{line::Line, sync::Arc};
 use crate::{
-    core::{cost::Cost, time::Time},
-    verdict::Usage,
+    core::{
+        cost::{Cost, Resource},
+        settlement::{Departure, Settle},
+    },
+    verdict::{RateStatus, Usage},
 };
 
 /// A turn that was granted. Gives everything back on drop until the request has left; from then on
@@ -15,14 +20,14 @@ pub(crate) struct Grant {
     cost: Cost,
     // A place in flight that it still takes.
     slot: bool,
-    dated: Option<Time>,
+    departure: Option<Departure>,
 }
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant")
             .field("cost", &self.cost)
-            .field("left", &self.dated.is_some())
+            .field("left", &self.has_left())
             .finish_non_exhaustive()
     }
 }
@@ -34,12 +39,8 @@ impl Grant {
             line,
             cost,
             slot,
-            dated: None,
+            departure: None,
         }
-    }
-
-    pub(super) const fn line(&self) -> &Arc<Line> {
-        &self.line
     }
 
     pub(crate) const fn cost(&self) -> &Cost {
@@ -57,16 +58,16 @@ impl Grant {
         Arc::as_ptr(&self.line) as usize
     }
 
-    /// When the request left.
-    pub(crate) const fn dated(&self) -> Option<Time> {
-        self.dated
+    /// Whether the request has left.
+    pub(crate) const fn has_left(&self) -> bool {
+        self.departure.is_some()
     }
 
     /// The request leaves now: from here on its charge has a date. Once; later calls do nothing.
     pub(crate) fn depart(&mut self) {
-        if self.dated.is_none() {
+        if self.departure.is_none() {
             let cost = &self.cost;
-            self.dated = Some(self.line.with(|ledger| ledger.date(cost)));
+            self.departure = Some(self.line.with(|ledger| ledger.date(cost)));
         }
     }
 
@@ -77,21 +78,37 @@ impl Grant {
         }
     }
 
-    /// What was charged turned out to be `used`. More is charged; less is given back if `down`.
-    pub(crate) fn settle(&mut self, used: &Cost, down: bool) {
+    /// What was charged turned out to be `used`: more is charged, less is given back by policy. Frees
+    /// the place in flight.
+    pub(crate) fn settle(mut self, used: &Cost, policy: Settle) {
         self.depart();
-        let (cost, dated) = (&self.cost, self.dated.unwrap_or_default());
+        let (cost, departure) = (&self.cost, self.departure.unwrap_or_default());
+        let slot = std::mem::take(&mut self.slot);
+        self.line.change(|ledger| {
+            ledger.settle(cost, used, departure.at, policy);
+            if slot {
+                ledger.land();
+            }
+        });
+    }
+
+    /// What the answer to this request says is left.
+    pub(crate) fn observe(&self, status: &RateStatus) {
         self.line
-            .change(|ledger| ledger.settle(cost, used, dated, down));
-        self.cost = used.clone();
+            .observe(status, self.departure.unwrap_or_default());
+    }
+
+    /// The provider asks to wait: nothing of `resource` (of anything, for `None`) for so long.
+    pub(crate) fn pause(&self, resource: Option<Resource>, wait: Duration) {
+        self.line.pause(resource, Instant::now() + wait);
     }
 
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
-        if let Some(dated) = self.dated {
+        if let Some(departure) = self.departure {
             let (cost, slot) = (&self.cost, std::mem::take(&mut self.slot));
             self.line.change(|ledger| {
-                ledger.refund(cost, dated);
+                ledger.refund(cost, departure.at);
                 if slot {
                     ledger.land();
                 }
@@ -102,7 +119,7 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.dated.is_some() {
+        if self.has_left() {
             self.land();
         } else {
             let (cost, slot) = (&self.cost, self.slot);

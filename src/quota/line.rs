@@ -14,13 +14,15 @@ use super::{
 };
 use crate::{
     core::{
-        cost::Cost,
+        cost::{Cost, Resource},
         ledger::{Blame, Fit, Ledger},
         limit::LimitId,
         queue::{Key, Look, Next, Queue},
+        settlement::Departure,
         time::Time,
     },
     error::{Reason, Rejected},
+    verdict::RateStatus,
 };
 
 /// How many wakers are taken at a time while the lock is held.
@@ -114,6 +116,35 @@ impl Line {
             self.turn();
         }
         result
+    }
+
+    /// Nothing of `resource` (of anything, for `None`, and where no limit counts it) before `until`.
+    pub(super) fn pause(&self, resource: Option<Resource>, until: Instant) {
+        let until = self.time(until);
+        self.change(|ledger| ledger.pause(resource, until));
+    }
+
+    /// What the provider says is left, as the request that left then found it.
+    pub(super) fn observe(&self, status: &RateStatus, departure: Departure) {
+        let readings = [
+            (Resource::Requests, &status.requests),
+            (Resource::Tokens, &status.tokens),
+            (Resource::InputTokens, &status.input_tokens),
+            (Resource::OutputTokens, &status.output_tokens),
+        ];
+        if readings
+            .iter()
+            .all(|(_, reading)| reading.remaining.is_none())
+        {
+            return;
+        }
+        self.with(|ledger| {
+            for (resource, reading) in readings {
+                if let Some(remaining) = reading.remaining {
+                    ledger.observe(resource, reading.limit, remaining, departure);
+                }
+            }
+        });
     }
 
     /// How many wait in line.

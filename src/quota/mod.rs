@@ -70,12 +70,12 @@ use self::{
 };
 use crate::{
     core::{
-        cost::{Cost, Resource},
+        cost::Cost,
         limit::{Limit, LimitId},
-        time::Time,
+        settlement::Departure,
     },
     error::{ConfigError, Rejected},
-    verdict::{RateReading, RateStatus},
+    verdict::RateStatus,
 };
 
 /// Limits that bind together. A handle: clones share everything.
@@ -141,13 +141,7 @@ impl Quota {
 
     /// Nothing is granted before `until`, of any resource. A later pause stands.
     pub fn pause_until(&self, until: Instant) {
-        self.pause(None, until);
-    }
-
-    /// Nothing of `resource` (of anything, for `None`, and where no limit counts it) is granted before `until`.
-    pub(crate) fn pause(&self, resource: Option<Resource>, until: Instant) {
-        let until = self.line.time(until);
-        self.line.change(|ledger| ledger.pause(resource, until));
+        self.line.pause(None, until);
     }
 
     /// Ends every pause.
@@ -158,28 +152,11 @@ impl Quota {
     /// What the provider says is left, now: where that is less than what is left here, others spend
     /// too, and the difference is charged. Never raises what is left.
     pub fn observe(&self, status: &RateStatus) {
-        self.observe_at(status, self.line.time(Instant::now()));
-    }
-
-    /// [`observe`](Self::observe), as the request that left at `dated` found it.
-    pub(crate) fn observe_at(&self, status: &RateStatus, dated: Time) {
-        let readings = [
-            (Resource::Requests, &status.requests),
-            (Resource::Tokens, &status.tokens),
-            (Resource::InputTokens, &status.input_tokens),
-            (Resource::OutputTokens, &status.output_tokens),
-        ];
-        let known = |(_, reading): &(Resource, &RateReading)| reading.remaining.is_some();
-        if !readings.iter().any(known) {
-            return;
-        }
-        self.line.with(|ledger| {
-            for (resource, reading) in readings {
-                if let Some(remaining) = reading.remaining {
-                    ledger.observe(resource, reading.limit, remaining, dated);
-                }
-            }
-        });
+        let now = Departure {
+            at: self.line.time(Instant::now()),
+            mark: None,
+        };
+        self.line.observe(status, now);
     }
 
     /// Another amount for the limit on the same resource and window, from now on; what is spent

@@ -1,7 +1,10 @@
 //! The guard that users hold.
 
 use super::grant::Grant;
-use crate::{core::cost::Cost, verdict::Usage};
+use crate::{
+    core::{cost::Cost, settlement::Settle},
+    verdict::Usage,
+};
 
 /// The right to send one request, now.
 ///
@@ -34,9 +37,9 @@ impl Permit {
     ///
     /// Give back only what the provider gives back; for one that keeps what a request reserved, drop the permit
     /// instead.
-    pub fn settle(mut self, usage: Usage) {
+    pub fn settle(self, usage: Usage) {
         let used = self.grant.used(&usage);
-        self.grant.settle(&used, true);
+        self.grant.settle(&used, Settle::TrueUp);
     }
 
     /// The request was never sent: everything goes back.

@@ -1,5 +1,8 @@
 //! All integration tests in one binary, so that they link once.
+#![allow(unreachable_pub)]
 
+mod limiting;
 mod provider;
+mod support;
 #[cfg(feature = "testing")]
 mod testing_box;

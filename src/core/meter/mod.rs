@@ -131,6 +131,14 @@ impl Meter {
         self.held
     }
 
+    /// What was dated until `dated` and counts now, where the account remembers.
+    pub(crate) fn used_until(&self, dated: Time) -> Option<u64> {
+        match &self.account {
+            Account::Rolling(account) => Some(account.used().saturating_sub(account.since(dated))),
+            Account::Bucket(_) | Account::Fixed(_) => None,
+        }
+    }
+
     /// What may still be spent now.
     pub(crate) fn left(&self) -> u64 {
         self.largest()
