@@ -10,6 +10,7 @@ pub mod provider;
 mod verdict;
 
 pub use crate::{
+    body::{BodyTooLarge, BufferBodyLayer, BufferedBody, ReplayBody},
     core::{
         cost::{Cost, Resource},
         limit::{Anchor, Limit, LimitId},
