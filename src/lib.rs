@@ -18,6 +18,7 @@ mod tokens;
 mod verdict;
 
 pub use crate::{
+    body::{BodyTooLarge, BufferBodyLayer, BufferedBody, ReplayBody},
     core::{
         cost::{Cost, Resource},
         limit::{Anchor, Limit, LimitId},

@@ -144,12 +144,8 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict
     }
     let verdict = judge(status, headers, &facts);
     // The server's explicit word on whether to come back outranks its status.
-    match (
-        headers
-            .get("x-should-retry")
-            .map(http::HeaderValue::as_bytes),
-        verdict,
-    ) {
+    let word = headers.get("x-should-retry");
+    match (word.map(http::HeaderValue::as_bytes), verdict) {
         (
             Some(b"false"),
             Verdict::RateLimited { .. } | Verdict::Overloaded { .. } | Verdict::Transient { .. },

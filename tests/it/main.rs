@@ -1,6 +1,7 @@
 //! All integration tests in one binary, so that they link once.
 #![allow(unreachable_pub)]
 
+mod body;
 mod limiting;
 mod provider;
 mod support;
