@@ -78,6 +78,16 @@ fn every_shape_admits_what_its_definition_allows_and_nothing_else() {
                 assert_eq!(reply.is_admitted(), fits, "{shape:?}, seed {seed}, {now:?}");
                 if fits {
                     naive.charges.push((now.as_nanos(), amount));
+                } else {
+                    let then = (now + reply.retry_after().unwrap()).as_nanos();
+                    assert!(
+                        naive.fits(shape, then, amount),
+                        "{shape:?}, seed {seed}, {now:?}"
+                    );
+                    assert!(
+                        !naive.fits(shape, then - 1, amount),
+                        "{shape:?}, seed {seed}, {now:?}"
+                    );
                 }
             }
         }
@@ -147,11 +157,13 @@ fn the_wait_is_exact_where_refusals_count_too() {
         };
         // Nine at once: four are refused, and count.
         let start = |provider: &Provider| {
-            let waits = (0..9).map(|_| {
-                let reply = provider.handle(provider.started(), &tokens(1));
-                reply.retry_after()
-            });
-            waits.last().unwrap().unwrap()
+            let ask = |_| {
+                provider
+                    .handle(provider.started(), &tokens(1))
+                    .retry_after()
+            };
+            let waits: Vec<_> = (0..9).map(ask).collect();
+            waits[8].unwrap()
         };
         let provider = set_up();
         let wait = start(&provider);
