@@ -2,18 +2,31 @@
 //! degrades gracefully.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod admission;
 pub mod answers;
 pub mod body;
 mod core;
 mod error;
 pub mod provider;
+pub mod quota;
+pub mod rate_limit;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
+pub mod token_budget;
+mod tokens;
 mod verdict;
 
 pub use crate::{
+    body::{BodyTooLarge, BufferBodyLayer, BufferedBody, ReplayBody},
     core::{
         cost::{Cost, Resource},
         limit::{Anchor, Limit, LimitId},
+        settlement::Settle,
     },
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
+    quota::{Permit, Priority, Quota},
+    rate_limit::RateLimitLayer,
+    token_budget::TokenBudgetLayer,
     verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
 };

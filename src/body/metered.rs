@@ -1,6 +1,8 @@
 //! The response body of every layer.
 
 use std::{
+    collections::VecDeque,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,7 +11,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-/// Sees a response body pass. Dropped where the body is dropped before its end.
+/// Sees a response body pass. Dropped where the body is dropped before its end, or fails.
 pub trait Watch {
     /// A chunk of data passed.
     fn chunk(&mut self, _data: &[u8]) {}
@@ -26,21 +28,130 @@ impl Watch for () {}
 
 pin_project! {
     /// A response body that passes unchanged, while what the request holds is kept until its end.
-    #[derive(Debug)]
-    pub struct MeteredBody<B, W = ()> {
+    ///
+    /// Frames, trailers and errors come as the inner body gives them, in their order. What the
+    /// request holds is settled when the last frame has passed and given up when the body is
+    /// dropped or fails before that.
+    pub struct MeteredBody<B: Body, W = ()> {
         #[pin]
-        inner: B,
-        // What was read ahead of the caller and hasn't been handed on yet.
-        prefix: Option<Bytes>,
+        inner: Inner<B>,
         watch: Option<W>,
     }
 }
 
-impl<B> MeteredBody<B> {
-    pub(crate) const fn new(inner: B) -> Self {
+pin_project! {
+    #[project = InnerProj]
+    enum Inner<B: Body> {
+        // Nobody has looked at it.
+        Untouched { #[pin] body: B },
+        // Its head was read before the caller asked.
+        Ahead { ahead: Pin<Box<Ahead<B>>> },
+    }
+}
+
+pin_project! {
+    /// A body of which the head was read. In a box of its own, because a body that was polled may
+    /// not move again.
+    pub(super) struct Ahead<B: Body> {
+        #[pin]
+        body: B,
+        // Read and not handed on yet.
+        frames: VecDeque<Frame<Bytes>>,
+        // How the body ended, where it did while its head was read.
+        end: Option<Result<(), B::Error>>,
+    }
+}
+
+impl<B: Body> Ahead<B> {
+    pub(super) const fn new(body: B) -> Self {
         Self {
-            inner,
-            prefix: None,
+            body,
+            frames: VecDeque::new(),
+            end: None,
+        }
+    }
+
+    /// Reads one frame into the head: ready with whether it was data, and how long; `None` where
+    /// the body has ended.
+    pub(super) fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        let len = match frame {
+            Some(Ok(frame)) => {
+                let frame = whole(frame);
+                let len = frame.data_ref().map_or(0, Bytes::len);
+                this.frames.push_back(frame);
+                if !this.body.is_end_stream() {
+                    return Poll::Ready(Some(len));
+                }
+                Ok(())
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        *this.end = Some(len);
+        Poll::Ready(None)
+    }
+
+    /// The data that was read.
+    pub(super) fn data(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter().filter_map(Frame::data_ref)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty()
+            && match &self.end {
+                Some(end) => end.is_ok(),
+                None => self.body.is_end_stream(),
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read: u64 = self.data().map(|data| data.len() as u64).sum();
+        let rest = match &self.end {
+            Some(Ok(())) => SizeHint::with_exact(0),
+            Some(Err(_)) => SizeHint::new(),
+            None => self.body.size_hint(),
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(read));
+        }
+        hint
+    }
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        if let Some(frame) = this.frames.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match this.end {
+            Some(end) => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
+            None => this.body.poll_frame(cx).map_ok(whole),
+        }
+    }
+}
+
+/// The same frame with its data in one piece; free where it is `Bytes` already.
+fn whole<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
+    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+}
+
+impl<B: Body> MeteredBody<B> {
+    pub(crate) const fn new(body: B) -> Self {
+        Self {
+            inner: Inner::Untouched { body },
+            watch: None,
+        }
+    }
+
+    pub(super) const fn ahead(ahead: Pin<Box<Ahead<B>>>) -> Self {
+        Self {
+            inner: Inner::Ahead { ahead },
             watch: None,
         }
     }
@@ -49,7 +160,6 @@ impl<B> MeteredBody<B> {
     pub(crate) fn watch<W>(self, watch: W) -> MeteredBody<B, W> {
         MeteredBody {
             inner: self.inner,
-            prefix: self.prefix,
             watch: Some(watch),
         }
     }
@@ -63,34 +173,59 @@ impl<B: Body, W: Watch> Body for MeteredBody<B, W> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
-        Poll::Ready(match frame {
+        let mut this = self.project();
+        let frame = ready!(match this.inner.as_mut().project() {
+            InnerProj::Untouched { body } => body.poll_frame(cx).map_ok(whole),
+            InnerProj::Ahead { ahead } => ahead.as_mut().poll_frame(cx),
+        });
+        match &frame {
             Some(Ok(frame)) => {
-                let frame = frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
                 if let (Some(watch), Some(data)) = (this.watch.as_mut(), frame.data_ref()) {
                     watch.chunk(data);
                 }
-                Some(Ok(frame))
+                // Many consumers stop here, without asking for the end.
+                if this.inner.is_end_stream()
+                    && let Some(watch) = this.watch.take()
+                {
+                    watch.finish();
+                }
             }
-            Some(Err(error)) => {
-                *this.watch = None;
-                Some(Err(error))
-            }
+            Some(Err(_)) => *this.watch = None,
             None => {
                 if let Some(watch) = this.watch.take() {
                     watch.finish();
                 }
-                None
             }
-        })
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.prefix.is_none() && self.inner.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Inner::Untouched { body } => body.size_hint(),
+            Inner::Ahead { ahead } => ahead.size_hint(),
+        }
+    }
+}
+
+impl<B: Body> Inner<B> {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Untouched { body } => body.is_end_stream(),
+            Self::Ahead { ahead } => ahead.is_end_stream(),
+        }
+    }
+}
+
+impl<B: Body, W> fmt::Debug for MeteredBody<B, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body may be anything and say anything.
+        f.debug_struct("MeteredBody")
+            .field("watched", &self.watch.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -119,6 +119,32 @@ impl Cost {
         self
     }
 
+    /// The same request with other tokens.
+    pub(crate) fn with_tokens(&self, tokens: u64, input: u64, output: u64) -> Self {
+        Self {
+            requests: self.requests,
+            tokens,
+            input,
+            output,
+            units: self.units.clone(),
+        }
+    }
+
+    /// What is left of this when `other` has been charged already.
+    pub(crate) fn without(mut self, other: &Self) -> Self {
+        self.requests = self.requests.saturating_sub(other.requests);
+        self.tokens = self.tokens.saturating_sub(other.tokens);
+        self.input = self.input.saturating_sub(other.input);
+        self.output = self.output.saturating_sub(other.output);
+        self.units = self.units.map(|units| {
+            let rest = |&(name, n): &(&'static str, u64)| {
+                (name, n.saturating_sub(other.of(Resource::Unit(name))))
+            };
+            units.iter().map(rest).collect()
+        });
+        self
+    }
+
     /// How much of `resource` this takes.
     pub fn of(&self, resource: Resource) -> u64 {
         match resource {

@@ -248,14 +248,26 @@ pub struct LimitId {
     pub resource: Resource,
     /// How much it allows in a window, headroom taken off.
     pub amount: u64,
-    /// How long its window is.
+    /// How long its window is; zero for what one request may take.
     pub window: Duration,
+}
+
+impl LimitId {
+    /// What one request may take, as a limit without a window.
+    pub(crate) const fn per_request(tokens: u64) -> Self {
+        Self {
+            resource: Resource::Tokens,
+            amount: tokens,
+            window: Duration::ZERO,
+        }
+    }
 }
 
 impl fmt::Display for LimitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} per ", self.amount, self.resource)?;
         match self.window {
+            Duration::ZERO => f.write_str("request"),
             SECOND => f.write_str("second"),
             MINUTE => f.write_str("minute"),
             DAY => f.write_str("day"),

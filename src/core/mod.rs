@@ -4,5 +4,10 @@
 //! about limits can be proved here in microseconds.
 
 pub(crate) mod cost;
+pub(crate) mod ledger;
 pub(crate) mod limit;
+pub(crate) mod list;
+pub(crate) mod meter;
+pub(crate) mod queue;
+pub(crate) mod settlement;
 pub(crate) mod time;

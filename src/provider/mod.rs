@@ -1,32 +1,42 @@
 //! What providers say: pure functions over status, headers and body.
+//!
+//! | question | answered by |
+//! |---|---|
+//! | what does this answer mean? | [`classify`] |
+//! | what does this error mean, that came instead of an answer? | [`classify_error`] |
+//! | how long do the headers ask to wait? | [`retry_after`] |
+//! | what is left of the provider's limits? | [`rate_status`] |
+//! | what did the request really use? | [`UsageScanner`] |
+//!
+//! Nothing here panics or allocates without bound, whatever a provider sends.
+//!
+//! ```
+//! use http::{HeaderMap, StatusCode};
+//! use std::time::Duration;
+//! use tower_quota::{Resource, Verdict, provider};
+//!
+//! let body = br#"{"error":{"message":"Rate limit reached for gpt-4o on tokens per min (TPM):
+//!     Limit 30000, Used 29000, Requested 1500. Please try again in 1s.",
+//!     "type":"tokens","code":"rate_limit_exceeded"}}"#;
+//! assert_eq!(
+//!     provider::classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body),
+//!     Verdict::RateLimited {
+//!         resource: Some(Resource::Tokens),
+//!         retry_after: Some(Duration::from_secs(1)),
+//!     },
+//! );
+//! ```
 
-use std::error::Error;
+mod envelope;
+mod errors;
+mod failure;
+mod headers;
+mod retry_after;
+mod span;
+mod usage;
 
-use http::{HeaderMap, StatusCode};
-
-use crate::{error::Rejected, verdict::Verdict};
-
-/// What an answer means. `body` is as much of it as is at hand, or empty.
-pub fn classify(status: StatusCode, _headers: &HeaderMap, _body: &[u8]) -> Verdict {
-    match status.as_u16() {
-        100..=399 => Verdict::Success,
-        429 => Verdict::RateLimited {
-            resource: None,
-            retry_after: None,
-        },
-        503 | 529 => Verdict::Overloaded { retry_after: None },
-        408 | 409 | 500.. => Verdict::Transient { sent: true },
-        413 => Verdict::TooLarge,
-        402 => Verdict::QuotaExhausted,
-        _ => Verdict::Permanent,
-    }
-}
-
-/// What an error means that came instead of an answer.
-pub fn classify_error(error: &(dyn Error + 'static)) -> Verdict {
-    if Rejected::find(error).is_some() {
-        Verdict::Refused
-    } else {
-        Verdict::Transient { sent: true }
-    }
-}
+pub use errors::classify;
+pub use failure::classify_error;
+pub use headers::rate_status;
+pub use retry_after::retry_after;
+pub use usage::UsageScanner;

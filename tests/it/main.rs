@@ -1,4 +1,11 @@
-//! The integration tests, in one binary.
+//! All integration tests in one binary, so that they link once.
+#![allow(unreachable_pub)]
 
+mod body;
+mod limiting;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
 mod parallel_processor;
+mod provider;
+mod support;
+#[cfg(feature = "testing")]
+mod testing_box;

@@ -1,0 +1,179 @@
+//! What a request is charged, on which quota, and how urgent it is.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    core::cost::Cost,
+    quota::{KeyedQuotas, Priority, Quota},
+};
+
+/// Tells what a request costs, how urgent it is and whose quota pays. Made by the layers' settings.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't tell what a request of type `{Req}` costs",
+    note = "the default estimates tokens from the JSON body of an `http::Request<B>` where `B: ReplayBody`: put `BufferBodyLayer::new()` outside of this layer",
+    note = "for other requests give the layer `.cost(|request: &{Req}| Cost::tokens(..))`"
+)]
+pub trait Charge<Req> {
+    /// What the request costs.
+    fn cost(&self, request: &Req) -> Cost;
+
+    /// How urgent it is.
+    fn priority(&self, _request: &Req) -> Priority {
+        Priority::default()
+    }
+
+    /// Whose quota pays, where that isn't the layer's own.
+    fn quota(&self, _request: &Req) -> Option<Quota> {
+        None
+    }
+
+    /// Whether every caller has a quota of its own.
+    fn is_keyed(&self) -> bool {
+        false
+    }
+}
+
+/// Every request costs one request and no tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OneRequest;
+
+impl<Req> Charge<Req> for OneRequest {
+    fn cost(&self, _request: &Req) -> Cost {
+        Cost::request()
+    }
+}
+
+/// What a request costs is the user's to say.
+pub struct CostOf<F>(Arc<F>);
+
+impl<F> CostOf<F> {
+    pub(crate) fn new(cost: F) -> Self {
+        Self(Arc::new(cost))
+    }
+}
+
+impl<F> Clone for CostOf<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F> fmt::Debug for CostOf<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CostOf(..)")
+    }
+}
+
+impl<Req, F: Fn(&Req) -> Cost> Charge<Req> for CostOf<F> {
+    fn cost(&self, request: &Req) -> Cost {
+        (self.0)(request)
+    }
+}
+
+/// `C`, with a priority that is the user's to say.
+pub struct Prioritised<C, F> {
+    charge: C,
+    priority: Arc<F>,
+}
+
+impl<C, F> Prioritised<C, F> {
+    pub(crate) fn new(charge: C, priority: F) -> Self {
+        Self {
+            charge,
+            priority: Arc::new(priority),
+        }
+    }
+}
+
+impl<C: Clone, F> Clone for Prioritised<C, F> {
+    fn clone(&self) -> Self {
+        Self {
+            charge: self.charge.clone(),
+            priority: Arc::clone(&self.priority),
+        }
+    }
+}
+
+impl<C: fmt::Debug, F> fmt::Debug for Prioritised<C, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prioritised")
+            .field("charge", &self.charge)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Req, C: Charge<Req>, F: Fn(&Req) -> Priority> Charge<Req> for Prioritised<C, F> {
+    fn cost(&self, request: &Req) -> Cost {
+        self.charge.cost(request)
+    }
+
+    fn priority(&self, request: &Req) -> Priority {
+        (self.priority)(request)
+    }
+
+    fn quota(&self, request: &Req) -> Option<Quota> {
+        self.charge.quota(request)
+    }
+
+    fn is_keyed(&self) -> bool {
+        self.charge.is_keyed()
+    }
+}
+
+/// `C`, with a quota for every key.
+pub struct Keyed<C, F, K> {
+    charge: C,
+    key: Arc<F>,
+    quotas: Arc<KeyedQuotas<K>>,
+}
+
+impl<C, F, K> Keyed<C, F, K> {
+    pub(crate) fn new(charge: C, key: F, quotas: KeyedQuotas<K>) -> Self {
+        Self {
+            charge,
+            key: Arc::new(key),
+            quotas: Arc::new(quotas),
+        }
+    }
+}
+
+impl<C: Clone, F, K> Clone for Keyed<C, F, K> {
+    fn clone(&self) -> Self {
+        Self {
+            charge: self.charge.clone(),
+            key: Arc::clone(&self.key),
+            quotas: Arc::clone(&self.quotas),
+        }
+    }
+}
+
+impl<C: fmt::Debug, F, K> fmt::Debug for Keyed<C, F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed")
+            .field("charge", &self.charge)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Req, C, F, K> Charge<Req> for Keyed<C, F, K>
+where
+    C: Charge<Req>,
+    F: Fn(&Req) -> K,
+    K: std::hash::Hash + Eq + Clone,
+{
+    fn cost(&self, request: &Req) -> Cost {
+        self.charge.cost(request)
+    }
+
+    fn priority(&self, request: &Req) -> Priority {
+        self.charge.priority(request)
+    }
+
+    fn quota(&self, request: &Req) -> Option<Quota> {
+        Some(self.quotas.get(&(self.key)(request)))
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,8 @@
+//! What the two limiting layers have in common: how a request is charged, and its way from the
+//! quota's line to the inner service and back.
+
+mod charge;
+mod future;
+
+pub use charge::{Charge, CostOf, Keyed, OneRequest, Prioritised};
+pub(crate) use future::{Admission, Aftermath, Door};

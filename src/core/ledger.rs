@@ -1,0 +1,350 @@
+//! Several limits, taken all or none.
+
+use super::{
+    cost::{Cost, Resource},
+    limit::LimitId,
+    meter::Meter,
+    settlement::{Departure, Settle, Settlement, Word},
+    time::{Time, nanos},
+};
+
+/// When a cost fits, and what stands in its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// Now.
+    Now,
+    /// At that instant and not a nanosecond earlier, if nothing else is charged until then.
+    At { at: Time, blame: Blame },
+    /// When a request in flight ends, which nobody knows.
+    InFlight,
+    /// Never.
+    Never { blame: Blame },
+}
+
+/// What stands in a cost's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The limit of this index.
+    Limit(usize),
+    /// The pause of the limit of this index.
+    Pause(usize),
+    /// The pause of the whole.
+    PauseOfAll,
+    /// The bound on what one request may take.
+    PerRequest,
+}
+
+/// The accounts of all limits of a quota, and how much is in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    now: Time,
+    meters: Vec<Meter>,
+    paused: Time,
+    in_flight: usize,
+    max_in_flight: usize,
+    peak_in_flight: usize,
+    max_per_request: u64,
+    // Watches the first limit on tokens.
+    settlement: Option<(usize, Settlement)>,
+}
+
+impl Ledger {
+    pub(crate) fn new(meters: Vec<Meter>, max_in_flight: usize, max_per_request: u64) -> Self {
+        let tokens = |meter: &Meter| meter.id().resource == Resource::Tokens;
+        let settlement = meters.iter().position(tokens).map(|index| {
+            let meter = &meters[index];
+            let window = nanos(meter.id().window);
+            (index, Settlement::new(meter.stated(), window))
+        });
+        Self {
+            settlement,
+            now: Time::ZERO,
+            meters,
+            paused: Time::ZERO,
+            in_flight: 0,
+            max_in_flight,
+            peak_in_flight: 0,
+            max_per_request,
+        }
+    }
+
+    /// Moves on to `now` and returns where the ledger stands: its time never runs backward, so that
+    /// readings of the clock that overtake each other on the way here do no harm.
+    pub(crate) fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        for meter in &mut self.meters {
+            meter.advance(self.now);
+        }
+        self.now
+    }
+
+    pub(crate) fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) const fn peak_in_flight(&self) -> usize {
+        self.peak_in_flight
+    }
+
+    pub(crate) const fn max_in_flight(&self) -> usize {
+        self.max_in_flight
+    }
+
+    pub(crate) const fn max_per_request(&self) -> u64 {
+        self.max_per_request
+    }
+
+    pub(crate) const fn paused(&self) -> Time {
+        self.paused
+    }
+
+    /// When `cost` fits. Counts from the last [`advance`](Self::advance) and changes nothing.
+    /// `slot` says whether it takes a place in flight.
+    pub(crate) fn fit(&self, cost: &Cost, slot: bool) -> Fit {
+        let now = self.now;
+        if cost.of(Resource::Tokens) > self.max_per_request {
+            return Fit::Never {
+                blame: Blame::PerRequest,
+            };
+        }
+        let mut open = self.paused <= now;
+        for (index, meter) in self.meters.iter().enumerate() {
+            let n = cost.of(meter.id().resource);
+            if n > meter.largest() {
+                return Fit::Never {
+                    blame: Blame::Limit(index),
+                };
+            }
+            open = open && (n == 0 || meter.fits(n, now));
+        }
+        if !open {
+            return self.later(cost);
+        }
+        if slot && self.in_flight >= self.max_in_flight {
+            return Fit::InFlight;
+        }
+        Fit::Now
+    }
+
+    // Some accounts close again (a fixed window's last moments), so that the latest of all
+    // first instants isn't enough: go round until nobody moves it.
+    #[cold]
+    fn later(&self, cost: &Cost) -> Fit {
+        let mut at = self.now.max(self.paused);
+        let mut blame = Blame::PauseOfAll;
+        loop {
+            let before = at;
+            for (index, meter) in self.meters.iter().enumerate() {
+                let n = cost.of(meter.id().resource);
+                if n == 0 {
+                    continue;
+                }
+                let from = at;
+                at = meter.earliest(n, from, self.now);
+                if at > from {
+                    blame = if at == meter.paused() {
+                        Blame::Pause(index)
+                    } else {
+                        Blame::Limit(index)
+                    };
+                }
+            }
+            if at == before {
+                return Fit::At { at, blame };
+            }
+        }
+    }
+
+    /// When `cost` would have its turn behind `ahead` that waits already: a projection.
+    pub(crate) fn project(&self, cost: &Cost, ahead: &[u64]) -> Time {
+        let mut latest = self.now.max(self.paused);
+        for (meter, ahead) in self.meters.iter().zip(ahead) {
+            let n = cost.of(meter.id().resource);
+            if n == 0 || meter.largest() == 0 {
+                continue;
+            }
+            let total = ahead.saturating_add(n);
+            let rounds = (total - 1) / meter.largest();
+            let rest = total - rounds * meter.largest();
+            let first = meter.earliest(rest, self.now, self.now);
+            let at = first
+                .nanos()
+                .saturating_add(rounds.saturating_mul(meter.period()));
+            latest = latest.max(Time::from_nanos(at));
+        }
+        latest
+    }
+
+    /// Takes `cost` from every limit, without a date. Whether it fits is the caller's to ask.
+    pub(crate) fn hold(&mut self, cost: &Cost, slot: bool) {
+        for meter in &mut self.meters {
+            meter.hold(cost.of(meter.id().resource));
+        }
+        if slot {
+            self.in_flight += 1;
+            self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
+        }
+    }
+
+    /// Gives back what is held.
+    pub(crate) fn release(&mut self, cost: &Cost, slot: bool) {
+        for meter in &mut self.meters {
+            meter.release(cost.of(meter.id().resource));
+        }
+        if slot {
+            self.land();
+        }
+    }
+
+    /// What was held has left: dates it, and returns the date.
+    pub(crate) fn date(&mut self, cost: &Cost) -> Departure {
+        for meter in &mut self.meters {
+            let n = cost.of(meter.id().resource);
+            if n > 0 {
+                meter.date(n, self.now);
+            }
+        }
+        let watch = self.settlement.as_mut();
+        Departure {
+            at: self.now,
+            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
+        }
+    }
+
+    /// A place in flight is free again.
+    pub(crate) const fn land(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Takes back a dated cost that never reached the provider.
+    pub(crate) fn refund(&mut self, cost: &Cost, dated: Time) {
+        for meter in &mut self.meters {
+            meter.refund(cost.of(meter.id().resource), dated);
+        }
+    }
+
+    /// A dated cost turned out to be another: what it is more is charged now, what it is less is
+    /// given back if the policy says so. Returns whether it was.
+    pub(crate) fn settle(
+        &mut self,
+        charged: &Cost,
+        used: &Cost,
+        dated: Time,
+        policy: Settle,
+    ) -> bool {
+        let down = match policy {
+            Settle::Keep => false,
+            Settle::TrueUp => true,
+            Settle::Auto => self.gives_back(),
+        };
+        if let Some((_, settlement)) = &mut self.settlement {
+            let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
+            settlement.unused(charged.saturating_sub(used));
+        }
+        for meter in &mut self.meters {
+            let resource = meter.id().resource;
+            let (charged, used) = (charged.of(resource), used.of(resource));
+            if used > charged {
+                meter.charge(used - charged, self.now);
+            } else if down {
+                meter.give_back(charged - used, dated);
+            }
+        }
+        down
+    }
+
+    /// Whether the provider has shown that it gives back what wasn't used.
+    pub(crate) fn gives_back(&self) -> bool {
+        let settlement = self.settlement.as_ref();
+        settlement.is_some_and(|(_, settlement)| settlement.gives_back())
+    }
+
+    /// Nothing more of `resource` (of anything, for `None`) until then.
+    pub(crate) fn pause(&mut self, resource: Option<Resource>, until: Time) {
+        let mut all = true;
+        for meter in &mut self.meters {
+            if Some(meter.id().resource) == resource {
+                meter.pause(until);
+                all = false;
+            }
+        }
+        // A resource that no limit here counts: the provider has a limit that we don't know of.
+        if all {
+            self.paused = self.paused.max(until);
+        }
+    }
+
+    /// Whether anything is paused now.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused > self.now || self.meters.iter().any(|meter| meter.paused() > self.now)
+    }
+
+    /// Ends every pause.
+    pub(crate) fn resume(&mut self) {
+        self.paused = Time::ZERO;
+        for meter in &mut self.meters {
+            meter.resume();
+        }
+    }
+
+    /// What the provider says is left of `resource`, as the request that left then found it.
+    /// `stated` is the provider's own figure for the limit: it tells a limit per minute from one per
+    /// day.
+    pub(crate) fn observe(
+        &mut self,
+        resource: Resource,
+        stated: Option<u64>,
+        remaining: u64,
+        departure: Departure,
+    ) {
+        let Some(index) = self.meter_of(resource, stated) else {
+            return;
+        };
+        let meter = &mut self.meters[index];
+        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark) {
+            if *watched == index {
+                settlement.hear(Word {
+                    mark,
+                    theirs: meter.stated().saturating_sub(remaining),
+                    ours: meter.used_until(departure.at),
+                    at: self.now,
+                });
+            }
+        }
+        meter.observe(remaining, departure.at, self.now);
+    }
+
+    /// The limit on `resource` of that amount; without one, the only one on `resource`.
+    fn meter_of(&self, resource: Resource, stated: Option<u64>) -> Option<usize> {
+        let mut only = None;
+        for (index, meter) in self.meters.iter().enumerate() {
+            if meter.id().resource == resource {
+                if Some(meter.stated()) == stated {
+                    return Some(index);
+                }
+                only = if only.is_none() {
+                    Some(Some(index))
+                } else {
+                    Some(None)
+                };
+            }
+        }
+        only.flatten()
+    }
+
+    /// Another amount for the limit on this resource and window; false where there is none such.
+    pub(crate) fn resize(&mut self, id: LimitId, stated: u64) -> bool {
+        let same = |meter: &&mut Meter| {
+            meter.id().resource == id.resource && meter.id().window == id.window
+        };
+        let Some(meter) = self.meters.iter_mut().find(same) else {
+            return false;
+        };
+        meter.resize(stated, id.amount);
+        true
+    }
+}

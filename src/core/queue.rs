@@ -1,0 +1,451 @@
+//! Who is next.
+//!
+//! First come, first served inside a class; between classes by *rank*, the time of arrival plus the
+//! penalty of the class, fixed on entry, so that ageing costs nothing. The head waits for
+//! its whole cost. One of the next few goes first only where that doesn't move the head's instant.
+//!
+//! A turn is an *offer*: the cost is held for the waiter, who is woken to take it. An offer that
+//! isn't taken lapses; its waiter keeps its rank but is passed over until it looks again.
+
+use std::time::Duration;
+
+use super::{
+    cost::Cost,
+    ledger::{Fit, Ledger},
+    list::{Links, List},
+    time::Time,
+};
+
+/// How many classes there are. Class 0 has no penalty, each further one a [`PENALTY`] more.
+pub(crate) const CLASSES: usize = 8;
+/// How much later than it did a request of the next class counts as having come.
+pub(crate) const PENALTY: Duration = Duration::from_secs(15);
+/// How long an offer stands.
+pub(crate) const LAPSE: Duration = Duration::from_secs(1);
+/// How many behind the head may be looked at for one that fits beside it.
+const LOOK_AHEAD: usize = 32;
+/// How many places an empty line keeps.
+const KEPT_PLACES: usize = 1024;
+
+/// Names a waiter, until it was granted, told that it expired, or left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In the line of its class.
+    Waiting,
+    /// Its cost is held for it until then.
+    Offered { until: Time },
+    /// Let an offer lapse; in no line until it looks again.
+    Parked,
+    /// Will not get its turn; when it would have fit.
+    Expired { fit: Fit },
+    /// A free place.
+    Free,
+}
+
+#[derive(Debug)]
+struct Waiter<W> {
+    cost: Cost,
+    rank: Time,
+    deadline: Time,
+    class: u8,
+    slot: bool,
+    state: State,
+    waker: Option<W>,
+    links: Links,
+}
+
+impl<W> AsMut<Links> for Waiter<W> {
+    fn as_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+/// What a waiter finds when it looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Its turn: the cost, and with `true` a place in flight, is held and now the caller's to give back.
+    Granted(Cost, bool),
+    /// Not yet.
+    NotYet,
+    /// Back in line after an offer that lapsed: the line wants a [`turn`](Queue::turn).
+    Back,
+    /// Not within its deadline; the cost, and when it would have fit.
+    Expired(Cost, Fit),
+}
+
+/// Whether and when the line wants to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The list of wakers is full: fire them and come again at once.
+    Again,
+    /// At that instant.
+    At(Time),
+    /// When something is given back.
+    Idle,
+}
+
+/// The waiting line of one quota; `W` is whatever wakes a waiter.
+#[derive(Debug)]
+pub(crate) struct Queue<W> {
+    places: Vec<Waiter<W>>,
+    free: Vec<u32>,
+    classes: [List; CLASSES],
+    offered: List,
+    // Waiting in a class's line; not those who are offered, parked or expired.
+    waiting: usize,
+    // Whether the line has changed, near its front, since its last turn.
+    changed: bool,
+    // What its last turn said.
+    next: Next,
+    // What the waiting ask for together, by the ledger's limits.
+    asked: Vec<u64>,
+}
+
+impl<W> Queue<W> {
+    pub(crate) fn new(limits: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            classes: [List::EMPTY; CLASSES],
+            offered: List::EMPTY,
+            waiting: 0,
+            changed: false,
+            next: Next::Idle,
+            asked: vec![0; limits],
+        }
+    }
+
+    /// How many wait in line.
+    pub(crate) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// How many places are taken, by waiters in any state.
+    pub(crate) const fn taken(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// What the last turn said of the next; `None` where the line has changed since.
+    pub(crate) fn planned(&self) -> Option<Next> {
+        (!self.changed).then_some(self.next)
+    }
+
+    /// What the waiting ask for together, by the ledger's limits.
+    pub(crate) fn asked(&self) -> &[u64] {
+        &self.asked
+    }
+
+    /// Joins the line. `class` is at most the last one.
+    pub(crate) fn push(
+        &mut self,
+        ledger: &Ledger,
+        cost: Cost,
+        slot: bool,
+        class: u8,
+        now: Time,
+        deadline: Time,
+    ) -> Key {
+        let class = class.min(CLASSES as u8 - 1);
+        let waiter = Waiter {
+            cost,
+            rank: now.after(PENALTY * u32::from(class)),
+            deadline,
+            class,
+            slot,
+            state: State::Waiting,
+            waker: None,
+            links: Links::default(),
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.places[index as usize] = waiter;
+                index
+            }
+            None => {
+                self.places.push(waiter);
+                self.places.len() as u32 - 1
+            }
+        };
+        self.enlist(ledger, index);
+        Key(index)
+    }
+
+    /// Puts a waiter into the line of its class, where its rank belongs.
+    fn enlist(&mut self, ledger: &Ledger, index: u32) {
+        let (class, rank) = {
+            let waiter = &mut self.places[index as usize];
+            waiter.state = State::Waiting;
+            (usize::from(waiter.class), waiter.rank)
+        };
+        let list = self.classes[class];
+        let newest = |at: u32| self.places[at as usize].rank <= rank;
+        if list.tail().is_none_or(newest) {
+            self.classes[class].push_back(&mut self.places, index);
+        } else {
+            // One that let its offer lapse comes back: its place is near the front.
+            let mut at = list.head();
+            while let Some(other) = at.filter(|at| self.places[*at as usize].rank <= rank) {
+                at = self.places[other as usize].links.next();
+            }
+            let before = at.expect("the tail's rank is later");
+            self.classes[class].insert_before(&mut self.places, before, index);
+        }
+        self.waiting += 1;
+        self.changed |= self.waiting <= LOOK_AHEAD + 1 || self.classes[class].head() == Some(index);
+        let waiter = &self.places[index as usize];
+        for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
+            *asked = asked.saturating_add(waiter.cost.of(meter.id().resource));
+        }
+    }
+
+    /// Takes a waiter out of the line of its class.
+    fn unlist(&mut self, ledger: &Ledger, index: u32) {
+        let class = usize::from(self.places[index as usize].class);
+        self.classes[class].remove(&mut self.places, index);
+        self.waiting -= 1;
+        let waiter = &self.places[index as usize];
+        for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
+            *asked = asked.saturating_sub(waiter.cost.of(meter.id().resource));
+        }
+    }
+
+    fn vacate(&mut self, index: u32) -> (Cost, bool) {
+        let place = &mut self.places[index as usize];
+        place.state = State::Free;
+        place.waker = None;
+        let left = (std::mem::take(&mut place.cost), place.slot);
+        self.free.push(index);
+        // A line that was long once doesn't keep its memory for ever.
+        if self.free.len() == self.places.len() && self.places.capacity() > KEPT_PLACES {
+            self.places = Vec::new();
+            self.free = Vec::new();
+        }
+        left
+    }
+
+    /// The waiter of least rank.
+    fn head(&self) -> Option<u32> {
+        let heads = self.classes.iter().filter_map(List::head);
+        heads.min_by_key(|index| self.places[*index as usize].rank)
+    }
+
+    /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
+    /// If so its cost is held.
+    pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool) -> bool {
+        if ledger.fit(cost, slot) != Fit::Now {
+            return false;
+        }
+        let Some(head) = self.head() else {
+            ledger.hold(cost, slot);
+            return true;
+        };
+        let head = &self.places[head as usize];
+        let before = ledger.fit(&head.cost, head.slot);
+        ledger.hold(cost, slot);
+        let at = |fit| match fit {
+            Fit::At { at, .. } => Some(at),
+            _ => None,
+        };
+        let same = at(before).is_some() && at(before) == at(ledger.fit(&head.cost, head.slot));
+        let place_left = !head.slot || ledger.in_flight() < ledger.max_in_flight();
+        if !(same && place_left) {
+            ledger.release(cost, slot);
+        }
+        same && place_left
+    }
+
+    /// Looks after the line: takes back offers that lapsed, tells those who can't be served in
+    /// time, and makes offers while the next cost fits. Pushes whom to wake, at most as many as fit into `woken` without
+    /// growing it.
+    pub(crate) fn turn(&mut self, ledger: &mut Ledger, now: Time, woken: &mut Vec<W>) -> Next {
+        self.next = self.go_round(ledger, now, woken);
+        self.changed = false;
+        self.next
+    }
+
+    fn go_round(&mut self, ledger: &mut Ledger, now: Time, woken: &mut Vec<W>) -> Next {
+        self.take_back(ledger, now);
+        loop {
+            if woken.len() == woken.capacity() {
+                return Next::Again;
+            }
+            self.expire(ledger, now, woken);
+            let Some(index) = self.head() else { break };
+            if woken.len() == woken.capacity() {
+                return Next::Again;
+            }
+            let head = &self.places[index as usize];
+            let fit = ledger.fit(&head.cost, head.slot);
+            match fit {
+                Fit::Now => self.offer(ledger, index, now, woken),
+                Fit::At { at, .. } if at > head.deadline => {
+                    self.refuse(ledger, index, fit, woken);
+                }
+                Fit::Never { .. } => self.refuse(ledger, index, fit, woken),
+                Fit::At { at, .. } => {
+                    self.look_ahead(ledger, index, now, woken);
+                    return self.come_back(Some(at));
+                }
+                Fit::InFlight => return self.come_back(None),
+            }
+        }
+        self.come_back(None)
+    }
+
+    /// When to come back: for the head, for an offer that lapses, for a deadline.
+    fn come_back(&self, head: Option<Time>) -> Next {
+        if self.waiting == 0 {
+            return Next::Idle;
+        }
+        let lapse = self.offered.head().map(|index| self.lapse(index));
+        let deadlines = self.classes.iter().filter_map(List::head);
+        let deadline = deadlines
+            .map(|index| self.places[index as usize].deadline)
+            .min();
+        match [head, lapse, deadline].into_iter().flatten().min() {
+            Some(at) if at < Time::MAX => Next::At(at),
+            _ => Next::Idle,
+        }
+    }
+
+    fn lapse(&self, index: u32) -> Time {
+        match self.places[index as usize].state {
+            State::Offered { until } => until,
+            _ => Time::MAX,
+        }
+    }
+
+    fn take_back(&mut self, ledger: &mut Ledger, now: Time) {
+        while let Some(index) = self.offered.head().filter(|i| self.lapse(*i) <= now) {
+            self.offered.remove(&mut self.places, index);
+            let waiter = &mut self.places[index as usize];
+            waiter.state = State::Parked;
+            ledger.release(&waiter.cost, waiter.slot);
+        }
+    }
+
+    fn expire(&mut self, ledger: &Ledger, now: Time, woken: &mut Vec<W>) {
+        for class in 0..CLASSES {
+            while let Some(index) = self.classes[class].head() {
+                let waiter = &self.places[index as usize];
+                if waiter.deadline > now || woken.len() == woken.capacity() {
+                    break;
+                }
+                let fit = ledger.fit(&waiter.cost, waiter.slot);
+                if fit == Fit::Now && self.head() == Some(index) {
+                    // Its turn after all, in the last moment.
+                    break;
+                }
+                self.refuse(ledger, index, fit, woken);
+            }
+        }
+    }
+
+    fn refuse(&mut self, ledger: &Ledger, index: u32, fit: Fit, woken: &mut Vec<W>) {
+        self.unlist(ledger, index);
+        let waiter = &mut self.places[index as usize];
+        waiter.state = State::Expired { fit };
+        woken.extend(waiter.waker.take());
+    }
+
+    fn offer(&mut self, ledger: &mut Ledger, index: u32, now: Time, woken: &mut Vec<W>) {
+        self.unlist(ledger, index);
+        let waiter = &mut self.places[index as usize];
+        ledger.hold(&waiter.cost, waiter.slot);
+        waiter.state = State::Offered {
+            until: now.after(LAPSE),
+        };
+        woken.extend(waiter.waker.take());
+        self.offered.push_back(&mut self.places, index);
+    }
+
+    /// Offers to those of the next few, by rank, who fit beside the head.
+    fn look_ahead(&mut self, ledger: &mut Ledger, head: u32, now: Time, woken: &mut Vec<W>) {
+        let mut at = self.classes.map(|list| list.head());
+        for _ in 0..=LOOK_AHEAD {
+            let candidates = at.iter().enumerate();
+            let next = candidates
+                .filter_map(|(class, index)| index.map(|index| (class, index)))
+                .min_by_key(|(_, index)| self.places[*index as usize].rank);
+            let Some((class, index)) = next else { return };
+            at[class] = self.places[index as usize].links.next();
+            if index == head {
+                continue;
+            }
+            if woken.len() == woken.capacity() {
+                return;
+            }
+            let waiter = &self.places[index as usize];
+            let (cost, slot) = (&waiter.cost, waiter.slot);
+            if self.pass(ledger, cost, slot) {
+                // Held by `pass`; the offer holds anew.
+                ledger.release(cost, slot);
+                self.offer(ledger, index, now, woken);
+            }
+        }
+    }
+
+    /// What a waiter finds when it looks. One that let its offer lapse is in line again, at its
+    /// old rank.
+    pub(crate) fn look(&mut self, ledger: &Ledger, Key(index): Key) -> Look {
+        match self.places[index as usize].state {
+            State::Waiting | State::Free => Look::NotYet,
+            State::Parked => {
+                self.enlist(ledger, index);
+                Look::Back
+            }
+            State::Offered { .. } => {
+                self.offered.remove(&mut self.places, index);
+                let (cost, slot) = self.vacate(index);
+                Look::Granted(cost, slot)
+            }
+            State::Expired { fit } => {
+                let (cost, _) = self.vacate(index);
+                Look::Expired(cost, fit)
+            }
+        }
+    }
+
+    /// Where a waiter keeps what wakes it.
+    pub(crate) fn waker(&mut self, Key(index): Key) -> &mut Option<W> {
+        &mut self.places[index as usize].waker
+    }
+
+    /// A waiter goes away; what was offered to it is given back. True where the line wants a
+    /// [`turn`](Self::turn).
+    pub(crate) fn leave(&mut self, ledger: &mut Ledger, Key(index): Key) -> bool {
+        let waiter = &self.places[index as usize];
+        let turn = match waiter.state {
+            State::Waiting => {
+                let first = self.head() == Some(index);
+                self.unlist(ledger, index);
+                first
+            }
+            State::Offered { .. } => {
+                ledger.release(&waiter.cost, waiter.slot);
+                self.offered.remove(&mut self.places, index);
+                true
+            }
+            State::Parked | State::Expired { .. } | State::Free => false,
+        };
+        let _ = self.vacate(index);
+        turn && self.waiting > 0
+    }
+
+    /// Takes the wakers of everyone in line, at most as many as fit into `woken` without growing
+    /// it, beginning after `from`; where to go on.
+    pub(crate) fn rouse(&mut self, from: usize, woken: &mut Vec<W>) -> Option<usize> {
+        for (index, place) in self.places.iter_mut().enumerate().skip(from) {
+            if woken.len() == woken.capacity() {
+                return Some(index);
+            }
+            if place.state == State::Waiting {
+                woken.extend(place.waker.take());
+            }
+        }
+        None
+    }
+}

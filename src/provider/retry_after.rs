@@ -1,0 +1,134 @@
+//! How long an answer's headers ask to wait.
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap,
+    header::{DATE, HeaderName, RETRY_AFTER},
+};
+
+use super::span::{self, LONGEST};
+
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-after-ms");
+
+/// How long the headers ask to wait.
+///
+/// `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) outrank `retry-after` where they
+/// are above zero; `retry-after` is seconds, whole or with a fraction, or an HTTP date, which is
+/// read against the answer's own `date`, or else against the system's clock.
+///
+/// A wait of zero, one above 366 days and anything that isn't a number or a date is no hint:
+/// `None`.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
+    [RETRY_AFTER_MS, X_MS_RETRY_AFTER_MS]
+        .iter()
+        .filter_map(value)
+        .find_map(|text| span::milliseconds(text).filter(|wait| !wait.is_zero()))
+        .or_else(|| {
+            let text = value(&RETRY_AFTER)?;
+            span::seconds(text)
+                .or_else(|| until(date(text)?, now(headers)))
+                .filter(|wait| !wait.is_zero())
+        })
+}
+
+/// When the answer was made, by its own `date` where it has one.
+pub(super) fn now(headers: &HeaderMap) -> SystemTime {
+    headers
+        .get(DATE)
+        .and_then(|text| date(text.as_bytes()))
+        .unwrap_or_else(SystemTime::now)
+}
+
+fn date(text: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(std::str::from_utf8(text).ok()?.trim()).ok()
+}
+
+fn until(then: SystemTime, now: SystemTime) -> Option<Duration> {
+    then.duration_since(now)
+        .ok()
+        .filter(|wait| *wait <= LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn wait(pairs: &[(&'static str, &str)]) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        assert_eq!(wait(&[("retry-after", "2")]), Some(Duration::from_secs(2)));
+        assert_eq!(
+            wait(&[("retry-after", "7.66")]),
+            Some(Duration::from_millis(7_660))
+        );
+        assert_eq!(
+            wait(&[("retry-after", " 60 ")]),
+            Some(Duration::from_secs(60))
+        );
+    }
+
+    #[test]
+    fn milliseconds_outrank_seconds_only_above_zero() {
+        let both = |ms| wait(&[("retry-after", "2"), ("retry-after-ms", ms)]);
+        assert_eq!(both("120"), Some(Duration::from_millis(120)));
+        for bad in ["0", "-5", "", "nan", "soon"] {
+            assert_eq!(both(bad), Some(Duration::from_secs(2)), "{bad:?}");
+        }
+        let azure = wait(&[("retry-after", "2"), ("x-ms-retry-after-ms", "300")]);
+        assert_eq!(azure, Some(Duration::from_millis(300)));
+    }
+
+    #[test]
+    fn dates_count_from_the_answers_own_date() {
+        let at = |date, until| wait(&[("date", date), ("retry-after", until)]);
+        let noon = "Fri, 29 Sep 2023 12:00:00 GMT";
+        let later = "Fri, 29 Sep 2023 12:00:30 GMT";
+        assert_eq!(at(noon, later), Some(Duration::from_secs(30)));
+        assert_eq!(at(noon, noon), None);
+        assert_eq!(at(later, noon), None);
+        assert_eq!(at(noon, "Fri, 29 Sep 2034 12:00:30 GMT"), None);
+        // Without one, the system's clock decides.
+        assert_eq!(wait(&[("retry-after", noon)]), None);
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        let wait = wait(&[("retry-after", &soon)]).unwrap();
+        assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(100));
+    }
+
+    #[test]
+    fn nonsense_is_no_hint() {
+        for bad in [
+            "",
+            "0",
+            "0.0",
+            "-10",
+            "-0",
+            "inf",
+            "nan",
+            "NaN",
+            "1e9",
+            "20,000",
+            "~5",
+            "5 6",
+            "0x10",
+            "99999999999999999999999999999999999",
+            "999999999999",
+            "1788220800",
+            "Fri, 29 Sep 100000 16:26:57 GMT",
+            "Zun, 29 Sep 2023 16:26:27 GMT",
+            "\u{fffd}",
+        ] {
+            assert_eq!(wait(&[("retry-after", bad)]), None, "{bad:?}");
+        }
+    }
+}

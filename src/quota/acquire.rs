@@ -1,0 +1,133 @@
+//! Waiting for one's turn.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use super::{Quota, grant::Grant, line::Line, permit::Permit, priority::Priority, sync::Arc};
+use crate::{
+    core::{cost::Cost, queue::Key},
+    error::Rejected,
+};
+
+/// A place in a quota's line. Leaves it when dropped, and gives back what was offered.
+pub(crate) struct Waiting {
+    line: Arc<Line>,
+    // None once it was granted or refused.
+    key: Option<Key>,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
+}
+
+impl Waiting {
+    pub(super) const fn new(line: Arc<Line>, key: Key) -> Self {
+        Self {
+            line,
+            key: Some(key),
+        }
+    }
+
+    /// Resolves when the turn has come. Must not be polled again after that.
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, Rejected>> {
+        let key = self.key.expect("polled after it was ready");
+        match self.line.look(key, cx.waker()) {
+            Ok(None) => Poll::Pending,
+            Ok(Some((cost, slot))) => {
+                self.key = None;
+                Poll::Ready(Ok(Grant::new(Arc::clone(&self.line), cost, slot)))
+            }
+            Err(rejected) => {
+                self.key = None;
+                Poll::Ready(Err(rejected))
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.line.leave(key);
+        }
+    }
+}
+
+/// The future of [`Quota::acquire`].
+///
+/// # Cancel safety
+///
+/// Dropped before it resolves it leaves the line without a trace; what was already offered to it goes to the next.
+#[must_use = "futures do nothing unless polled"]
+pub struct Acquire {
+    state: State,
+}
+
+enum State {
+    /// Hasn't asked yet.
+    New {
+        quota: Quota,
+        cost: Cost,
+        priority: Priority,
+    },
+    /// In line.
+    Waiting(Waiting),
+    Done,
+}
+
+impl fmt::Debug for Acquire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire").finish_non_exhaustive()
+    }
+}
+
+impl Acquire {
+    pub(super) const fn new(quota: Quota, cost: Cost, priority: Priority) -> Self {
+        Self {
+            state: State::New {
+                quota,
+                cost,
+                priority,
+            },
+        }
+    }
+}
+
+impl Future for Acquire {
+    type Output = Result<Permit, Rejected>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match &mut this.state {
+                State::New {
+                    quota,
+                    cost,
+                    priority,
+                } => match quota.reserve(cost, true, *priority) {
+                    super::Reserved::Granted(grant) => {
+                        this.state = State::Done;
+                        return Poll::Ready(Ok(Permit::new(grant)));
+                    }
+                    super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
+                    super::Reserved::Refused(rejected) => {
+                        this.state = State::Done;
+                        return Poll::Ready(Err(rejected));
+                    }
+                },
+                State::Waiting(waiting) => {
+                    let turn = ready!(waiting.poll_turn(cx));
+                    this.state = State::Done;
+                    return Poll::Ready(turn.map(Permit::new));
+                }
+                State::Done => panic!("`Acquire` polled after it resolved"),
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Putting a quota together.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Quota, calendar, line::Line};
+use crate::{
+    core::{
+        cost::Resource,
+        ledger::Ledger,
+        limit::{Limit, Shape},
+        meter::Meter,
+        time::Time,
+    },
+    error::ConfigError,
+};
+
+/// Puts a [`Quota`] together. Contradictions are refused by [`build`](Self::build), never at the first request.
+///
+/// | setting | default |
+/// |---|---|
+/// | [`limit`](Self::limit) | none; at least one, or `max_in_flight`, is needed |
+/// | [`max_in_flight`](Self::max_in_flight) | unbounded |
+/// | [`max_per_request`](Self::max_per_request) | unbounded: whatever the limits allow |
+/// | [`headroom`](Self::headroom) | 1.0: plan with everything |
+/// | [`max_wait`](Self::max_wait) | 60 s |
+/// | [`max_queue`](Self::max_queue) | 10,000 |
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct QuotaBuilder {
+    limits: Vec<Limit>,
+    max_in_flight: usize,
+    max_per_request: u64,
+    pub(super) headroom: f64,
+    pub(super) max_wait: Duration,
+    pub(super) max_queue: usize,
+}
+
+impl QuotaBuilder {
+    pub(super) const fn new() -> Self {
+        Self {
+            limits: Vec::new(),
+            max_in_flight: usize::MAX,
+            max_per_request: u64::MAX,
+            headroom: 1.0,
+            max_wait: Duration::from_secs(60),
+            max_queue: 10_000,
+        }
+    }
+
+    /// Adds a limit. A request takes from all limits or from none.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// At most `requests` between grant and the end of the answer's body.
+    pub const fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
+        self
+    }
+
+    /// A request of more `tokens` is too large, so that a fallback can act.
+    pub const fn max_per_request(mut self, tokens: u64) -> Self {
+        self.max_per_request = tokens;
+        self
+    }
+
+    /// Plan with this share of every limit's amount, above 0 and at most 1; rounded down, at least 1.
+    pub const fn headroom(mut self, share: f64) -> Self {
+        self.headroom = share;
+        self
+    }
+
+    /// The longest that a request waits for its turn. One whose wait is known to be longer is refused at
+    /// once.
+    pub const fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self
+    }
+
+    /// How many may wait at a time. 0: nobody waits.
+    pub const fn max_queue(mut self, waiters: usize) -> Self {
+        self.max_queue = waiters;
+        self
+    }
+
+    /// The quota, with everything unspent.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for settings that contradict each other or that no request could ever pass.
+    pub fn build(self) -> Result<Quota, ConfigError> {
+        self.check()?;
+        Ok(self.assemble())
+    }
+
+    /// Limits without a stated shape become buckets.
+    pub(super) fn for_key(mut self) -> Self {
+        for limit in &mut self.limits {
+            limit.shape.get_or_insert(Shape::Bucket);
+        }
+        self
+    }
+
+    /// The quota of settings that were checked.
+    pub(super) fn assemble(self) -> Quota {
+        let origin = Instant::now();
+        let wall = SystemTime::now();
+        let meters = self.limits.iter().map(|limit| {
+            let boundaries = calendar::boundaries(limit, wall, Time::ZERO);
+            Meter::new(
+                limit,
+                planned(limit.amount, self.headroom),
+                boundaries,
+                Time::ZERO,
+            )
+        });
+        let ledger = Ledger::new(meters.collect(), self.max_in_flight, self.max_per_request);
+        Quota {
+            line: Line::new(ledger, origin, self),
+        }
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |setting, problem: String| Err(ConfigError::new(setting, problem));
+        if self.limits.is_empty() && self.max_in_flight == usize::MAX {
+            return refuse(
+                "limit",
+                "a quota needs at least one limit, or `max_in_flight`".into(),
+            );
+        }
+        if !(self.headroom > 0.0 && self.headroom <= 1.0) {
+            let share = self.headroom;
+            return refuse(
+                "headroom",
+                format!("{share} is not a share above 0 and at most 1"),
+            );
+        }
+        if self.max_in_flight == 0 {
+            return refuse("max_in_flight", "0 would admit nothing".into());
+        }
+        if self.max_per_request == 0 {
+            return refuse("max_per_request", "0 would admit nothing".into());
+        }
+        for (index, limit) in self.limits.iter().enumerate() {
+            check_limit(limit)?;
+            let twin = self.limits[..index]
+                .iter()
+                .find(|other| other.resource == limit.resource && other.window == limit.window);
+            if let Some(twin) = twin {
+                return refuse("limit", format!("{limit} and {twin} limit the same"));
+            }
+            let of_requests = limit.resource == Resource::Tokens;
+            let largest = limit
+                .burst
+                .filter(|_| is_bucket(limit))
+                .unwrap_or(limit.amount);
+            if of_requests && self.max_per_request != u64::MAX {
+                let largest = planned(largest, self.headroom);
+                if self.max_per_request > largest {
+                    let max = self.max_per_request;
+                    return refuse(
+                        "max_per_request",
+                        format!(
+                            "{max} tokens can never fit into {limit}, of which {largest} are planned with"
+                        ),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn is_bucket(limit: &Limit) -> bool {
+    matches!(limit.shape, Some(Shape::Bucket))
+}
+
+/// What to plan with of a limit's amount.
+pub(super) fn planned(amount: u64, headroom: f64) -> u64 {
+    if headroom >= 1.0 {
+        amount
+    } else {
+        ((amount as f64 * headroom) as u64).clamp(1, amount.max(1))
+    }
+}
+
+/// The largest amount that the arithmetic keeps exact.
+const MOST: u64 = 1 << 53;
+
+pub(super) fn check_limit(limit: &Limit) -> Result<(), ConfigError> {
+    let refuse = |problem: String| Err(ConfigError::new("limit", problem));
+    let year = Duration::from_secs(366 * 86_400);
+    if limit.amount == 0 {
+        return refuse(format!("{limit} would admit nothing"));
+    }
+    if limit.amount > MOST {
+        return refuse(format!("{limit} is more than can be counted, 2^53"));
+    }
+    if limit.window < Duration::from_millis(1) {
+        return refuse(format!("{limit}: a window is at least a millisecond"));
+    }
+    if limit.window > year {
+        return refuse(format!("{limit}: a window is at most a year"));
+    }
+    match limit.burst {
+        Some(0) => return refuse(format!("{limit} with a burst of 0 would admit nothing")),
+        Some(burst) if burst > limit.amount && !is_bucket(limit) => {
+            return refuse(format!(
+                "{limit}: a burst of {burst} is more than the amount"
+            ));
+        }
+        Some(burst) if burst > MOST => {
+            return refuse(format!(
+                "{limit}: a burst of {burst} is more than can be counted"
+            ));
+        }
+        _ => {}
+    }
+    if let Some(transit) = limit.transit {
+        if transit > limit.window {
+            return refuse(format!(
+                "{limit}: a transit of {transit:?} is longer than the window"
+            ));
+        }
+    }
+    if let crate::core::cost::Resource::Unit("") = limit.resource {
+        return refuse("a unit needs a name".into());
+    }
+    Ok(())
+}

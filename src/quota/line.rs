@@ -1,0 +1,363 @@
+//! What the handles of a quota share: the ledger and the line under one lock, and the timer.
+//!
+//! Decided under the lock, acted on outside of it: no waker, no callback and no event runs while
+//! it is held.
+
+use std::task::{Wake, Waker};
+
+use tokio::time::Instant;
+
+use super::{
+    QuotaBuilder,
+    sync::{Arc, Mutex, Weak},
+    timer::{Armed, Timer},
+};
+use crate::{
+    core::{
+        cost::{Cost, Resource},
+        ledger::{Blame, Fit, Ledger},
+        limit::LimitId,
+        queue::{Key, Look, Next, Queue},
+        settlement::Departure,
+        time::Time,
+    },
+    error::{Reason, Rejected},
+    verdict::RateStatus,
+};
+
+/// How many wakers are taken at a time while the lock is held.
+const AT_ONCE: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) ledger: Ledger,
+    queue: Queue<Waker>,
+}
+
+/// Everything that the handles of one quota share.
+#[derive(Debug)]
+pub(super) struct Line {
+    state: Mutex<State>,
+    origin: Instant,
+    timer: Timer,
+    waker: Waker,
+    settings: QuotaBuilder,
+}
+
+/// What becomes of a request that asks for its turn.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Held for it.
+    Granted,
+    /// In line under this key.
+    Queued(Key),
+    Refused(Rejected),
+}
+
+/// The timer's waker: the quota itself, as long as somebody has a handle on it.
+struct Tick(Weak<Line>);
+
+impl Wake for Tick {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(line) = self.0.upgrade() {
+            line.tick();
+        }
+    }
+}
+
+impl Line {
+    /// `origin` is where the ledger's time counts from.
+    pub(super) fn new(ledger: Ledger, origin: Instant, settings: QuotaBuilder) -> Arc<Self> {
+        Arc::new_cyclic(|line| Self {
+            state: Mutex::new(State {
+                queue: Queue::new(ledger.meters().len()),
+                ledger,
+            }),
+            origin,
+            timer: Timer::new(origin),
+            waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
+            settings,
+        })
+    }
+
+    pub(super) fn time(&self, instant: Instant) -> Time {
+        Time::ZERO.after(instant.saturating_duration_since(self.origin))
+    }
+
+    fn now(&self) -> Time {
+        self.time(Instant::now())
+    }
+
+    pub(super) const fn settings(&self) -> &QuotaBuilder {
+        &self.settings
+    }
+
+    /// Reads the accounts, or changes them in a way that makes nobody's turn come earlier.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.ledger.advance(now);
+        f(&mut state.ledger)
+    }
+
+    /// Changes the accounts; whoever's turn has come by it is told.
+    pub(super) fn change<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.ledger.advance(now);
+        let result = f(&mut state.ledger);
+        let waiting = state.queue.waiting() > 0;
+        drop(state);
+        if waiting {
+            self.turn();
+        }
+        result
+    }
+
+    /// Nothing of `resource` (of anything, for `None`, and where no limit counts it) before `until`.
+    pub(super) fn pause(&self, resource: Option<Resource>, until: Instant) {
+        let until = self.time(until);
+        self.change(|ledger| ledger.pause(resource, until));
+    }
+
+    /// What the provider says is left, as the request that left then found it.
+    pub(super) fn observe(&self, status: &RateStatus, departure: Departure) {
+        let readings = [
+            (Resource::Requests, &status.requests),
+            (Resource::Tokens, &status.tokens),
+            (Resource::InputTokens, &status.input_tokens),
+            (Resource::OutputTokens, &status.output_tokens),
+        ];
+        if readings
+            .iter()
+            .all(|(_, reading)| reading.remaining.is_none())
+        {
+            return;
+        }
+        self.with(|ledger| {
+            for (resource, reading) in readings {
+                if let Some(remaining) = reading.remaining {
+                    ledger.observe(resource, reading.limit, remaining, departure);
+                }
+            }
+        });
+    }
+
+    /// How many wait in line.
+    pub(super) fn waiting(&self) -> usize {
+        self.state.lock().queue.waiting()
+    }
+
+    /// Asks without waiting: nobody who waits is delayed by it.
+    pub(super) fn ask_now(&self, cost: &Cost, slot: bool) -> Result<(), Rejected> {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let now = ledger.advance(now);
+        let fit = ledger.fit(cost, slot);
+        if fit == Fit::Now {
+            if queue.waiting() == 0 {
+                ledger.hold(cost, slot);
+                return Ok(());
+            }
+            if queue.pass(ledger, cost, slot) {
+                return Ok(());
+            }
+        }
+        let at = (queue.waiting() > 0).then(|| ledger.project(cost, queue.asked()));
+        Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
+    }
+
+    /// Asks for a turn: granted now if nobody is delayed by it, else in line.
+    pub(super) fn ask(&self, cost: &Cost, slot: bool, class: u8) -> Asked {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let now = ledger.advance(now);
+        let fit = ledger.fit(cost, slot);
+        let alone = queue.waiting() == 0;
+        match fit {
+            Fit::Now if alone => {
+                ledger.hold(cost, slot);
+                return Asked::Granted;
+            }
+            Fit::Now if queue.pass(ledger, cost, slot) => return Asked::Granted,
+            Fit::Never { .. } => {
+                return Asked::Refused(rejected(ledger, cost, fit, None, Reason::TooLarge, now));
+            }
+            _ => {}
+        }
+        let deadline = now.after(self.settings.max_wait);
+        // Alone, the wait is known; behind others it is a projection.
+        let at = match fit {
+            Fit::At { at, .. } if alone => at,
+            _ => ledger.project(cost, queue.asked()),
+        };
+        let reason = if at > deadline {
+            Reason::WaitTooLong
+        } else if queue.taken() >= self.settings.max_queue {
+            Reason::QueueFull
+        } else {
+            let key = queue.push(ledger, cost.clone(), slot, class, now, deadline);
+            // Whoever is in front is looked after already; a newcomer of a better class may be first.
+            return Asked::Queued(key);
+        };
+        Asked::Refused(rejected(ledger, cost, fit, Some(at), reason, now))
+    }
+
+    /// A waiter looks whether its turn has come; if not, `waker` is woken when it has.
+    /// `Ok(None)`: not yet.
+    pub(super) fn look(&self, key: Key, waker: &Waker) -> Result<Option<(Cost, bool)>, Rejected> {
+        let mut old = None;
+        let mut turned = false;
+        let result = loop {
+            let now = self.now();
+            let mut state = self.state.lock();
+            let State { ledger, queue } = &mut *state;
+            let now = ledger.advance(now);
+            match queue.look(ledger, key) {
+                Look::Granted(cost, slot) => break Ok(Some((cost, slot))),
+                Look::Expired(cost, fit) => {
+                    break Err(rejected(ledger, &cost, fit, None, Reason::WaitTooLong, now));
+                }
+                Look::NotYet | Look::Back => {
+                    let place = queue.waker(key);
+                    if !place.as_ref().is_some_and(|old| old.will_wake(waker)) {
+                        old = place.replace(waker.clone());
+                    }
+                }
+            }
+            let planned = match queue.planned() {
+                Some(Next::At(at)) => self.timer.fires_by(at),
+                Some(Next::Idle) => true,
+                Some(Next::Again) | None => false,
+            };
+            drop(state);
+            // The line may be waiting for nobody but us: look after it once, then look again.
+            if planned || turned {
+                break Ok(None);
+            }
+            turned = true;
+            self.turn();
+        };
+        drop(old);
+        result
+    }
+
+    /// A waiter goes away before it was granted.
+    pub(super) fn leave(&self, key: Key) {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        ledger.advance(now);
+        let turn = queue.leave(ledger, key);
+        drop(state);
+        if turn {
+            self.turn();
+        }
+    }
+
+    /// Makes the offers that can be made, wakes their owners and sets the timer for the rest.
+    pub(super) fn turn(&self) {
+        let mut woken = Vec::new();
+        loop {
+            let now = self.now();
+            let mut state = self.state.lock();
+            let State { ledger, queue } = &mut *state;
+            if queue.waiting() == 0 {
+                return;
+            }
+            let now = ledger.advance(now);
+            woken.reserve_exact(AT_ONCE.min(queue.waiting()));
+            let next = queue.turn(ledger, now, &mut woken);
+            drop(state);
+            woken.drain(..).for_each(Waker::wake);
+            match next {
+                Next::Again => {}
+                Next::Idle => return,
+                Next::At(at) => match self.timer.arm(at, &self.waker) {
+                    Armed::Set => return,
+                    Armed::Past => {}
+                    Armed::NoRuntime => {
+                        return self.rouse();
+                    }
+                },
+            }
+        }
+    }
+
+    fn tick(&self) {
+        if self.timer.fired(self.now()) {
+            self.turn();
+        } else {
+            self.rouse();
+        }
+    }
+
+    /// Wakes everybody in line, so that somebody sets the timer on a runtime that lives.
+    fn rouse(&self) {
+        let mut woken = Vec::with_capacity(AT_ONCE);
+        let mut from = Some(0);
+        while let Some(start) = from {
+            from = self.state.lock().queue.rouse(start, &mut woken);
+            woken.drain(..).for_each(Waker::wake);
+        }
+    }
+}
+
+/// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.
+fn rejected(
+    ledger: &Ledger,
+    cost: &Cost,
+    fit: Fit,
+    at: Option<Time>,
+    reason: Reason,
+    now: Time,
+) -> Rejected {
+    let mut rejected = describe(ledger, fit, at, reason, now);
+    if let Some(limit) = rejected.limit {
+        rejected.asked = cost.of(limit.resource);
+    }
+    rejected
+}
+
+fn describe(ledger: &Ledger, fit: Fit, at: Option<Time>, reason: Reason, now: Time) -> Rejected {
+    let (reason, fits_at, blame) = match fit {
+        Fit::Now => (reason, None, None),
+        Fit::InFlight if reason == Reason::LimitReached => (Reason::InFlightFull, None, None),
+        Fit::InFlight => (reason, None, None),
+        Fit::At { at, blame } => (reason, Some(at), Some(blame)),
+        Fit::Never { blame } => (Reason::TooLarge, None, Some(blame)),
+    };
+    let mut rejected = Rejected::new(reason);
+    rejected.retry_after = at.or(fits_at).map(|at| at.since(now));
+    match blame {
+        Some(Blame::Limit(index)) => {
+            let meter = &ledger.meters()[index];
+            rejected.limit = Some(meter.id());
+            rejected.left = meter.left();
+        }
+        Some(Blame::Pause(index)) => {
+            rejected.limit = Some(ledger.meters()[index].id());
+            if reason == Reason::LimitReached {
+                rejected.reason = Reason::Paused;
+            }
+        }
+        Some(Blame::PauseOfAll) if reason == Reason::LimitReached => {
+            rejected.reason = Reason::Paused;
+        }
+        Some(Blame::PerRequest) => {
+            rejected.limit = Some(LimitId::per_request(ledger.max_per_request()));
+            rejected.left = ledger.max_per_request();
+        }
+        Some(Blame::PauseOfAll) | None => {}
+    }
+    if let (Some(limit), Reason::TooLarge) = (rejected.limit, rejected.reason) {
+        rejected.left = limit.amount;
+    }
+    rejected
+}

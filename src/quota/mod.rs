@@ -1,0 +1,242 @@
+//! A quota: limits that bind together, taken all or nothing, and the line of those who wait.
+//!
+//! ```
+//! use tower_quota::{Cost, Limit, Quota, Usage};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let quota = Quota::builder()
+//!     .limit(Limit::requests_per_minute(500))
+//!     .limit(Limit::tokens_per_minute(30_000))
+//!     .max_in_flight(64)
+//!     .build()?;
+//!
+//! let permit = quota.acquire(Cost::tokens(1_200)).await?;
+//! // … send the request, read the answer …
+//! permit.settle(Usage::new(900, 150));
+//! assert_eq!(quota.snapshot().limits[1].used, 1_050);
+//! # Ok(()) }
+//! ```
+//!
+//! # Sharing
+//!
+//! A [`Quota`] is a handle: clones share the limits, the line and the pauses. Build it once per
+//! provider and organisation, and give a clone to everything that calls that provider.
+//!
+//! # Who is next
+//!
+//! First come, first served inside a [`Priority`]. The head of the line waits for its whole cost, so that nobody small starves
+//! somebody large; one of the next 32 goes first only where that doesn't move the head's instant.
+//!
+//! # Cancellation
+//!
+//! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a
+//! place in flight is freed. A waiter that is never polled again delays the others by at most one second, once.
+//!
+//! # Runtimes
+//!
+//! [`try_acquire`](Quota::try_acquire) needs none. Waiting needs a tokio runtime with its time driver enabled; a quota may be
+//! used from several runtimes, one after the other or at once.
+
+mod acquire;
+mod builder;
+mod calendar;
+pub(crate) mod departure;
+mod grant;
+mod keyed;
+mod line;
+mod permit;
+mod priority;
+mod snapshot;
+mod sync;
+mod timer;
+
+use std::fmt;
+
+use tokio::time::Instant;
+
+pub use self::keyed::KeyedQuotas;
+pub use self::{
+    acquire::Acquire,
+    builder::QuotaBuilder,
+    permit::Permit,
+    priority::Priority,
+    snapshot::{LimitSnapshot, Snapshot},
+};
+pub(crate) use self::{acquire::Waiting, grant::Grant};
+
+use self::{
+    line::{Asked, Line},
+    sync::Arc,
+};
+use crate::{
+    core::{
+        cost::Cost,
+        limit::{Limit, LimitId},
+        settlement::Departure,
+    },
+    error::{ConfigError, Rejected},
+    verdict::RateStatus,
+};
+
+/// Limits that bind together. A handle: clones share everything.
+#[derive(Clone)]
+pub struct Quota {
+    line: Arc<Line>,
+}
+
+/// What becomes of a request that asks for its turn.
+#[derive(Debug)]
+pub(crate) enum Reserved {
+    Granted(Grant),
+    Queued(Waiting),
+    Refused(Rejected),
+}
+
+impl Quota {
+    /// Starts to put a quota together.
+    pub const fn builder() -> QuotaBuilder {
+        QuotaBuilder::new()
+    }
+
+    /// A quota of this one limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a limit that makes no sense.
+    pub fn new(limit: Limit) -> Result<Self, ConfigError> {
+        Self::builder().limit(limit).build()
+    }
+
+    /// Takes `cost` now, or says when to come back. Never delays anyone who waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], and nothing is spent.
+    pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
+        self.reserve_now(&cost, true).map(Permit::new)
+    }
+
+    /// Takes `cost` when its turn has come.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] at once where it can never fit, where the wait is known to be longer than `max_wait` or where the queue
+    /// is full; later where a pause made the wait too long. Nothing is spent then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped, it leaves the line without a trace.
+    ///
+    /// # Panics
+    ///
+    /// Has to be polled in a tokio runtime with its time driver enabled if it must wait.
+    pub fn acquire(&self, cost: Cost) -> Acquire {
+        self.acquire_as(cost, Priority::default())
+    }
+
+    /// [`acquire`](Self::acquire) with a priority.
+    pub fn acquire_as(&self, cost: Cost, priority: Priority) -> Acquire {
+        Acquire::new(self.clone(), cost, priority)
+    }
+
+    /// Nothing is granted before `until`, of any resource. A later pause stands.
+    pub fn pause_until(&self, until: Instant) {
+        self.line.pause(None, until);
+    }
+
+    /// Ends every pause.
+    pub fn resume(&self) {
+        self.line.change(|ledger| ledger.resume());
+    }
+
+    /// What the provider says is left, now: where that is less than what is left here, others spend
+    /// too, and the difference is charged. Never raises what is left.
+    pub fn observe(&self, status: &RateStatus) {
+        let now = Departure {
+            at: self.line.time(Instant::now()),
+            mark: None,
+        };
+        self.line.observe(status, now);
+    }
+
+    /// Another amount for the limit on the same resource and window, from now on; what is spent
+    /// stays spent, and who can never fit any more is told.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a limit that makes no sense, or where there is none on this resource and window.
+    pub fn resize(&self, limit: Limit) -> Result<(), ConfigError> {
+        builder::check_limit(&limit)?;
+        let id = LimitId {
+            amount: builder::planned(limit.amount, self.line.settings().headroom),
+            ..limit.id()
+        };
+        if self.line.change(|ledger| ledger.resize(id, limit.amount)) {
+            Ok(())
+        } else {
+            Err(ConfigError::new(
+                "resize",
+                format!(
+                    "this quota has no limit on {} per {:?}",
+                    limit.resource, limit.window
+                ),
+            ))
+        }
+    }
+
+    /// What it looks like now.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.line.time(Instant::now());
+        let waiting = self.line.waiting();
+        self.line.with(|ledger| Snapshot::of(ledger, waiting, now))
+    }
+
+    /// Takes `cost` now, or says when to come back. `slot`: it takes a place in flight.
+    pub(crate) fn reserve_now(&self, cost: &Cost, slot: bool) -> Result<Grant, Rejected> {
+        self.line.ask_now(cost, slot)?;
+        Ok(Grant::new(Arc::clone(&self.line), cost.clone(), slot))
+    }
+
+    /// Takes `cost` now, or a place in line for it.
+    pub(crate) fn reserve(&self, cost: &Cost, slot: bool, priority: Priority) -> Reserved {
+        match self.line.ask(cost, slot, priority.class()) {
+            Asked::Granted => {
+                Reserved::Granted(Grant::new(Arc::clone(&self.line), cost.clone(), slot))
+            }
+            Asked::Queued(key) => Reserved::Queued(Waiting::new(Arc::clone(&self.line), key)),
+            Asked::Refused(rejected) => Reserved::Refused(rejected),
+        }
+    }
+
+    /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
+    /// stated shape are buckets there.
+    pub(crate) fn fresh_for_key(&self) -> Self {
+        self.line.settings().clone().for_key().assemble()
+    }
+
+    /// Whether nothing is spent, held or paused, and nobody else has a handle on it.
+    pub(crate) fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.line) == 1
+            && self.line.with(|ledger| {
+                let idle =
+                    |meter: &crate::core::meter::Meter| meter.used() == 0 && meter.held() == 0;
+                ledger.meters().iter().all(idle) && ledger.in_flight() == 0 && !ledger.is_paused()
+            })
+    }
+
+    /// Names this quota among all others.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.line) as usize
+    }
+}
+
+impl fmt::Debug for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        f.debug_struct("Quota")
+            .field("limits", &snapshot.limits)
+            .field("in_flight", &snapshot.in_flight)
+            .field("waiting", &snapshot.waiting)
+            .finish_non_exhaustive()
+    }
+}

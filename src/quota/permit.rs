@@ -1,0 +1,49 @@
+//! The guard that users hold.
+
+use super::grant::Grant;
+use crate::{
+    core::{cost::Cost, settlement::Settle},
+    verdict::Usage,
+};
+
+/// The right to send one request, now.
+///
+/// Its charge counts from the grant; its place in flight is taken until it is dropped, so keep it
+/// until the answer has been read.
+///
+/// | what you do | what the quota takes it for |
+/// |---|---|
+/// | `drop` | sent: the quota can't know better |
+/// | [`settle`](Self::settle) | sent, and used as stated |
+/// | [`cancel`](Self::cancel) | not sent: everything goes back |
+#[derive(Debug)]
+#[must_use = "a permit that is dropped counts as a request that was sent"]
+pub struct Permit {
+    grant: Grant,
+}
+
+impl Permit {
+    pub(super) fn new(mut grant: Grant) -> Self {
+        grant.depart();
+        Self { grant }
+    }
+
+    /// What was charged.
+    pub const fn cost(&self) -> &Cost {
+        self.grant.cost()
+    }
+
+    /// The request was sent and the provider counted `usage`: more than was charged is charged too, less is given back.
+    ///
+    /// Give back only what the provider gives back; for one that keeps what a request reserved, drop the permit
+    /// instead.
+    pub fn settle(self, usage: Usage) {
+        let used = self.grant.used(&usage);
+        self.grant.settle(&used, Settle::TrueUp);
+    }
+
+    /// The request was never sent: everything goes back.
+    pub fn cancel(self) {
+        self.grant.refund();
+    }
+}

@@ -1,0 +1,150 @@
+use std::hash::Hash;
+
+use tower_layer::Layer;
+
+use super::RateLimit;
+use crate::{
+    admission::{Keyed, OneRequest, Prioritised},
+    answers::{Http, Judged, Opaque},
+    core::limit::Limit,
+    quota::{KeyedQuotas, Priority, Quota},
+};
+
+/// Keeps a service within limits on requests. See [the module](self).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RateLimitLayer<C = OneRequest, P = Http> {
+    quota: Quota,
+    charge: C,
+    answers: P,
+    reject: bool,
+}
+
+impl RateLimitLayer {
+    /// Requests take from `quota`, one request each.
+    pub const fn new(quota: Quota) -> Self {
+        Self {
+            quota,
+            charge: OneRequest,
+            answers: Http,
+            reject: false,
+        }
+    }
+
+    /// Never more than `requests` in any second.
+    ///
+    /// # Panics
+    ///
+    /// If `requests` is 0.
+    pub fn per_second(requests: u64) -> Self {
+        Self::of(Limit::requests_per_second(requests))
+    }
+
+    /// Never more than `requests` in any minute.
+    ///
+    /// # Panics
+    ///
+    /// If `requests` is 0.
+    pub fn per_minute(requests: u64) -> Self {
+        Self::of(Limit::requests_per_minute(requests))
+    }
+
+    #[track_caller]
+    fn of(limit: Limit) -> Self {
+        match Quota::new(limit) {
+            Ok(quota) => Self::new(quota),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<C, P> RateLimitLayer<C, P> {
+    /// A quota for every key, each with the settings of this layer's own and unspent at first;
+    /// limits without a stated shape are buckets there.
+    ///
+    /// At most 100,000 keys at a time: idle ones are forgotten, and what comes above that shares one quota.
+    pub fn keyed<Req, K, F>(self, key: F) -> RateLimitLayer<Keyed<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash + Eq + Clone,
+    {
+        let template = self.quota.clone();
+        self.keyed_by(key, move |_| template.fresh_for_key())
+    }
+
+    /// A quota for every key, made by `quota` when the key is first seen: for callers whose limits differ.
+    pub fn keyed_by<Req, K, F>(
+        self,
+        key: F,
+        quota: impl Fn(&K) -> Quota + Send + Sync + 'static,
+    ) -> RateLimitLayer<Keyed<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash + Eq + Clone,
+    {
+        self.map(|charge| Keyed::new(charge, key, KeyedQuotas::new(quota)))
+    }
+
+    /// How urgent a request is.
+    pub fn priority<Req, F>(self, priority: F) -> RateLimitLayer<Prioritised<C, F>, P>
+    where
+        F: Fn(&Req) -> Priority,
+    {
+        self.map(|charge| Prioritised::new(charge, priority))
+    }
+
+    /// Refuses what would have to wait.
+    pub fn reject(mut self) -> Self {
+        self.reject = true;
+        self
+    }
+
+    /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
+    /// flight is free once the answer is there.
+    pub fn opaque(self) -> RateLimitLayer<C, Opaque> {
+        RateLimitLayer {
+            quota: self.quota,
+            charge: self.charge,
+            answers: Opaque,
+            reject: self.reject,
+        }
+    }
+
+    /// Judges answers by `judge`: whether a request never reached the provider, so that its charge goes back.
+    pub fn classify<F>(self, judge: F) -> RateLimitLayer<C, Judged<P, F>> {
+        RateLimitLayer {
+            quota: self.quota,
+            charge: self.charge,
+            answers: Judged::new(self.answers, judge),
+            reject: self.reject,
+        }
+    }
+
+    /// The quota that requests take from, where there is no key.
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    fn map<D>(self, charge: impl FnOnce(C) -> D) -> RateLimitLayer<D, P> {
+        RateLimitLayer {
+            quota: self.quota,
+            charge: charge(self.charge),
+            answers: self.answers,
+            reject: self.reject,
+        }
+    }
+}
+
+impl<S, C: Clone, P: Clone> Layer<S> for RateLimitLayer<C, P> {
+    type Service = RateLimit<S, C, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RateLimit {
+            inner,
+            quota: self.quota.clone(),
+            charge: self.charge.clone(),
+            answers: self.answers.clone(),
+            reject: self.reject,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! At most so many requests in so much time; those that come too early wait, in order, or are
+//! refused.
+//!
+//! ```
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_quota::{BoxError, RateLimitLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! // A hundred requests in any second, whoever sends them.
+//! let service = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::per_second(100).opaque())
+//!     .service(service_fn(|n: u32| async move { Ok::<_, BoxError>(n + 1) }));
+//! assert_eq!(service.oneshot(1).await?, 2);
+//! # Ok(()) }
+//! ```
+//!
+//! With a quota of one's own, a priority, and refusals instead of waiting:
+//!
+//! ```
+//! use std::time::Duration;
+//! use http::Request;
+//! use tower_quota::{Limit, Priority, Quota, RateLimitLayer};
+//!
+//! let quota = Quota::builder()
+//!     .limit(Limit::requests_per_minute(500).burst(50))
+//!     .limit(Limit::requests_per_day(10_000))
+//!     .max_in_flight(64)
+//!     .max_wait(Duration::from_secs(10))
+//!     .build()?;
+//! let waits = RateLimitLayer::new(quota.clone()).priority(|request: &Request<String>| {
+//!     match request.headers().get("x-priority") {
+//!         Some(value) if value == "interactive" => Priority::Interactive,
+//!         _ => Priority::Background,
+//!     }
+//! });
+//! let refuses = RateLimitLayer::new(quota).reject();
+//! # let _ = (waits, refuses);
+//! # Ok::<(), tower_quota::ConfigError>(())
+//! ```
+//!
+//! | setting | default |
+//! |---|---|
+//! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, 60 s at the most |
+//! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
+//! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
+//! | [`opaque`](RateLimitLayer::opaque) | off: answers are `http::Response<_>` |
+//!
+//! # Sharing
+//!
+//! Every service that one layer builds shares the layer's quota, and so do their clones: one limit for all connections of a server.
+//! Layers that are given clones of one [`Quota`] share it too; stacked on each other they charge a
+//! request once.
+//!
+//! # Cancellation
+//!
+//! A future that is dropped before the inner service was called gives everything back. Later its
+//! charge stays, since the request may have arrived, and its place in flight is freed.
+//!
+//! # Errors
+//!
+//! A refusal is a [`Rejected`], found by [`Rejected::find`]; errors of the inner service pass as they are.
+//! [`RespondLayer`](crate::RespondLayer) makes responses of refusals.
+//!
+//! # Order in a stack
+//!
+//! Inside of retries, so that each attempt pays; outside of the circuit breaker and of the
+//! attempt's time-out, so that neither sees the wait. See [the crate's page](crate).
+
+mod layer;
+mod service;
+
+pub use layer::RateLimitLayer;
+pub use service::{InFlight, RateLimit, RateLimitFuture};

@@ -1,0 +1,182 @@
+//! What the provider says when it doesn't serve: OpenAI's errors, word for word.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::{
+    accounts::Refusal,
+    answers::{Answer, go_duration, json, put},
+};
+
+/// What the provider has to say against a request.
+#[derive(Clone, Debug)]
+pub(super) struct Complaint {
+    pub(super) status: StatusCode,
+    message: String,
+    kind: &'static str,
+    param: Option<&'static str>,
+    code: Option<&'static str>,
+}
+
+impl Complaint {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            kind,
+            param: None,
+            code: None,
+        }
+    }
+
+    fn invalid(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", message)
+    }
+
+    fn param(mut self, param: &'static str) -> Self {
+        self.param = Some(param);
+        self
+    }
+
+    fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    pub(super) fn unknown_path(method: &Method, path: &str) -> Self {
+        Self::invalid(
+            StatusCode::NOT_FOUND,
+            format!("Invalid URL ({method} {path})"),
+        )
+    }
+
+    pub(super) fn wrong_method(method: &Method, path: &str) -> Self {
+        let hint = "(HINT: Perhaps you meant to use a different HTTP method?)";
+        let message = format!("Not allowed to {method} on {path}. {hint}");
+        Self::invalid(StatusCode::METHOD_NOT_ALLOWED, message).code("method_not_supported")
+    }
+
+    pub(super) fn not_json() -> Self {
+        Self::invalid(
+            StatusCode::BAD_REQUEST,
+            "We could not parse the JSON body of your request. (HINT: This likely means you \
+             aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, \
+             but what was sent was not valid JSON.)",
+        )
+    }
+
+    pub(super) fn no_model() -> Self {
+        Self::invalid(
+            StatusCode::BAD_REQUEST,
+            "you must provide a model parameter",
+        )
+    }
+
+    pub(super) fn missing(param: &'static str) -> Self {
+        let message = format!("Missing required parameter: '{param}'.");
+        Self::invalid(StatusCode::BAD_REQUEST, message)
+            .param(param)
+            .code("missing_required_parameter")
+    }
+
+    pub(super) fn wrong(param: &'static str, wanted: &str) -> Self {
+        let message = format!("Invalid type for '{param}': expected {wanted}.");
+        Self::invalid(StatusCode::BAD_REQUEST, message)
+            .param(param)
+            .code("invalid_type")
+    }
+
+    pub(super) fn no_key() -> Self {
+        Self::invalid(
+            StatusCode::UNAUTHORIZED,
+            "You didn't provide an API key. You need to provide your API key in an \
+             Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+        )
+    }
+
+    pub(super) fn wrong_key() -> Self {
+        Self::invalid(
+            StatusCode::UNAUTHORIZED,
+            "Incorrect API key provided. You can find your API key at \
+             https://platform.openai.com/account/api-keys.",
+        )
+        .code("invalid_api_key")
+    }
+
+    /// A dead model: one that doesn't exist, or that fails with another status.
+    pub(super) fn dead_model(model: &str, status: StatusCode) -> Self {
+        if status != StatusCode::NOT_FOUND {
+            return Self::fault(status);
+        }
+        let message =
+            format!("The model `{model}` does not exist or you do not have access to it.");
+        Self::invalid(status, message).code("model_not_found")
+    }
+
+    pub(super) fn insufficient_quota() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "insufficient_quota",
+            "You exceeded your current quota, please check your plan and billing details. \
+             For more information on this error, read the docs: \
+             https://platform.openai.com/docs/guides/error-codes/api-errors.",
+        )
+        .code("insufficient_quota")
+    }
+
+    /// The provider's own failure, with any status.
+    pub(super) fn fault(status: StatusCode) -> Self {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let message = "Our servers are currently overloaded. Please try again later.";
+            Self::new(status, "service_unavailable_error", message).code("server_is_overloaded")
+        } else {
+            let message =
+                "The server had an error while processing your request. Sorry about that!";
+            Self::new(status, "server_error", message).code("server_error")
+        }
+    }
+
+    pub(super) fn into_answer(self) -> Answer {
+        let error = json!({
+            "message": self.message,
+            "type": self.kind,
+            "param": self.param,
+            "code": self.code,
+        });
+        json(self.status, &json!({"error": error}))
+    }
+}
+
+/// A refusal by a limit, with when to come back unless it never fits.
+pub(super) fn rate_limited(refusal: &Refusal, model: &str, organization: &str) -> Answer {
+    let Refusal {
+        limit, used, asked, ..
+    } = refusal;
+    let place = format!(
+        "for {model} in organization {organization} on {}",
+        refusal.kind.text()
+    );
+    let more = "Visit https://platform.openai.com/account/rate-limits to learn more.";
+    let message = match refusal.wait {
+        Some(wait) => format!(
+            "Rate limit reached {place}: Limit {limit}, Used {used}, Requested {asked}. \
+             Please try again in {}. {more}",
+            go_duration(wait)
+        ),
+        None => format!(
+            "Request too large {place}: Limit {limit}, Requested {asked}. The input or output \
+             tokens must be reduced in order to run successfully. {more}"
+        ),
+    };
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut answer = Complaint::new(status, refusal.kind.resource(), message)
+        .code("rate_limit_exceeded")
+        .into_answer();
+    if let Some(wait) = refusal.wait {
+        let headers = answer.headers_mut();
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        put(headers, "retry-after", &millis.div_ceil(1_000).to_string());
+        put(headers, "retry-after-ms", &millis.to_string());
+    }
+    answer
+}

@@ -1,0 +1,130 @@
+//! A provider in a box: OpenAI's API, its limits and its moods, for tests of one's own stack.
+//!
+//! It counts requests and tokens as a provider does, refuses with the same words and headers, fails on demand, and
+//! reports afterwards what any window of the run held. So a test can say "never refused, and 97 % of
+//! the quota used", and mean it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_quota::testing::{ProviderBox, Shape};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = ProviderBox::openai()
+//!     .requests_per_minute(500)
+//!     .tokens_per_minute(30_000)
+//!     .minute(Duration::from_secs(10)) // shorter minutes, shorter tests
+//!     .shape(Shape::Rolling)
+//!     .start()
+//!     .await?;
+//!
+//! let answer = reqwest::Client::new()
+//!     .post(format!("{}/chat/completions", provider.base_url()))
+//!     .body(r#"{"model": "gpt-4.1-mini", "max_tokens": 90, "messages": [{"role": "user", "content": "What is a quota good for?"}]}"#)
+//!     .send()
+//!     .await?;
+//! assert_eq!(answer.headers()["x-ratelimit-remaining-tokens"], "29903");
+//!
+//! let report = provider.report();
+//! assert_eq!((report.admitted, report.tokens_admitted), (1, 97));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # In paused time
+//!
+//! [`Provider::service`] is the same provider as a tower service, without a socket: hours of traffic
+//! run in milliseconds under `#[tokio::test(start_paused = true)]`. The server reads tokio's clock as
+//! well, but a paused clock jumps ahead while bytes are under way in the kernel, so with a socket
+//! use real time wherever latencies matter.
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use tower::ServiceExt;
+//! use tower_quota::testing::Provider;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Provider::openai().requests_per_minute(1).build()?;
+//! let ask = || {
+//!     let body = r#"{"model": "text-embedding-3-small", "input": "What is a quota good for?"}"#;
+//!     Request::post("/v1/embeddings").body(body.to_owned()).unwrap()
+//! };
+//! assert_eq!(provider.service().oneshot(ask()).await.unwrap().status(), StatusCode::OK);
+//! assert_eq!(provider.service().oneshot(ask()).await.unwrap().headers()["retry-after"], "60");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Accounting alone
+//!
+//! [`Provider::handle`] takes a [`Call`] and `now`, and waits for nothing. For a provider that isn't
+//! HTTP, for simulations and for benchmarks.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_quota::testing::{Call, Provider, Shape};
+//!
+//! let provider = Provider::openai().tokens_per_minute(1_000).shape(Shape::Rolling).build()?;
+//! let (start, call) = (provider.started(), Call::chat("gpt-4.1-mini", 100, 500));
+//! assert!(provider.handle(start, &call).is_admitted());
+//! let refused = provider.handle(start + Duration::from_secs(20), &call);
+//! assert_eq!(refused.retry_after(), Some(Duration::from_secs(40)));
+//! # Ok::<(), tower_quota::ConfigError>(())
+//! ```
+//!
+//! # How it counts
+//!
+//! On arrival a chat reserves its prompt's estimate and `max_completion_tokens` (or `max_tokens`, or
+//! 256) for each of its `n` choices; embeddings reserve their input's. All limits are charged or none.
+//! What was reserved and not used stays charged, or is [trued up](Settlement::TrueUp). A refusal states
+//! the wait of the limit that takes longest: one nanosecond earlier the same request is
+//! refused, then it is admitted, if nothing else came. `retry-after` and `retry-after-ms` round it up.
+//! A request larger than a whole limit is refused without a wait.
+//!
+//! The answer to a chat repeats the text of its last message, so that answers can be told apart.
+//! `"stream": true` is answered with server-sent events, all at once.
+//!
+//! # Faults
+//!
+//! [`Faults`] has transit, latency, 5xx, closed connections, stalls, outages, dead models and spent
+//! credit; [`Provider::then_answer`] scripts single answers.
+//!
+//! ```
+//! # use tower_quota::testing::{Call, Provider};
+//! # let provider = Provider::openai().build()?;
+//! # let call = Call::chat("gpt-4.1-mini", 100, 500);
+//! provider.faults(|f| f.outage(true));
+//! assert_eq!(provider.handle(provider.started(), &call).status().unwrap(), 503);
+//! # Ok::<(), tower_quota::ConfigError>(())
+//! ```
+//!
+//! # Cancellation
+//!
+//! A request that was counted stays counted when its caller goes away, with all that it reserved.
+
+mod accounts;
+mod answers;
+mod builder;
+mod call;
+mod complaint;
+mod faults;
+mod meters;
+mod provider;
+mod reply;
+mod report;
+mod server;
+mod service;
+mod state;
+
+pub use self::{
+    builder::{ProviderBuilder, Settlement},
+    call::Call,
+    faults::{Delay, Faults, Outage, When},
+    meters::Shape,
+    provider::Provider,
+    reply::Reply,
+    report::{Arrival, Outcome, Report},
+    server::ProviderBox,
+    service::{ProviderFuture, ProviderService},
+};

@@ -1,0 +1,161 @@
+use std::hash::Hash;
+
+use tower_layer::Layer;
+
+use super::{Estimated, TokenBudget};
+use crate::{
+    admission::{CostOf, Keyed, Prioritised},
+    answers::{Http, Judged, Opaque},
+    core::{cost::Cost, limit::Limit, settlement::Settle},
+    quota::{KeyedQuotas, Priority, Quota},
+};
+
+/// Keeps a service within limits on requests and tokens. See [the module](self).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenBudgetLayer<C = Estimated, P = Http> {
+    quota: Quota,
+    charge: C,
+    answers: P,
+    settle: Settle,
+    reject: bool,
+}
+
+impl TokenBudgetLayer {
+    /// Requests take from `quota`: one request each, and their tokens.
+    pub const fn new(quota: Quota) -> Self {
+        Self {
+            quota,
+            charge: Estimated,
+            answers: Http,
+            settle: Settle::Auto,
+            reject: false,
+        }
+    }
+
+    /// Never more than `tokens` in any minute, input and output together.
+    ///
+    /// # Panics
+    ///
+    /// If `tokens` is 0.
+    pub fn per_minute(tokens: u64) -> Self {
+        Self::of(Limit::tokens_per_minute(tokens))
+    }
+
+    #[track_caller]
+    fn of(limit: Limit) -> Self {
+        match Quota::new(limit) {
+            Ok(quota) => Self::new(quota),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<C, P> TokenBudgetLayer<C, P> {
+    /// What a request costs, instead of the estimate from its JSON body.
+    pub fn cost<Req, F>(self, cost: F) -> TokenBudgetLayer<CostOf<F>, P>
+    where
+        F: Fn(&Req) -> Cost,
+    {
+        self.map(|_| CostOf::new(cost))
+    }
+
+    /// What becomes of what a request reserved and didn't use.
+    pub fn settle(mut self, settle: Settle) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// A quota for every key, each with the settings of this layer's own and unspent at first;
+    /// limits without a stated shape are buckets there.
+    ///
+    /// At most 100,000 keys at a time: idle ones are forgotten, and what comes above that shares one quota.
+    pub fn keyed<Req, K, F>(self, key: F) -> TokenBudgetLayer<Keyed<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash + Eq + Clone,
+    {
+        let template = self.quota.clone();
+        self.keyed_by(key, move |_| template.fresh_for_key())
+    }
+
+    /// A quota for every key, made by `quota` when the key is first seen: for callers whose limits differ.
+    pub fn keyed_by<Req, K, F>(
+        self,
+        key: F,
+        quota: impl Fn(&K) -> Quota + Send + Sync + 'static,
+    ) -> TokenBudgetLayer<Keyed<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash + Eq + Clone,
+    {
+        self.map(|charge| Keyed::new(charge, key, KeyedQuotas::new(quota)))
+    }
+
+    /// How urgent a request is.
+    pub fn priority<Req, F>(self, priority: F) -> TokenBudgetLayer<Prioritised<C, F>, P>
+    where
+        F: Fn(&Req) -> Priority,
+    {
+        self.map(|charge| Prioritised::new(charge, priority))
+    }
+
+    /// Refuses what would have to wait.
+    pub fn reject(mut self) -> Self {
+        self.reject = true;
+        self
+    }
+
+    /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
+    /// flight is free once the answer is there.
+    pub fn opaque(self) -> TokenBudgetLayer<C, Opaque> {
+        TokenBudgetLayer {
+            quota: self.quota,
+            charge: self.charge,
+            answers: Opaque,
+            settle: self.settle,
+            reject: self.reject,
+        }
+    }
+
+    /// Judges answers by `judge`: whether a request never reached the provider, so that its charge goes back.
+    pub fn classify<F>(self, judge: F) -> TokenBudgetLayer<C, Judged<P, F>> {
+        TokenBudgetLayer {
+            quota: self.quota,
+            charge: self.charge,
+            answers: Judged::new(self.answers, judge),
+            settle: self.settle,
+            reject: self.reject,
+        }
+    }
+
+    /// The quota that requests take from, where there is no key.
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    fn map<D>(self, charge: impl FnOnce(C) -> D) -> TokenBudgetLayer<D, P> {
+        TokenBudgetLayer {
+            quota: self.quota,
+            charge: charge(self.charge),
+            answers: self.answers,
+            settle: self.settle,
+            reject: self.reject,
+        }
+    }
+}
+
+impl<S, C: Clone, P: Clone> Layer<S> for TokenBudgetLayer<C, P> {
+    type Service = TokenBudget<S, C, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        TokenBudget {
+            inner,
+            quota: self.quota.clone(),
+            charge: self.charge.clone(),
+            answers: self.answers.clone(),
+            settle: self.settle,
+            reject: self.reject,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Limits on requests *and* tokens, charged together before a request is sent and settled by what the
+//! provider counted.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_quota::{BoxError, BufferBodyLayer, Limit, Quota, TokenBudgetLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! let quota = Quota::builder()
+//!     .limit(Limit::requests_per_minute(500))
+//!     .limit(Limit::tokens_per_minute(30_000))
+//!     .build()?;
+//! let client = service_fn(|_: Request<_>| async {
+//!     let answer = r#"{"usage": {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}}"#;
+//!     Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(answer)))
+//! });
+//! let service = ServiceBuilder::new()
+//!     .layer(BufferBodyLayer::new()) // the estimate reads the request's body
+//!     .layer(TokenBudgetLayer::new(quota))
+//!     .service(client);
+//! # let _ = service.oneshot(Request::new(Full::<Bytes>::from(r#"{"messages": [{"content": "Hello"}], "max_tokens": 20}"#))).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! With a cost of one's own, for requests of any type:
+//!
+//! ```
+//! use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
+//!
+//! struct Prompt { text: String, max_tokens: u64 }
+//!
+//! let quota = Quota::new(Limit::tokens_per_minute(30_000))?;
+//! let layer = TokenBudgetLayer::new(quota)
+//!     .cost(|prompt: &Prompt| Cost::input_output(prompt.text.len() as u64 / 4, prompt.max_tokens))
+//!     .settle(Settle::TrueUp)
+//!     .opaque();
+//! # let _ = layer;
+//! # Ok::<(), tower_quota::ConfigError>(())
+//! ```
+//!
+//! | setting | default |
+//! |---|---|
+//! | [`cost`](TokenBudgetLayer::cost) | one request, and the tokens estimated from its JSON body ([`Estimated`]) |
+//! | [`settle`](TokenBudgetLayer::settle) | [`Settle::Auto`] |
+//! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, 60 s at the most |
+//! | [`keyed`](TokenBudgetLayer::keyed) | off: all requests share the quota |
+//! | [`priority`](TokenBudgetLayer::priority) | [`Priority::Standard`] |
+//! | [`opaque`](TokenBudgetLayer::opaque) | off: answers are `http::Response<_>` |
+//!
+//! # What it learns
+//!
+//! From an answer's head: what the provider says is left (`x-ratelimit-*`), where that is less than
+//! what is left here; and how long to wait, from a 429, for which the quota is paused. From its body, as it passes: the
+//! `usage`, by which the charge is settled: upwards always, downwards by [`Settle`]. An answer that is cut
+//! off, or says nothing of its usage, keeps what was charged.
+//!
+//! # Sharing
+//!
+//! Every service that one layer builds shares the layer's quota, and so do their clones. Layers that are given clones of one
+//! [`Quota`] share it too; stacked on each other they charge a request once.
+//!
+//! # Cancellation
+//!
+//! A future that is dropped before the inner service was called gives everything back. Later its
+//! charge stays, since the request may have arrived, and its place in flight is freed. The place is
+//! taken until the answer's body ends or is dropped.
+//!
+//! # Errors
+//!
+//! A refusal is a [`Rejected`], found by [`Rejected::find`]; one whose reason is
+//! [`Reason::TooLarge`] can never fit. Errors of the inner service pass as they are.
+//!
+//! # Order in a stack
+//!
+//! Inside of retries, so that each attempt pays; outside of the circuit breaker and of the
+//! attempt's time-out, so that neither sees the wait. See [the crate's page](crate).
+
+mod estimated;
+mod layer;
+mod service;
+
+#[cfg(doc)]
+use crate::{Priority, Quota, Reason, Rejected, Settle};
+
+pub use estimated::Estimated;
+pub use layer::TokenBudgetLayer;
+pub use service::{Settling, TokenBudget, TokenBudgetFuture};

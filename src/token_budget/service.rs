@@ -1,0 +1,211 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::Estimated;
+use crate::{
+    admission::{Admission, Aftermath, Charge, Door},
+    answers::{Answers, Http},
+    body::Watch,
+    core::settlement::Settle,
+    error::{BoxError, Scope},
+    provider::{self, UsageScanner},
+    quota::{Grant, Quota},
+    verdict::{Classify, Usage, Verdict},
+};
+
+/// A service within limits on requests and tokens. Made by [`TokenBudgetLayer`](super::TokenBudgetLayer); clones share
+/// the limits.
+#[derive(Clone, Debug)]
+pub struct TokenBudget<S, C = Estimated, P = Http> {
+    pub(super) inner: S,
+    pub(super) quota: Quota,
+    pub(super) charge: C,
+    pub(super) answers: P,
+    pub(super) settle: Settle,
+    pub(super) reject: bool,
+}
+
+impl<S, C, P> TokenBudget<S, C, P> {
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The quota that requests take from, where there is no key.
+    pub const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+}
+
+impl<S, C, P, Req> Service<Req> for TokenBudget<S, C, P>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    C: Charge<Req>,
+    P: Answers<S::Response> + Classify<P::Out<()>> + Clone,
+{
+    type Response = P::Out<Settling>;
+    type Error = BoxError;
+    type Future = TokenBudgetFuture<S, Req, P>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let own = self.charge.quota(&request);
+        let door = Door {
+            quota: own.as_ref().unwrap_or(&self.quota),
+            cost: self.charge.cost(&request),
+            priority: self.charge.priority(&request),
+            reject: self.reject,
+            scope: if self.charge.is_keyed() {
+                Scope::Caller
+            } else {
+                Scope::Shared
+            },
+        };
+        let learn = Learn {
+            settle: self.settle,
+        };
+        TokenBudgetFuture {
+            admission: Admission::new(&mut self.inner, request, door, self.answers.clone(), learn),
+        }
+    }
+}
+
+/// Teaches the quota what an answer says, and settles.
+struct Learn {
+    settle: Settle,
+}
+
+impl Aftermath for Learn {
+    type Watch = Settling;
+
+    fn answered(
+        &self,
+        verdict: Verdict,
+        facts: Option<(StatusCode, &HeaderMap)>,
+        grant: Grant,
+    ) -> Settling {
+        if let Some((_, headers)) = facts {
+            let status = provider::rate_status(headers);
+            if !status.is_empty() {
+                grant.observe(&status);
+            }
+        }
+        match verdict {
+            Verdict::Success => {
+                return Settling {
+                    grant: Some(grant),
+                    settle: self.settle,
+                    usage: facts
+                        .filter(|(_, headers)| is_json(headers))
+                        .map(|_| UsageScanner::new()),
+                };
+            }
+            Verdict::RateLimited {
+                resource,
+                retry_after,
+            } => {
+                if let Some(wait) = retry_after {
+                    grant.pause(resource, wait);
+                }
+                refused(grant, self.settle);
+            }
+            Verdict::TooLarge | Verdict::Permanent => refused(grant, self.settle),
+            // Charged as if it had been served: nobody knows how far it came.
+            _ => drop(grant),
+        }
+        Settling {
+            grant: None,
+            settle: self.settle,
+            usage: None,
+        }
+    }
+}
+
+/// The provider has refused it: the request counts; its tokens, where it gives back, don't.
+fn refused(grant: Grant, settle: Settle) {
+    let used = grant.used(&Usage::default());
+    grant.settle(&used, settle);
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_none_or(|value| {
+        let value = value.as_bytes();
+        value
+            .windows(4)
+            .any(|part| part.eq_ignore_ascii_case(b"json"))
+    })
+}
+
+/// Reads the usage as the answer's body passes, and settles at its end. Until then the request
+/// keeps its place in flight; a body that is dropped early keeps its charge.
+#[derive(Debug)]
+pub struct Settling {
+    grant: Option<Grant>,
+    settle: Settle,
+    usage: Option<UsageScanner>,
+}
+
+impl Watch for Settling {
+    fn chunk(&mut self, data: &[u8]) {
+        if let Some(usage) = &mut self.usage {
+            usage.push(data);
+        }
+    }
+
+    fn finish(mut self) {
+        let usage = self.usage.take().and_then(UsageScanner::finish);
+        if let (Some(grant), Some(usage)) = (self.grant.take(), usage) {
+            let used = grant.used(&usage);
+            grant.settle(&used, self.settle);
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`TokenBudget`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TokenBudgetFuture<S, Req, P = Http>
+    where
+        S: Service<Req>,
+        P: Answers<S::Response>,
+    {
+        #[pin]
+        admission: Admission<S, Req, P, Learn>,
+    }
+}
+
+impl<S, Req, P> fmt::Debug for TokenBudgetFuture<S, Req, P>
+where
+    S: Service<Req>,
+    P: Answers<S::Response>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBudgetFuture").finish_non_exhaustive()
+    }
+}
+
+impl<S, Req, P> Future for TokenBudgetFuture<S, Req, P>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+    P: Answers<S::Response> + Classify<P::Out<()>>,
+{
+    type Output = Result<P::Out<Settling>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().admission.poll(cx)
+    }
+}

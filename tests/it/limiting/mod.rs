@@ -1,0 +1,6 @@
+//! The two limiting layers.
+
+mod departure;
+mod holding;
+mod rate_limit;
+mod token_budget;
