@@ -21,8 +21,10 @@
 )]
 
 mod args;
+mod demo;
 mod input;
 mod lines;
+mod middle;
 mod order;
 mod output;
 mod progress;
@@ -46,11 +48,12 @@ use clap::Parser;
 
 use crate::{
     args::{Args, Settings},
+    middle::Patience,
     progress::Progress,
     run::{Plan, Watched},
-    stack::Plain,
+    stack::Stack,
     stats::Stats,
-    stop::{Reason, Stop},
+    stop::Reason,
 };
 
 const SOME_FAILED: u8 = 1;
@@ -75,24 +78,34 @@ fn complain(problem: &str, code: u8) -> ExitCode {
 }
 
 async fn begin(args: Args) -> ExitCode {
-    match args.check() {
-        Ok(settings) => process(settings).await,
+    let prepared = if args.is_demo() {
+        let prepared = demo::prepare(args).await;
+        prepared.map(|(provider, settings)| (Some(provider), settings))
+    } else {
+        args.check().map(|settings| (None, settings))
+    };
+    match prepared {
+        Ok((provider, settings)) => {
+            let code = process(settings).await;
+            drop(provider);
+            code
+        }
         Err(problem) => complain(&problem, BAD_USAGE),
     }
 }
 
 async fn process(settings: Settings) -> ExitCode {
-    let prepared = Plain::new(&settings)
-        .and_then(|transport| Ok((transport, resume::open(&settings.output)?)));
-    let (transport, (output, done)) = match prepared {
-        Ok(prepared) => prepared,
-        Err(problem) => return complain(&problem, BAD_USAGE),
-    };
     let bytes = fs::metadata(&settings.requests).map_or(0, |facts| facts.len());
     let watched = Watched {
         stats: Arc::new(Stats::new(settings.limits.minute, settings.limits.tokens)),
         stop: Arc::default(),
         progress: Progress::new(settings.quiet, bytes),
+    };
+    let prepared = Stack::new(&settings, Patience::new(watched.clone()))
+        .and_then(|stack| Ok((stack, resume::open(&settings.output)?)));
+    let (stack, (output, done)) = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => return complain(&problem, BAD_USAGE),
     };
     let resumed = !done.is_empty();
     let plan = Plan {
@@ -103,7 +116,7 @@ async fn process(settings: Settings) -> ExitCode {
         ordered: settings.ordered,
     };
     let signals = tokio::spawn(obey_signals(watched.clone()));
-    let outcome = run::run(plan, transport, &watched).await;
+    let outcome = run::run(plan, stack, &watched).await;
     signals.abort();
     watched.progress.end();
 

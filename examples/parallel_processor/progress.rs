@@ -5,7 +5,7 @@ use std::{
     io::IsTerminal,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -22,6 +22,7 @@ const REPORTS: u32 = 20;
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     reports: Arc<AtomicU32>,
+    waited: Arc<AtomicBool>,
 }
 
 impl Progress {
@@ -36,6 +37,7 @@ impl Progress {
         Self {
             bar,
             reports: Arc::default(),
+            waited: Arc::default(),
         }
     }
 
@@ -65,6 +67,15 @@ impl Progress {
             n if n < REPORTS => self.say(text),
             REPORTS => self.say("(further lines like these are in the output only)"),
             _ => {}
+        }
+    }
+
+    /// Says, once, that the provider is down and how long that is borne.
+    pub(crate) fn waits(&self, patience: Duration) {
+        if !self.waited.swap(true, Relaxed) {
+            self.say(&format!(
+                "the provider fails; waiting for it to recover, {patience:?} at the longest"
+            ));
         }
     }
 

@@ -235,13 +235,14 @@ impl<T: Transport> OneLine<T> {
                 };
                 let metadata = job.metadata.as_deref();
                 match outcome {
-                    Ok(answer) => {
-                        stats.tokens.fetch_add(answer.tokens, Relaxed);
-                        (record::success(job.text(), &answer.body, metadata), true)
-                    }
+                    Ok(answer) => (record::success(job.text(), &answer.body, metadata), true),
                     Err(failure) => {
                         if let Some(reason) = failure.stop {
                             stop.finish(reason);
+                        }
+                        if failure.stop == Some(Reason::ProviderDown) {
+                            // It is for a later run.
+                            return false;
                         }
                         (
                             record::failure(job.text(), &failure.troubles, metadata),

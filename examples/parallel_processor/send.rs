@@ -27,12 +27,20 @@ pub(crate) trait Transport: Send + Sync + 'static {
 }
 
 /// A provider's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     /// As the provider wrote it, on one line.
     pub(crate) body: String,
-    /// How many tokens it was, by the provider's count.
-    pub(crate) tokens: u64,
+    pub(crate) usage: Usage,
+}
+
+/// How many tokens it was, by the provider's count.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Usage {
+    pub(crate) prompt_tokens: u64,
+    pub(crate) completion_tokens: u64,
+    pub(crate) total_tokens: u64,
 }
 
 /// A request that got no answer.
@@ -46,12 +54,6 @@ pub(crate) struct Failure {
 #[derive(Deserialize)]
 struct Counted {
     usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Usage {
-    #[serde(default)]
-    total_tokens: u64,
 }
 
 /// Reads an answer that came.
@@ -68,7 +70,7 @@ pub(crate) fn read(status: StatusCode, body: &[u8]) -> Result<Answer, Trouble> {
     };
     let counted = serde_json::from_str(&body).unwrap_or(Counted { usage: None });
     Ok(Answer {
-        tokens: counted.usage.map_or(0, |usage| usage.total_tokens),
+        usage: counted.usage.unwrap_or_default(),
         body,
     })
 }
@@ -84,7 +86,8 @@ struct Detail {
     message: String,
 }
 
-fn trouble(status: StatusCode, body: &[u8]) -> Trouble {
+/// What an answer says that is an error.
+pub(crate) fn trouble(status: StatusCode, body: &[u8]) -> Trouble {
     let error = compact(body).filter(|body| body.len() <= SHOWN);
     let error = error.as_deref().and_then(|body| {
         let refusal: Refusal<'_> = serde_json::from_str(body).ok()?;
@@ -127,8 +130,9 @@ mod tests {
             answer.body,
             "{\"v\":[0.10000000000000000001],\"usage\":{\"total_tokens\":7}}"
         );
-        assert_eq!(answer.tokens, 7);
-        assert_eq!(read(StatusCode::OK, b"{\"usage\":null}").unwrap().tokens, 0);
+        assert_eq!(answer.usage.total_tokens, 7);
+        let nothing = read(StatusCode::OK, b"{\"usage\":null}").unwrap();
+        assert_eq!(nothing.usage.total_tokens, 0);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use std::{
 use serde::Serialize;
 use tokio::{sync::watch, time::Instant};
 
-use crate::record::Trouble;
+use tower_quota::BoxError;
+
+use crate::{record::Trouble, send::Usage};
 
 /// The figures of a run, while it runs.
 #[derive(Debug)]
@@ -61,15 +63,9 @@ impl Stats {
                 limit,
                 first: None,
                 last: None,
-                admitted: Vec::new(),
+                sums: Vec::new(),
             }),
         }
-    }
-
-    /// A request that left at `departed` was admitted, and took `tokens` from the provider's limit.
-    pub(crate) fn admitted(&self, departed: Instant, tokens: u64) {
-        let mut r#use = self.r#use.lock().unwrap_or_else(PoisonError::into_inner);
-        r#use.add(departed, tokens);
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -88,14 +84,17 @@ impl Stats {
 
 /// How much of the limit on tokens was used, in whole windows from the first departure on. The last window, in which the
 /// work ran out, isn't whole and doesn't count.
+///
+/// A provider admits what a request reserves: its prompt, and as many tokens as the answer may have. One that gives back
+/// what isn't used admits more than its limit in that sense: there, what was really used is what counts.
 #[derive(Debug)]
 struct Use {
     window: Duration,
     limit: Option<u64>,
     first: Option<Instant>,
     last: Option<Instant>,
-    // A sum for each window: a run of a day holds 1,440.
-    admitted: Vec<u64>,
+    // Reserved and used in each window: a run of a day has 1,440.
+    sums: Vec<(u64, u64)>,
 }
 
 impl Use {
@@ -104,13 +103,14 @@ impl Use {
         self.last = self.last.max(Some(now));
     }
 
-    fn add(&mut self, departed: Instant, tokens: u64) {
+    fn add(&mut self, departed: Instant, reserved: u64, used: u64) {
         let Some(first) = self.first else { return };
         let window = self.windows(departed.saturating_duration_since(first));
-        if self.admitted.len() <= window {
-            self.admitted.resize(window + 1, 0);
+        if self.sums.len() <= window {
+            self.sums.resize(window + 1, (0, 0));
         }
-        self.admitted[window] += tokens;
+        self.sums[window].0 += reserved;
+        self.sums[window].1 += used;
     }
 
     fn windows(&self, time: Duration) -> usize {
@@ -120,8 +120,11 @@ impl Use {
     fn of_limit(&self) -> Option<f64> {
         let (limit, first, last) = (self.limit?, self.first?, self.last?);
         let whole = self.windows(last - first);
-        let admitted: u64 = self.admitted.iter().take(whole).sum();
-        (whole > 0).then(|| admitted as f64 / (whole as f64 * limit as f64))
+        let allowed = limit as f64 * whole as f64;
+        let sums = || self.sums.iter().take(whole);
+        let reserved = sums().map(|sum| sum.0).sum::<u64>() as f64;
+        let used = sums().map(|sum| sum.1).sum::<u64>() as f64;
+        (whole > 0).then(|| if reserved > allowed { used } else { reserved } / allowed)
     }
 }
 
@@ -175,9 +178,22 @@ impl Wire {
         let _ = self.out.subscribe().wait_for(|out| !out).await;
     }
 
-    /// When it left last.
-    pub(crate) fn departed(&self) -> Option<Instant> {
-        self.log().departed
+    /// It was answered: what it used, by the provider's count, and how many tokens the answer might have had.
+    pub(crate) fn admitted(&self, usage: Usage, allowed: u64) {
+        self.stats.tokens.fetch_add(usage.total_tokens, Relaxed);
+        if let Some(departed) = self.log().departed {
+            let reserved = usage.prompt_tokens + usage.completion_tokens.max(allowed);
+            let mut r#use = self
+                .stats
+                .r#use
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            r#use.add(
+                departed,
+                reserved.max(usage.total_tokens),
+                usage.total_tokens,
+            );
+        }
     }
 
     /// What went wrong on all attempts but those that are still out.
@@ -200,30 +216,25 @@ pub(crate) struct Departure {
 }
 
 impl Departure {
-    /// The provider has answered. Where it is a success the request is through: nothing may stop it any more.
-    pub(crate) fn returned(mut self, status: u16) {
-        if status == 429 {
+    /// There is an answer: the request is through, nothing may stop it any more.
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+
+    /// The provider has refused it or failed.
+    pub(crate) fn failed(self, trouble: Trouble) {
+        if trouble.status == Some(429) {
             self.wire.stats.rate_limited.fetch_add(1, Relaxed);
         }
-        if (200..300).contains(&status) {
-            self.answered = true;
-        } else {
-            self.trouble(Some(status), format!("HTTP {status}"));
-        }
+        self.wire.log().troubles.push(Trouble {
+            attempt: Some(self.attempt),
+            ..trouble
+        });
     }
 
     /// There was no answer.
-    pub(crate) fn failed(self, error: &(dyn std::error::Error + 'static)) {
-        self.trouble(None, chain(error));
-    }
-
-    fn trouble(&self, status: Option<u16>, message: String) {
-        self.wire.log().troubles.push(Trouble {
-            attempt: Some(self.attempt),
-            status,
-            message,
-            error: None,
-        });
+    pub(crate) fn broke(self, error: &BoxError) {
+        self.failed(Trouble::new(chain(error.as_ref())));
     }
 }
 
@@ -254,26 +265,51 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn use_counts_whole_windows_only() {
-        let stats = Arc::new(Stats::new(Duration::from_secs(10), Some(100)));
-        assert_eq!(stats.summary().utilisation, None);
-        for tokens in [60, 30, 100, 70, 50] {
+    fn usage(total: u64) -> Usage {
+        Usage {
+            prompt_tokens: 10,
+            completion_tokens: total - 10,
+            total_tokens: total,
+        }
+    }
+
+    async fn utilisation(limit: u64, allowed: u64) -> Option<f64> {
+        let stats = Arc::new(Stats::new(Duration::from_secs(10), Some(limit)));
+        for total in [60, 30, 100, 70, 50] {
             let wire = Wire::new(&stats);
-            wire.departs().returned(200);
-            stats.admitted(wire.departed().unwrap(), tokens);
+            wire.departs().answered();
+            wire.admitted(usage(total), allowed);
             tokio::time::advance(Duration::from_secs(6)).await;
         }
-        // At 0, 6, 12, 18 and 24 s: two whole windows.
-        assert_eq!(stats.summary().utilisation, Some(260.0 / 200.0));
         assert_eq!(stats.summary().attempts, 5);
+        assert_eq!(stats.summary().tokens, 310);
+        stats.summary().utilisation
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn use_counts_whole_windows_only() {
+        // At 0, 6, 12, 18 and 24 s: two whole windows.
+        assert_eq!(utilisation(200, 0).await, Some(260.0 / 400.0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn use_counts_what_was_reserved_unless_it_was_given_back() {
+        assert_eq!(
+            utilisation(200, 80).await,
+            Some((3 * 90 + 100) as f64 / 400.0)
+        );
+        assert_eq!(utilisation(150, 80).await, Some(260.0 / 300.0));
     }
 
     #[test]
     fn a_run_shorter_than_a_window_has_no_use() {
         let stats = Arc::new(Stats::new(Duration::from_secs(10), Some(100)));
         let wire = Wire::new(&stats);
-        wire.departs().returned(429);
+        let refused = Trouble {
+            status: Some(429),
+            ..Trouble::new("wait")
+        };
+        wire.departs().failed(refused);
         assert_eq!(stats.summary().utilisation, None);
         assert_eq!(stats.summary().rate_limited, 1);
         let troubles = wire.take_troubles();

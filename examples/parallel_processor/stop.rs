@@ -110,7 +110,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::stats::Stats;
+    use crate::{record::Trouble, stats::Stats};
 
     #[tokio::test(start_paused = true)]
     async fn what_is_on_the_wire_comes_to_its_end_and_what_waits_does_not() {
@@ -123,14 +123,14 @@ mod tests {
         let sent = stop.or(&sent, async {
             let departure = sent.departs();
             sleep(Duration::from_secs(20)).await;
-            departure.returned(200);
+            departure.answered();
             sleep(Duration::from_secs(1)).await;
         });
         let retried = Wire::new(&stats);
         let retried = stop.or(&retried, async {
             let departure = retried.departs();
             sleep(Duration::from_secs(15)).await;
-            departure.returned(500);
+            departure.failed(Trouble::new("500"));
             sleep(Duration::from_secs(60)).await;
         });
         let ends = async {
