@@ -7,6 +7,7 @@ pub mod body;
 mod core;
 mod error;
 pub mod provider;
+pub mod tokens;
 mod verdict;
 
 pub use crate::{
