@@ -7,6 +7,7 @@ pub mod body;
 mod core;
 mod error;
 pub mod provider;
+pub mod respond;
 pub mod tokens;
 mod verdict;
 
@@ -17,5 +18,6 @@ pub use crate::{
         limit::{Anchor, Limit, LimitId},
     },
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
+    respond::RespondLayer,
     verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
 };

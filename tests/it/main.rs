@@ -2,3 +2,4 @@
 
 mod body;
 mod provider;
+mod respond;
