@@ -5,6 +5,9 @@
 pub mod answers;
 pub mod body;
 mod core;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub mod edge;
 mod error;
 pub mod provider;
 pub mod respond;

@@ -2,4 +2,6 @@
 
 mod body;
 mod provider;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod respond;
