@@ -44,7 +44,7 @@ impl Estimate<'_> {
 }
 
 /// Estimates a JSON body of a chat, completion, response, message or embedding; see the
-/// [module](self) for how it counts. `None` where it isn't a JSON object, or nests deeper than
+/// [module](crate::tokens) for how it counts. `None` where it isn't a JSON object, or nests deeper than
 /// 128 levels. It takes about 1 µs for each KiB, and allocates nothing for texts without escapes.
 pub fn estimate(body: &[u8]) -> Option<Estimate<'_>> {
     let body: Body<'_> = serde_json::from_slice(body).ok()?;
