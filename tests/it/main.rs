@@ -4,6 +4,9 @@
 mod body;
 mod limiting;
 mod provider;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+mod respond;
 mod support;
 #[cfg(feature = "testing")]
 mod testing_box;
