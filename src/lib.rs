@@ -6,15 +6,19 @@ pub mod admission;
 pub mod answers;
 pub mod body;
 mod core;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub mod edge;
 mod error;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;
+pub mod respond;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 pub mod token_budget;
-mod tokens;
+pub mod tokens;
 mod verdict;
 
 pub use crate::{
@@ -27,6 +31,7 @@ pub use crate::{
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
     quota::{Permit, Priority, Quota},
     rate_limit::RateLimitLayer,
+    respond::RespondLayer,
     token_budget::TokenBudgetLayer,
     verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
 };

@@ -70,13 +70,13 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, those from the provider's cache included.
     pub input_tokens: u64,
     /// Tokens of the answer.
     pub output_tokens: u64,
     /// Input and output together, as the provider adds them up.
     pub total_tokens: u64,
-    /// Tokens of the prompt that came from the provider's cache.
+    /// Those of the prompt's tokens that came from the provider's cache.
     pub cached_tokens: u64,
 }
 

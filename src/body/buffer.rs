@@ -353,3 +353,10 @@ impl From<BufferedBody> for reqwest::Body {
         Self::from(body.data)
     }
 }
+
+#[cfg(feature = "axum")]
+impl From<BufferedBody> for axum_core::body::Body {
+    fn from(body: BufferedBody) -> Self {
+        Self::from(body.data)
+    }
+}

@@ -124,7 +124,7 @@ impl<B: Body> Reading<B> {
         Poll::Ready(())
     }
 
-    fn finish(mut self: Box<Self>) -> Response<MeteredBody<B>> {
+    fn finish(mut self) -> Response<MeteredBody<B>> {
         let verdict = {
             let mut data = self.ahead.data();
             let body = match (data.next(), data.next()) {

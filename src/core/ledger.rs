@@ -4,7 +4,7 @@ use super::{
     cost::{Cost, Resource},
     limit::LimitId,
     meter::Meter,
-    settlement::{Departure, Settle, Settlement, Word},
+    settlement::{Departure, OBSERVED, Settle, Settlement},
     time::{Time, nanos},
 };
 
@@ -208,10 +208,23 @@ impl Ledger {
                 meter.date(n, self.now);
             }
         }
-        let watch = self.settlement.as_mut();
+        let (watch, now) = (self.settlement.as_mut(), self.now);
+        Departure {
+            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens), now)),
+            ..self.standing()
+        }
+    }
+
+    /// How things stand now.
+    pub(crate) fn standing(&self) -> Departure {
+        let mut left = [0; OBSERVED];
+        for (left, meter) in left.iter_mut().zip(&self.meters) {
+            *left = meter.left_to_all();
+        }
         Departure {
             at: self.now,
-            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
+            mark: None,
+            left,
         }
     }
 
@@ -263,6 +276,15 @@ impl Ledger {
         settlement.is_some_and(|(_, settlement)| settlement.gives_back())
     }
 
+    /// The provider refused for want of `resource` (of something, for `None`).
+    pub(crate) fn refused(&mut self, resource: Option<Resource>) {
+        if let (Some((_, settlement)), None | Some(Resource::Tokens)) =
+            (&mut self.settlement, resource)
+        {
+            settlement.refused();
+        }
+    }
+
     /// Nothing more of `resource` (of anything, for `None`) until then.
     pub(crate) fn pause(&mut self, resource: Option<Resource>, until: Time) {
         let mut all = true;
@@ -307,15 +329,13 @@ impl Ledger {
         let meter = &mut self.meters[index];
         if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark) {
             if *watched == index {
-                settlement.hear(Word {
-                    mark,
-                    theirs: meter.stated().saturating_sub(remaining),
-                    ours: meter.used_until(departure.at),
-                    at: self.now,
-                });
+                let used = meter.stated().saturating_sub(remaining);
+                settlement.hear(mark, used, self.now);
             }
         }
-        meter.observe(remaining, departure.at, self.now);
+        if let Some(left) = departure.left.get(index) {
+            meter.observe(remaining, *left, departure.at, self.now);
+        }
     }
 
     /// The limit on `resource` of that amount; without one, the only one on `resource`.

@@ -2,26 +2,13 @@
 
 use super::time::Time;
 
-/// How many observations in a row must speak for giving back before it is believed.
-const BELIEVE: u8 = 4;
-/// How many in a row against it end the belief, for good.
-const DOUBT: u8 = 2;
-/// Nothing is judged before this share of the limit could have been given back.
-const SHARE: u64 = 32;
-
-/// What had left and what had turned out unused, in tokens since the beginning, when a request left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) departed: u64,
-    pub(crate) unused: u64,
-}
-
 /// What becomes of what a request reserved and didn't use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Settle {
-    /// It stays charged until the provider's `remaining` shows, over several answers, that it gives back; then it is given back
-    /// here too.
+    /// It stays charged until the provider's `remaining` shows, over several answers, that it gives
+    /// back; then it is given back here too. A provider all of whose answers come from one burst a window, or that counts with
+    /// fixed windows, may not show it: for one that is known to give back say [`TrueUp`](Self::TrueUp).
     #[default]
     Auto,
     /// It stays charged: for providers that keep what was reserved.
@@ -30,23 +17,33 @@ pub enum Settle {
     TrueUp,
 }
 
-/// When a request left, and what had happened until then.
+/// Of how many limits it is known what was left when a request left.
+pub(crate) const OBSERVED: usize = 4;
+
+/// When a request left, and how things stood then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Departure {
     pub(crate) at: Time,
     // None where nobody compares.
     pub(crate) mark: Option<Mark>,
+    /// What each of the first limits had left, the request's own charge taken off and
+    /// what others were seen to spend not.
+    pub(crate) left: [u64; OBSERVED],
 }
 
-/// One answer's word, with our own account at that moment.
+/// How much had left and had turned out unused, since the beginning, when a request left; and the
+/// least that a provider that keeps everything could have on its account, unless its window had just ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    departed: u64,
+    unused: u64,
+    kept: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Word {
-    pub(crate) mark: Mark,
-    /// Limit less remaining, as the provider says.
-    pub(crate) theirs: u64,
-    /// What our own account held as spent when the request left, where it remembers.
-    pub(crate) ours: Option<u64>,
-    pub(crate) at: Time,
+struct Word {
+    mark: Mark,
+    used: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +54,29 @@ enum Belief {
     KeepsForGood,
 }
 
+/// Two words are compared once this share of the limit has turned out unused between them.
+const STEP: u64 = 16;
+/// By this share of the limit the account must be lower than a keeping provider's.
+const MARGIN: u64 = 8;
+/// How many comparisons in a row must speak for giving back. A fixed window that ends explains one of
+/// them, and there is one such end in a window: three in a row within one can't be explained by it.
+const BELIEVE: u8 = 3;
+/// How many in a row against it end the belief.
+const DOUBT: u8 = 2;
+
 /// Watches one limit on tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct Settlement {
     limit: u64,
     window: u64,
     now: Mark,
-    anchor: Option<Word>,
+    // A bucket from which nothing is given back, in tokens × nanoseconds. No keeping provider holds less on
+    // account, except after the end of a fixed window.
+    kept: u128,
+    kept_at: Time,
+    last: Option<Word>,
     votes: u8,
+    since: Time,
     belief: Belief,
 }
 
@@ -76,20 +88,30 @@ impl Settlement {
             now: Mark {
                 departed: 0,
                 unused: 0,
+                kept: 0,
             },
-            anchor: None,
+            kept: 0,
+            kept_at: Time::ZERO,
+            last: None,
             votes: 0,
+            since: Time::ZERO,
             belief: Belief::Keeps,
         }
     }
 
     /// A request of `reserved` leaves.
-    pub(crate) const fn departed(&mut self, reserved: u64) -> Mark {
+    pub(crate) fn departed(&mut self, reserved: u64, now: Time) -> Mark {
+        let refill = u128::from(self.limit) * now.since(self.kept_at).as_nanos();
+        let charge = u128::from(reserved) * u128::from(self.window);
+        self.kept = self.kept.saturating_sub(refill).saturating_add(charge);
+        self.kept_at = self.kept_at.max(now);
+        let kept = self.kept / u128::from(self.window.max(1));
+        self.now.kept = u64::try_from(kept).unwrap_or(u64::MAX);
         self.now.departed = self.now.departed.saturating_add(reserved);
         self.now
     }
 
-    /// A request turned out to use less than it had reserved.
+    /// A request turned out to use so much less than it had reserved.
     pub(crate) const fn unused(&mut self, tokens: u64) {
         self.now.unused = self.now.unused.saturating_add(tokens);
     }
@@ -98,36 +120,39 @@ impl Settlement {
         self.belief == Belief::GivesBack
     }
 
-    /// Compares what the provider's account grew by with what a provider that keeps everything would
-    /// show. Everything that could make a keeping provider's account shrink (its window moves on) is
-    /// taken for its window moving on.
-    pub(crate) fn hear(&mut self, word: Word) {
-        let Some(anchor) = self.anchor else {
-            self.anchor = Some(word);
+    /// The provider refused for want of tokens: what it was believed to give back it may not have.
+    pub(crate) fn refused(&mut self) {
+        if self.gives_back() {
+            self.belief = Belief::KeepsForGood;
+        }
+    }
+
+    /// The provider had `used` on its account after the request of this mark.
+    pub(crate) fn hear(&mut self, mark: Mark, used: u64, now: Time) {
+        let word = Word { mark, used };
+        let Some(last) = self.last else {
+            self.last = Some(word);
             return;
         };
-        let unused = word.mark.unused.saturating_sub(anchor.mark.unused);
-        if word.mark.departed < anchor.mark.departed || unused < (self.limit / SHARE).max(1) {
+        let unused = mark.unused.saturating_sub(last.mark.unused);
+        if mark.departed < last.mark.departed || unused < (self.limit / STEP).max(1) {
             return;
         }
-        self.anchor = Some(word);
-        let departed = i128::from(word.mark.departed - anchor.mark.departed);
-        let grown = i128::from(word.theirs) - i128::from(anchor.theirs);
-        let half = i128::from(unused / 2);
+        self.last = Some(word);
+        let departed = i128::from(mark.departed - last.mark.departed);
+        let grown = i128::from(used) - i128::from(last.used);
+        let grew_by_less = grown < departed - i128::from(unused / 2);
         match self.belief {
             Belief::Keeps => {
-                let nanos = word.at.nanos().saturating_sub(anchor.at.nanos());
-                let refill =
-                    u128::from(self.limit) * u128::from(nanos) / u128::from(self.window.max(1));
-                let refilled = departed - i128::try_from(refill).unwrap_or(i128::MAX);
-                let own = match (word.ours, anchor.ours) {
-                    (Some(now), Some(then)) => i128::from(now) - i128::from(then),
-                    _ => refilled,
-                };
-                if grown < refilled.min(own) - half {
-                    self.votes += 1;
-                } else {
+                let low = used.saturating_add(self.limit / MARGIN) < mark.kept;
+                let window = u128::from(self.window);
+                if !(grew_by_less && low) {
                     self.votes = 0;
+                } else if self.votes == 0 || now.since(self.since).as_nanos() >= window {
+                    self.votes = 1;
+                    self.since = now;
+                } else {
+                    self.votes += 1;
                 }
                 if self.votes >= BELIEVE {
                     self.votes = 0;
@@ -135,16 +160,80 @@ impl Settlement {
                 }
             }
             Belief::GivesBack => {
-                if grown > departed - half {
-                    self.votes += 1;
-                } else {
-                    self.votes = 0;
-                }
+                self.votes = if grew_by_less { 0 } else { self.votes + 1 };
                 if self.votes >= DOUBT {
                     self.belief = Belief::KeepsForGood;
                 }
             }
             Belief::KeepsForGood => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Provider {
+        Bucket,
+        Rolling,
+        Fixed,
+    }
+
+    /// A request of 100 tokens every 400 ms, a third of which is used, for five minutes.
+    fn watched(provider: Provider, keeps: bool) -> Settlement {
+        let mut settlement = Settlement::new(30_000, MINUTE);
+        let counts = |n: u64| if keeps { 100 } else { 33 + n % 3 };
+        let mut unsettled = std::collections::VecDeque::new();
+        let (mut level, mut history) = (0.0_f64, Vec::new());
+        for n in 0..750_u64 {
+            let at = n * 400_000_000;
+            let now = Time::from_nanos(at);
+            while unsettled.front().is_some_and(|due| *due <= at) {
+                unsettled.pop_front();
+                settlement.unused(66);
+            }
+            let mark = settlement.departed(100, now);
+            unsettled.push_back(at + 2_000_000_000);
+            // The provider gives back at once here; what is in flight is noise.
+            level = (level - 200.0).max(0.0) + counts(n) as f64;
+            history.push((at, counts(n)));
+            let from = match provider {
+                Provider::Rolling => at.saturating_sub(MINUTE),
+                _ => at / MINUTE * MINUTE,
+            };
+            let sum = history
+                .iter()
+                .filter(|(t, _)| *t >= from)
+                .map(|(_, n)| n)
+                .sum();
+            let used = if provider == Provider::Bucket {
+                level as u64
+            } else {
+                sum
+            };
+            settlement.hear(mark, used, now);
+        }
+        settlement
+    }
+
+    #[test]
+    fn a_provider_that_keeps_is_never_taken_for_one_that_gives_back() {
+        for provider in [Provider::Bucket, Provider::Rolling, Provider::Fixed] {
+            assert!(!watched(provider, true).gives_back(), "{provider:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_ends_the_belief_for_good() {
+        let mut settlement = Settlement {
+            belief: Belief::GivesBack,
+            ..Settlement::new(30_000, MINUTE)
+        };
+        settlement.refused();
+        assert!(!settlement.gives_back());
     }
 }

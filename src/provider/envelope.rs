@@ -107,7 +107,12 @@ impl Facts {
                 b'{' | b'[' => {
                     depth += 1;
                     // Validators echo what was sent; a prompt isn't a verdict.
-                    if foreign.is_none() && matches!(key.as_slice(), b"input" | b"ctx" | b"param") {
+                    if foreign.is_none()
+                        && matches!(
+                            key.as_slice(),
+                            b"input" | b"ctx" | b"param" | b"body" | b"request" | b"messages"
+                        )
+                    {
                         foreign = Some(depth);
                     }
                     if *byte == b'{' {

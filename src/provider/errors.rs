@@ -160,11 +160,15 @@ fn judge(status: StatusCode, headers: &HeaderMap, facts: &Facts) -> Verdict {
     let fine = status < 400;
     // Prose is believed where the request is to blame: in a success it may be anybody's.
     let blamed = (400..500).contains(&status);
-    if status == 402 || facts.has(MONEY) || blamed && no_access(facts) {
+    // Figures, only where a limit is what it is about: a bad request may name any.
+    let figures = matches!(status, 413 | 429);
+    let money = blamed && facts.says(MONEY_PROSE) || figures && no_access(facts);
+    if status == 402 || facts.has(MONEY) || money {
         return Verdict::QuotaExhausted;
     }
     let hint = retry_after(headers).or_else(|| stated_wait(facts));
-    if status == 413 || facts.has(LARGE) || blamed && never_fits(facts, hint) {
+    let large = blamed && facts.says(LARGE_PROSE) || figures && never_fits(facts, hint);
+    if status == 413 || facts.has(LARGE) || large {
         return Verdict::TooLarge;
     }
     let busy = facts.says(BUSY_PROSE) && (!fine || facts.has(LIMITED));
@@ -187,11 +191,9 @@ fn limited(headers: &HeaderMap, facts: &Facts, hint: Option<Duration>) -> Verdic
     }
 }
 
-/// No money, or a limit of zero: a model that isn't on the plan.
+/// A limit of zero: a model that isn't on the plan.
 fn no_access(facts: &Facts) -> bool {
-    facts.zero_quota
-        || facts.says(MONEY_PROSE)
-        || numbers(&facts.prose, "limit").any(|limit| limit == 0)
+    facts.zero_quota || numbers(&facts.prose, "limit").any(|limit| limit == 0)
 }
 
 /// More was asked than there will ever be, even where the answer says when to come back.
@@ -199,10 +201,9 @@ fn never_fits(facts: &Facts, hint: Option<Duration>) -> bool {
     const DAY: Duration = Duration::from_secs(86_400);
     let limit = numbers(&facts.prose, "limit").next();
     let requested = numbers(&facts.prose, "requested").next();
-    facts.says(LARGE_PROSE)
-        || limit
-            .zip(requested)
-            .is_some_and(|(limit, requested)| requested > limit)
+    limit
+        .zip(requested)
+        .is_some_and(|(limit, requested)| requested > limit)
         // Azure's way to say so: a day, for a limit by the minute.
         || hint == Some(DAY) && facts.says(&["token rate limit"])
 }

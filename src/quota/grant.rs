@@ -98,9 +98,13 @@ impl Grant {
             .observe(status, self.departure.unwrap_or_default());
     }
 
-    /// The provider asks to wait: nothing of `resource` (of anything, for `None`) for so long.
-    pub(crate) fn pause(&self, resource: Option<Resource>, wait: Duration) {
-        self.line.pause(resource, Instant::now() + wait);
+    /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
+    /// as long as it asks to wait.
+    pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
+        self.line.with(|ledger| ledger.refused(resource));
+        if let Some(wait) = wait {
+            self.line.pause(resource, Instant::now() + wait);
+        }
     }
 
     /// The request never reached the provider: everything goes back.

@@ -72,7 +72,6 @@ use crate::{
     core::{
         cost::Cost,
         limit::{Limit, LimitId},
-        settlement::Departure,
     },
     error::{ConfigError, Rejected},
     verdict::RateStatus,
@@ -152,10 +151,7 @@ impl Quota {
     /// What the provider says is left, now: where that is less than what is left here, others spend
     /// too, and the difference is charged. Never raises what is left.
     pub fn observe(&self, status: &RateStatus) {
-        let now = Departure {
-            at: self.line.time(Instant::now()),
-            mark: None,
-        };
+        let now = self.line.with(|ledger| ledger.standing());
         self.line.observe(status, now);
     }
 

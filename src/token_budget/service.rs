@@ -116,9 +116,7 @@ impl Aftermath for Learn {
                 resource,
                 retry_after,
             } => {
-                if let Some(wait) = retry_after {
-                    grant.pause(resource, wait);
-                }
+                grant.refused(resource, retry_after);
                 refused(grant, self.settle);
             }
             Verdict::TooLarge | Verdict::Permanent => refused(grant, self.settle),

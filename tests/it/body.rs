@@ -215,6 +215,47 @@ async fn a_body_that_hangs_is_waited_for_a_second() {
     assert!(body.frame().now_or_never().is_none());
 }
 
+proptest::proptest! {
+    #[test]
+    fn whatever_a_body_yields_passes_unchanged(
+        status in proptest::sample::select(vec![200_u16, 404, 429, 500]),
+        chunks in proptest::collection::vec("[a-z{}\":]{0,12}", 0..8),
+        pause in proptest::bool::ANY,
+        ending in 0..3,
+    ) {
+        let mut steps: Vec<Step> = chunks
+            .iter()
+            .map(|chunk| Ok(Frame::data(Bytes::from(chunk.clone()))))
+            .collect();
+        let mut expected = chunks;
+        match ending {
+            0 => {}
+            1 => {
+                steps.push(trailers());
+                expected.push("trailers".to_owned());
+            }
+            _ => {
+                steps.push(Err("reset"));
+                expected.push("\"reset\"".to_owned());
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let log = Log::default();
+        let seen = runtime.block_on(async {
+            let response = read(answer(status, script(steps, pause).0)).await;
+            yields(Http.watch(response, Witness::new(&log)).into_body()).await
+        });
+        proptest::prop_assert_eq!(seen, expected);
+        let end = if ending == 2 { "cut" } else { "whole" };
+        let lines = log.lines();
+        proptest::prop_assert_eq!(lines.last().unwrap(), end);
+    }
+}
+
 #[test]
 fn without_a_runtime_nothing_is_waited_for() {
     let hangs = stream::iter([data(LIMITED)]).chain(stream::pending());

@@ -157,3 +157,13 @@ fn headers_of_every_sample_read_without_panic() {
         }
     }
 }
+
+#[test]
+fn a_bad_request_may_name_any_figure() {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    for message in ["limit: 0 is not allowed", "Limit 10, Requested 20"] {
+        let body = serde_json::json!({"error": {"message": message}}).to_string();
+        let verdict = provider::classify(status, &HeaderMap::new(), body.as_bytes());
+        assert_eq!(verdict, Verdict::Permanent, "{message}");
+    }
+}

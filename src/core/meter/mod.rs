@@ -35,6 +35,8 @@ pub(crate) struct Meter {
     // What the provider's own figure for this limit is; the difference is headroom.
     stated: u64,
     held: u64,
+    // What others were seen to spend, since the beginning.
+    foreign: u64,
     paused: Time,
     account: Account,
     // Set where the limit has a burst that its shape doesn't know.
@@ -82,6 +84,7 @@ impl Meter {
             },
             stated: limit.amount,
             held: 0,
+            foreign: 0,
             paused: Time::ZERO,
             account,
             pace,
@@ -129,14 +132,6 @@ impl Meter {
 
     pub(crate) const fn held(&self) -> u64 {
         self.held
-    }
-
-    /// What was dated until `dated` and counts now, where the account remembers.
-    pub(crate) fn used_until(&self, dated: Time) -> Option<u64> {
-        match &self.account {
-            Account::Rolling(account) => Some(account.used().saturating_sub(account.since(dated))),
-            Account::Bucket(_) | Account::Fixed(_) => None,
-        }
     }
 
     /// What may still be spent now.
@@ -231,25 +226,35 @@ impl Meter {
         }
     }
 
-    /// The provider has `remaining` left after the request that left at `dated`. Where that is
-    /// less than what is left here, somebody else spends too: the difference is charged.
-    pub(crate) fn observe(&mut self, remaining: u64, dated: Time, now: Time) {
-        let unseen = match &self.account {
-            Account::Rolling(account) => account.since(dated),
-            // Their past isn't kept; the next answer knows what this one doesn't.
+    /// What is left, or would be if nobody else had been seen to spend. What is held hasn't reached the provider.
+    pub(crate) fn left_to_all(&self) -> u64 {
+        let left = self.largest().saturating_sub(self.used());
+        left.saturating_add(self.foreign)
+    }
+
+    /// The provider has `remaining` left after a request that left at `dated`, when
+    /// [`left_to_all`](Self::left_to_all) was `left` here. Where it has less than that, somebody else
+    /// spends too: the difference is charged, once.
+    pub(crate) fn observe(&mut self, remaining: u64, left: u64, dated: Time, now: Time) {
+        // Requests that left just after it may have overtaken it.
+        let overtaken = match &self.account {
+            Account::Rolling(account) => account.in_transit_after(dated),
+            // Their past isn't kept.
             Account::Bucket(_) | Account::Fixed(_) => 0,
         };
         let headroom = self.stated.saturating_sub(self.id.amount);
-        let really_left = remaining
-            .saturating_sub(headroom)
-            .saturating_sub(unseen)
-            .saturating_sub(self.held);
-        let foreign = self.left().saturating_sub(really_left);
+        let foreign = left
+            .saturating_sub(remaining.saturating_sub(headroom))
+            .saturating_sub(overtaken)
+            .saturating_sub(self.foreign);
+        if foreign == 0 {
+            return;
+        }
+        self.foreign = self.foreign.saturating_add(foreign);
         match &mut self.account {
-            Account::Rolling(account) if foreign > 0 => account.charge(foreign, now),
-            Account::Bucket(account) if foreign > 0 => account.charge(foreign),
-            Account::Fixed(account) if foreign > 0 => account.charge(foreign, now),
-            _ => {}
+            Account::Rolling(account) => account.charge(foreign, now),
+            Account::Bucket(account) => account.charge(foreign),
+            Account::Fixed(account) => account.charge(foreign, now),
         }
     }
 

@@ -124,6 +124,13 @@ impl Rolling {
             .fold(0, |sum, spent| sum.saturating_add(spent.amount))
     }
 
+    /// How much is dated in the step of `dated` and in the transit allowance after it.
+    pub(crate) fn in_transit_after(&self, dated: Time) -> u64 {
+        let earlier = Time::from_nanos(dated.nanos().saturating_sub(self.step));
+        let later = Time::from_nanos(dated.nanos().saturating_add(self.transit));
+        self.since(earlier).saturating_sub(self.since(later))
+    }
+
     pub(crate) const fn resize(&mut self, amount: u64) {
         self.amount = amount;
     }

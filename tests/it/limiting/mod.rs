@@ -4,3 +4,5 @@ mod departure;
 mod holding;
 mod rate_limit;
 mod token_budget;
+#[cfg(feature = "testing")]
+mod utilisation;

@@ -1,0 +1,80 @@
+//! The answer on its way.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use super::{
+    RespondBody,
+    layer::{Others, Rules},
+};
+use crate::error::BoxError;
+
+pin_project! {
+    /// The answer of [`Respond`](super::Respond).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RespondFuture<F, E> {
+        #[pin]
+        state: State<F>,
+        rules: Rules<E>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        // The inner service has the request.
+        Calling { #[pin] future: F },
+        // The inner service can't be called.
+        Failed { error: Option<BoxError> },
+    }
+}
+
+impl<F, E> RespondFuture<F, E> {
+    pub(super) const fn new(future: F, rules: Rules<E>) -> Self {
+        Self {
+            state: State::Calling { future },
+            rules,
+        }
+    }
+
+    pub(super) const fn failed(error: BoxError, rules: Rules<E>) -> Self {
+        Self {
+            state: State::Failed { error: Some(error) },
+            rules,
+        }
+    }
+}
+
+impl<F, B, G, E> Future for RespondFuture<F, E>
+where
+    F: Future<Output = Result<Response<B>, G>>,
+    G: Into<BoxError>,
+    E: Others,
+{
+    type Output = Result<Response<RespondBody<B>>, E::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let error = match this.state.project() {
+            StateProj::Calling { future } => match ready!(future.poll(cx)) {
+                Ok(response) => return Poll::Ready(Ok(response.map(RespondBody::inner))),
+                Err(error) => error.into(),
+            },
+            StateProj::Failed { error } => error.take().expect("polled after it was ready"),
+        };
+        Poll::Ready(this.rules.answer(error))
+    }
+}
+
+impl<F, E> fmt::Debug for RespondFuture<F, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RespondFuture").finish_non_exhaustive()
+    }
+}
