@@ -11,6 +11,8 @@ mod verdict;
 
 pub use crate::{
     core::{
+        backoff::{Backoff, Jitter},
+        breaker::{CircuitCounts, CircuitState},
         cost::{Cost, Resource},
         limit::{Anchor, Limit, LimitId},
     },
