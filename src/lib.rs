@@ -3,13 +3,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod answers;
+pub mod backoff_retry;
 pub mod body;
+pub mod circuit_breaker;
 mod core;
 mod error;
+pub mod fallback;
 pub mod provider;
 mod verdict;
 
 pub use crate::{
+    backoff_retry::{BackoffRetryLayer, RetryBudget},
+    circuit_breaker::{CircuitBreakerLayer, CircuitHandle},
     core::{
         backoff::{Backoff, Jitter},
         breaker::{CircuitCounts, CircuitState},
@@ -17,5 +22,6 @@ pub use crate::{
         limit::{Anchor, Limit, LimitId},
     },
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
+    fallback::FallbackLayer,
     verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
 };

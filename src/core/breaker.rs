@@ -56,6 +56,12 @@ impl Moves {
     }
 }
 
+impl From<Move> for Moves {
+    fn from(change: Move) -> Self {
+        Self([Some(change), None])
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
@@ -93,6 +99,15 @@ impl Breaker {
             successes_in_a_row: 0,
             refused: 0,
             anew: Time::ZERO,
+        }
+    }
+
+    /// The same circuit with other settings, as if nothing had happened. Tickets that are out no
+    /// longer count.
+    pub(crate) fn anew(&self, settings: Settings) -> Self {
+        Self {
+            era: self.era + 1,
+            ..Self::new(settings)
         }
     }
 
