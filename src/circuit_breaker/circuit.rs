@@ -77,13 +77,26 @@ impl Circuit {
 
     /// Whether a caller would be refused now, and how long. Takes nothing.
     pub(super) fn look(&self) -> Result<(), Option<Duration>> {
+        self.look_and(|_, looked| looked)
+    }
+
+    /// As `look`, for a call: a refusal counts.
+    pub(super) fn pass(&self) -> Result<(), Option<Duration>> {
+        self.look_and(|breaker, looked| looked.inspect_err(|_| breaker.refused()))
+    }
+
+    fn look_and(
+        &self,
+        then: impl FnOnce(&mut Breaker, Result<(), Option<Duration>>) -> Result<(), Option<Duration>>,
+    ) -> Result<(), Option<Duration>> {
         if !self.unusual.load(Ordering::Acquire) {
             return Ok(());
         }
         let now = self.now();
         let (looked, moves) = self.step(|breaker, roll| {
             let moves = breaker.advance(now, roll);
-            (breaker.look(now), moves)
+            let looked = breaker.look(now);
+            (then(breaker, looked), moves)
         });
         self.announce(moves);
         looked

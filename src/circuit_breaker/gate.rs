@@ -59,7 +59,7 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         CircuitGateFuture {
-            state: match self.gated.check(Circuit::look) {
+            state: match self.gated.check(Circuit::pass) {
                 Ok(()) => State::Calling {
                     future: self.gated.inner.call(request),
                 },

@@ -138,7 +138,7 @@ impl<S> Gated<S> {
     ) -> Result<T, BoxError> {
         if !self.readied {
             // Told that it is open, the caller came without the inner service's consent.
-            let wait = self.seat.circuit.look().err();
+            let wait = self.seat.circuit.pass().err();
             return Err(refusal(wait.unwrap_or(Some(AT_ONCE))));
         }
         // A refused call leaves the inner service ready for the next one.

@@ -91,6 +91,10 @@ impl Breaker {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             ring: Ring::new(settings.window),
+            anew: match settings.window {
+                Window::Fixed(span) => Time::ZERO.after(span),
+                Window::Calls(_) | Window::Time(..) => Time::MAX,
+            },
             settings,
             phase: Phase::Closed,
             era: 0,
@@ -98,7 +102,6 @@ impl Breaker {
             failures_in_a_row: 0,
             successes_in_a_row: 0,
             refused: 0,
-            anew: Time::ZERO,
         }
     }
 
@@ -144,7 +147,7 @@ impl Breaker {
         let mut moves = self.advance(now, roll);
         let looked = self.look(now);
         if let Err(wait) = looked {
-            self.refused += 1;
+            self.refused();
             return (Err(wait), moves);
         }
         if let Phase::Open { .. } = self.phase {
@@ -176,6 +179,11 @@ impl Breaker {
                 }
             }
         }
+    }
+
+    /// Counts a refusal.
+    pub(crate) const fn refused(&mut self) {
+        self.refused += 1;
     }
 
     /// Judges a call that took `took`.
@@ -294,6 +302,7 @@ impl Breaker {
             consecutive_failures: self.failures_in_a_row,
             consecutive_successes: self.successes_in_a_row,
             refused: self.refused,
+            openings: self.openings,
         }
     }
 

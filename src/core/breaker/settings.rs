@@ -52,6 +52,8 @@ pub struct CircuitCounts {
     pub consecutive_successes: u64,
     /// Calls refused since the circuit last opened.
     pub refused: u64,
+    /// Openings since the circuit was last closed: what its open time grows with.
+    pub openings: u32,
 }
 
 /// A share in millionths.

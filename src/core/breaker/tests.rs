@@ -261,6 +261,38 @@ fn a_count_of_failures_in_the_last_calls_opens() {
     assert_eq!(breaker.state(), CircuitState::Open);
 }
 
+#[test]
+fn a_fixed_window_forgets_what_was_admitted_before_it() {
+    let mut breaker = Breaker::new(Settings {
+        window: Window::Fixed(SPAN(30_000)),
+        ..Settings::default()
+    });
+    assert!(
+        breaker.admit_closed().is_none(),
+        "it takes a look at the clock"
+    );
+    call(&mut breaker, Sample::Success, MS(29_000));
+    let slow = admit(&mut breaker, MS(29_000)).unwrap();
+    assert_eq!(breaker.counts(MS(29_500)).calls, 1);
+    end(&mut breaker, slow, Sample::Success, MS(30_500));
+    assert_eq!(breaker.counts(MS(30_500)).calls, 0);
+    call(&mut breaker, Sample::Success, MS(30_500));
+    assert_eq!(breaker.counts(MS(30_500)).calls, 1);
+}
+
+#[test]
+fn failed_rounds_count_until_it_is_closed() {
+    let mut breaker = consecutive(1, 1);
+    for expected in [1, 2, 3] {
+        breaker.trip(MS(0), None, 0);
+        breaker.half_open(MS(0));
+        assert_eq!(breaker.counts(MS(0)).openings, expected);
+    }
+    breaker.reset();
+    breaker.trip(MS(0), None, 0);
+    assert_eq!(breaker.counts(MS(0)).openings, 1);
+}
+
 /// A ring against a list of all calls.
 fn counted(window: Window, calls: &VecDeque<(u64, bool)>, now: u64) -> (u64, u64) {
     let within: Vec<_> = match window {
