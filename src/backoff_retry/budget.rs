@@ -35,6 +35,8 @@ use crate::core::{
 /// | reserve | 10 retries |
 /// | window | 10 s |
 /// | max | 1,000 retries saved up in the window |
+/// | throttle cost | 100 %: as any retry |
+/// | refund of successes | no |
 ///
 /// Cheap to clone; all clones are one budget, and a setting that is changed later is changed for
 /// all of them, and the budget starts anew. Any [`tower::retry::budget::Budget`] in an [`Arc`] is
@@ -62,11 +64,30 @@ struct Settings {
     reserve: u32,
     max: u32,
     window: Duration,
+    // What a retry of a rate-limited request costs, in hundredths of another.
+    throttled: u32,
+    refund: bool,
 }
 
 impl Settings {
+    /// A retry in parts: every ratio and every hundredth of it is whole.
+    fn retry(&self) -> u64 {
+        u64::from(self.price) * 100
+    }
+
+    fn cost(&self, throttled: bool) -> u64 {
+        u64::from(self.price)
+            * if throttled {
+                u64::from(self.throttled)
+            } else {
+                100
+            }
+    }
+
     fn account(&self) -> Account {
-        Account::new(self.gain, self.price, self.reserve, self.max, self.window)
+        let retries = |n: u32| self.retry().saturating_mul(u64::from(n));
+        let gain = u64::from(self.gain) * 100;
+        Account::new(gain, retries(self.reserve), retries(self.max), self.window)
     }
 }
 
@@ -83,6 +104,8 @@ impl RetryBudget {
             reserve: 10,
             max: 1_000,
             window: Duration::from_secs(10),
+            throttled: 100,
+            refund: false,
         };
         Self(Kind::Own(Arc::new(Own {
             book: Mutex::new((settings, settings.account())),
@@ -114,11 +137,23 @@ impl RetryBudget {
         self.configure(|s| s.max = retries)
     }
 
+    /// What a retry costs after a rate limit (429), in per cent of another. The provider said when
+    /// to come back, so it may be cheaper.
+    pub fn throttle_cost(self, percent: u32) -> Self {
+        self.configure(|s| s.throttled = percent)
+    }
+
+    /// A retry that succeeds pays back what it took, so that only those that fail use the budget
+    /// up.
+    pub fn refund_success(self) -> Self {
+        self.configure(|s| s.refund = true)
+    }
+
     /// Whole retries that could be paid for now; `None` for a budget of tower's, which doesn't
     /// say.
     pub fn balance(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Own(own) => Some(own.with(Account::balance)),
+            Kind::Own(own) => Some(own.with(|s, account, now| account.balance(now) / s.retry())),
             Kind::Tower(_) => None,
         }
     }
@@ -134,34 +169,35 @@ impl RetryBudget {
 
     pub(super) fn deposit(&self) {
         match &self.0 {
-            Kind::Own(own) => own.with(Account::deposit),
+            Kind::Own(own) => own.with(|_, account, now| account.deposit(now)),
             Kind::Tower(budget) => budget.deposit(),
         }
     }
 
-    pub(super) fn withdraw(&self) -> Option<Paid> {
-        let paid = match &self.0 {
-            Kind::Own(own) => own.with(Account::withdraw),
-            Kind::Tower(budget) => budget.withdraw(),
+    /// Pays for a retry, if there is enough.
+    pub(super) fn withdraw(&self, throttled: bool) -> Option<Paid> {
+        let cost = match &self.0 {
+            Kind::Own(own) => own.with(|settings, account, now| {
+                let cost = settings.cost(throttled);
+                account.withdraw(cost, now).then_some(cost)
+            }),
+            Kind::Tower(budget) => budget.withdraw().then_some(0),
         };
-        paid.then(|| Paid {
-            budget: Some(self.clone()),
+        cost.map(|cost| Paid {
+            budget: self.clone(),
+            cost,
+            sent: false,
         })
-    }
-
-    fn refund(&self) {
-        if let Kind::Own(own) = &self.0 {
-            own.with(Account::refund);
-        }
     }
 }
 
 impl Own {
-    fn with<T>(&self, act: impl FnOnce(&mut Account, Time) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&Settings, &mut Account, Time) -> T) -> T {
         let instant = Instant::now();
         let origin = *self.origin.get_or_init(|| instant);
         let now = Time::from_nanos(nanos(instant.saturating_duration_since(origin)));
-        act(&mut self.lock().1, now)
+        let (settings, account) = &mut *self.lock();
+        act(settings, account, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, (Settings, Account)> {
@@ -195,19 +231,33 @@ impl fmt::Debug for RetryBudget {
 /// A retry that is paid for. Dropped before it is sent, it is paid back.
 #[derive(Debug)]
 pub(super) struct Paid {
-    budget: Option<RetryBudget>,
+    budget: RetryBudget,
+    cost: u64,
+    sent: bool,
 }
 
 impl Paid {
-    pub(super) fn sent(mut self) {
-        self.budget = None;
+    pub(super) const fn sent(&mut self) {
+        self.sent = true;
+    }
+
+    pub(super) fn succeeded(self) {
+        if let Kind::Own(own) = &self.budget.0 {
+            own.with(|settings, account, now| {
+                if settings.refund {
+                    account.refund(self.cost, now);
+                }
+            });
+        }
     }
 }
 
 impl Drop for Paid {
     fn drop(&mut self) {
-        if let Some(budget) = &self.budget {
-            budget.refund();
+        if let Kind::Own(own) = &self.budget.0
+            && !self.sent
+        {
+            own.with(|_, account, now| account.refund(self.cost, now));
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) struct Retries<S, Req> {
     pub(super) progress: Progress,
     // Ends the wait; after it, strikes at the deadline.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
+    // The retry that is under way or waited for.
     pub(super) paid: Option<Paid>,
 }
 
@@ -168,6 +169,11 @@ where
 impl<S: Service<Req>, Req> Retries<S, Req> {
     /// How long to wait for another try, if there is to be one.
     fn next(&mut self, verdict: Verdict) -> Option<Duration> {
+        if verdict == Verdict::Success
+            && let Some(paid) = self.paid.take()
+        {
+            paid.succeeded();
+        }
         // Without a request there is nothing to send, and nothing to pay for.
         self.request.as_ref()?;
         match self.policy.next(verdict, &mut self.progress) {
@@ -227,7 +233,7 @@ impl<S: Service<Req>, Req> Retries<S, Req> {
         if self.progress.made < self.policy.attempts {
             self.request = answers.copy(&request);
         }
-        if let Some(paid) = self.paid.take() {
+        if let Some(paid) = &mut self.paid {
             paid.sent();
         }
         Some(self.service.call(request))

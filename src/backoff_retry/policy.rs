@@ -79,7 +79,7 @@ impl Policy {
         }
         let paid = match &self.budget {
             None => None,
-            Some(budget) => match budget.withdraw() {
+            Some(budget) => match budget.withdraw(matches!(verdict, Verdict::RateLimited { .. })) {
                 None => return Next::Return("no budget left"),
                 paid => paid,
             },

@@ -8,14 +8,13 @@ const SLOTS: usize = 10;
 
 /// A budget counted in parts of a retry, so that any ratio is exact.
 ///
-/// Every request deposits `gain` parts and every retry takes `price`. Deposits are taken oldest
+/// Every request deposits `gain` parts, and a retry takes what it costs. Deposits are taken oldest
 /// first. One that nobody took for a whole window flows into the reserve; what the reserve can't
 /// hold is lost. So retries never exceed the reserve and the ratio's share of all requests, over
 /// any time, and a drained reserve comes back with ordinary traffic.
 #[derive(Clone, Debug)]
 pub(crate) struct RetryBudget {
     gain: u64,
-    price: u64,
     // Parts that don't age.
     reserve: u64,
     reserve_max: u64,
@@ -28,19 +27,16 @@ pub(crate) struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// `gain` retries for every `price` requests, `reserve` retries to begin with, at most `max`
-    /// saved up in a `window`.
-    pub(crate) fn new(gain: u32, price: u32, reserve: u32, max: u32, window: Duration) -> Self {
-        let price = u64::from(price.max(1));
-        let reserve = u64::from(reserve) * price;
+    /// `gain` parts for every request, `reserve` parts to begin with, at most `max` saved up in a
+    /// `window`.
+    pub(crate) fn new(gain: u64, reserve: u64, max: u64, window: Duration) -> Self {
         Self {
-            gain: u64::from(gain),
-            price,
+            gain,
             reserve,
             reserve_max: reserve,
             slots: [0; SLOTS],
             sum: 0,
-            sum_max: u64::from(max) * price,
+            sum_max: max,
             turn: 0,
             slot: (nanos(window) / SLOTS as u64).max(1),
         }
@@ -52,13 +48,12 @@ impl RetryBudget {
         self.put(self.gain);
     }
 
-    /// Pays for one retry; `false`, and nothing changes, where there isn't enough.
-    pub(crate) fn withdraw(&mut self, now: Time) -> bool {
-        self.roll(now);
-        if self.parts() < self.price {
+    /// Pays `cost` parts; `false`, and nothing changes, where there isn't enough.
+    pub(crate) fn withdraw(&mut self, cost: u64, now: Time) -> bool {
+        if self.balance(now) < cost {
             return false;
         }
-        let mut due = self.price;
+        let mut due = cost;
         // The oldest slot is the one after the youngest.
         for age in 1..=SLOTS as u64 {
             let slot = &mut self.slots[((self.turn + age) % SLOTS as u64) as usize];
@@ -71,23 +66,18 @@ impl RetryBudget {
         true
     }
 
-    /// Pays back a retry that was never sent, as a deposit of now.
-    pub(crate) fn refund(&mut self, now: Time) {
+    /// Pays `cost` parts back: into the reserve, and what it can't hold as a deposit of now.
+    pub(crate) fn refund(&mut self, cost: u64, now: Time) {
         self.roll(now);
-        let room = self.reserve_max - self.reserve;
-        let kept = self.price.min(room);
+        let kept = cost.min(self.reserve_max - self.reserve);
         self.reserve += kept;
-        self.put(self.price - kept);
+        self.put(cost - kept);
     }
 
-    /// Whole retries that could be paid for.
+    /// What is there to pay with.
     pub(crate) fn balance(&mut self, now: Time) -> u64 {
         self.roll(now);
-        self.parts() / self.price
-    }
-
-    fn parts(&self) -> u64 {
-        self.sum + self.reserve
+        self.sum.saturating_add(self.reserve)
     }
 
     fn put(&mut self, parts: u64) {
@@ -106,7 +96,7 @@ impl RetryBudget {
             let slot = &mut self.slots[((self.turn + step) % SLOTS as u64) as usize];
             let old = std::mem::take(slot);
             self.sum -= old;
-            self.reserve = (self.reserve + old).min(self.reserve_max);
+            self.reserve = self.reserve.saturating_add(old).min(self.reserve_max);
         }
         self.turn = turn;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::{
+use super::super::{
     backoff::{Backoff, Jitter},
     ring::Window,
 };

@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
+use super::super::backoff::{Backoff, Jitter};
 use super::*;
-use crate::core::backoff::Backoff;
 
 const MS: fn(u64) -> Time = |ms| Time::from_nanos(ms * 1_000_000);
 const SPAN: fn(u64) -> Duration = Duration::from_millis;
@@ -13,7 +13,7 @@ fn consecutive(n: u32, permits: u32) -> Breaker {
     Breaker::new(Settings {
         consecutive: Some(n),
         permits,
-        open: Backoff::constant(SPAN(1_000)).jitter(crate::core::backoff::Jitter::None),
+        open: Backoff::constant(SPAN(1_000)).jitter(Jitter::None),
         ..Settings::default()
     })
 }

@@ -4,17 +4,16 @@ use std::{
     cell::Cell,
     pin::pin,
     rc::Rc,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use http::{Method, Request};
-use tokio::time::{Instant, advance};
-use tower::{
-    Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, retry::budget::Budget, service_fn,
-};
-use tower_quota::{Backoff, BackoffRetryLayer, Jitter, Rejected, RetryBudget, Verdict};
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
+use tower_quota::{Backoff, BackoffRetryLayer, Jitter, Rejected, Verdict};
+
+mod budget;
 
 use crate::support::mock::*;
 
@@ -213,92 +212,6 @@ async fn requests_that_fail_together_do_not_come_back_together() {
     times.sort();
     times.dedup();
     assert!(times.len() > 50, "{} different instants", times.len());
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropped_at_any_poll_it_sends_nothing_more_and_owes_nothing() {
-    for polls in 0..4 {
-        let mock = Mock::new([Step::Slow(MS(10)), DOWN]);
-        mock.does(DOWN);
-        let budget = RetryBudget::percent(0).reserve(5);
-        let mut service = BackoffRetryLayer::new()
-            .random(|| u64::MAX)
-            .budget(budget.clone())
-            .layer(mock.clone());
-        let mut future = Box::pin(service.ready().await.unwrap().call(request()));
-        for _ in 0..polls {
-            assert!(poll(future.as_mut()).is_pending());
-        }
-        drop(future);
-        assert_eq!(budget.balance(), Some(5), "after {polls} polls");
-        advance(Duration::from_secs(100)).await;
-        assert_eq!((mock.calls(), mock.in_flight()), (1, 0));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sleeping_retry_has_paid() {
-    let mock = Mock::new([DOWN]);
-    let budget = RetryBudget::percent(0).reserve(3);
-    let service = BackoffRetryLayer::new()
-        .budget(budget.clone())
-        .layer(mock.clone());
-    let mut sleepers: Vec<_> = (0..10)
-        .map(|_| Box::pin(service.clone().oneshot(request())))
-        .collect();
-    let asleep = sleepers
-        .iter_mut()
-        .filter_map(|s| poll(s.as_mut()).is_pending().then_some(()));
-    assert_eq!(asleep.count(), 3);
-    assert_eq!(budget.balance(), Some(0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_hour_of_outage_costs_a_tenth_more_after_the_reserve() {
-    let mock = Mock::new([DOWN]);
-    let service = BackoffRetryLayer::new().layer(mock.clone());
-    let offered = 3_600;
-    let mut calls = Vec::new();
-    for _ in 0..offered {
-        calls.push(tokio::spawn(service.clone().oneshot(request())));
-        advance(SECOND).await;
-    }
-    for call in calls {
-        call.await.unwrap().unwrap();
-    }
-    let retries = mock.calls() - offered;
-    assert!(retries <= 10 + offered / 10, "{retries} retries");
-    assert!(retries >= offered / 10 - 1, "{retries} retries");
-}
-
-#[tokio::test(start_paused = true)]
-async fn services_of_one_layer_and_their_clones_share_its_budget() {
-    let mock = Mock::new([DOWN]);
-    let layer = BackoffRetryLayer::new()
-        .attempts(2)
-        .budget(RetryBudget::percent(0).reserve(2));
-    for service in [layer.layer(mock.clone()), layer.clone().layer(mock.clone())] {
-        service.clone().oneshot(request()).await.unwrap();
-        service.oneshot(request()).await.unwrap();
-    }
-    assert_eq!(mock.calls(), 4 + 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_budget_of_towers_is_asked() {
-    struct Two(std::sync::atomic::AtomicUsize);
-    impl Budget for Two {
-        fn deposit(&self) {}
-        fn withdraw(&self) -> bool {
-            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2
-        }
-    }
-    let mock = Mock::new([DOWN]);
-    let layer = BackoffRetryLayer::new()
-        .attempts(9)
-        .budget(Arc::new(Two(0.into())));
-    layer.layer(mock.clone()).oneshot(request()).await.unwrap();
-    assert_eq!(mock.calls(), 3);
 }
 
 #[tokio::test(start_paused = true)]
