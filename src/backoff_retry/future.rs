@@ -45,7 +45,8 @@ pin_project! {
         #[pin]
         state: State<S::Future, P::Reading>,
         // The outcome of the last try that had one, while another is under way.
-        last: Option<Result<P::Out<()>, BoxError>>,
+        // Boxed: a call that succeeds at once never has one.
+        last: Option<Box<Result<P::Out<()>, BoxError>>>,
         retries: Option<Retries<S, Req>>,
         answers: P,
     }
@@ -128,10 +129,10 @@ where
                                 this.state.set(State::Calling { future });
                                 continue;
                             }
-                            break this.last.take();
+                            break this.last.take().map(|last| *last);
                         }
                         // It can't be sent: the last real outcome is what counts.
-                        Poll::Ready(Err(_)) => break this.last.take(),
+                        Poll::Ready(Err(_)) => break this.last.take().map(|last| *last),
                         Poll::Pending => None,
                     }
                 }
@@ -146,7 +147,7 @@ where
                     };
                     // Before it waits it lets go of the try, its answer's connection included.
                     this.state.set(State::Waiting);
-                    *this.last = Some(outcome.map(|out| this.answers.let_go(out)));
+                    *this.last = Some(Box::new(outcome.map(|out| this.answers.let_go(out))));
                     retries.sleep(wait);
                 }
                 (None, Some(retries)) if this.last.is_some() => {
@@ -154,7 +155,7 @@ where
                         return Poll::Pending;
                     }
                     tracing::debug!("a retry was cut short by the deadline");
-                    break this.last.take();
+                    break this.last.take().map(|last| *last);
                 }
                 (None, _) => return Poll::Pending,
             }

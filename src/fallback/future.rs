@@ -28,6 +28,7 @@ type SecondService<C, Req> = <<C as Chain<Req>>::Second as Second<Req>>::Service
 type SecondAnswer<C, Req> = <SecondService<C, Req> as Service<Req>>::Response;
 type Out<P, A> = <P as Answers<A>>::Out<()>;
 type Reading<P, A> = <P as Answers<A>>::Reading;
+type FirstOutcome<C, Req> = Result<Out<<C as Chain<Req>>::Answers, FirstAnswer<C, Req>>, BoxError>;
 type Merged<C, Req> =
     <<C as Chain<Req>>::Answers as Merge<FirstAnswer<C, Req>, SecondAnswer<C, Req>>>::Merged;
 
@@ -47,8 +48,9 @@ pin_project! {
                 Reading<C::Answers, SecondAnswer<C, Req>>,
             >,
         >,
-        // The first service's outcome, until the second has the request.
-        first: Option<Result<Out<C::Answers, FirstAnswer<C, Req>>, BoxError>>,
+        // The first service's outcome, until the second has the request. Boxed: there is none
+        // where the first serves.
+        first: Option<Box<FirstOutcome<C, Req>>>,
         spare: Option<Spare<C::Second, Req>>,
         answers: C::Answers,
     }
@@ -61,8 +63,8 @@ pin_project! {
         Calling { #[pin] future: F },
         // Its answer is there; what it means isn't known yet.
         Reading { #[pin] reading: R },
-        // Its outcome is there; who answers?
-        Judging,
+        // It couldn't even be readied.
+        Unready { error: Option<BoxError> },
         // The first couldn't serve; readying the second.
         Readying,
         // The second service has the request.
@@ -100,8 +102,8 @@ impl<C: Chain<Req>, Req> FallbackFuture<C, Req> {
         answers: C::Answers,
     ) -> Self {
         Self {
-            state: State::Judging,
-            first: Some(Err(error)),
+            state: State::Unready { error: Some(error) },
+            first: None,
             spare: Some(spare),
             answers,
         }
@@ -115,46 +117,21 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
         let mut this = self.project();
         let answers = &*this.answers;
         loop {
-            match this.state.as_mut().project() {
+            let first = match this.state.as_mut().project() {
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => {
                         let reading = answers.read(answer);
                         this.state.set(State::Reading { reading });
+                        continue;
                     }
-                    Poll::Ready(Err(error)) => {
-                        *this.first = Some(Err(error.into()));
-                        this.state.set(State::Judging);
-                    }
+                    Poll::Ready(Err(error)) => Err(error.into()),
                 },
                 StateProj::Reading { reading } => match reading.poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(out) => {
-                        *this.first = Some(Ok(out));
-                        this.state.set(State::Judging);
-                    }
+                    Poll::Ready(out) => Ok(out),
                 },
-                StateProj::Judging => {
-                    let first = this.first.take().expect("polled after ready");
-                    let verdict = answers.classify(first.as_ref());
-                    let spare = this.spare.as_mut().filter(|s| s.plan.falls_back(&verdict));
-                    let request = spare.and_then(|spare| {
-                        let request = spare.request.take()?;
-                        spare.request = spare.second.rewrite(request);
-                        spare.request.as_ref()?;
-                        tracing::debug!(?verdict, to = spare.plan.served_by.name(), "falling back");
-                        Some(())
-                    });
-                    if request.is_none() {
-                        return Poll::Ready(first.map(|out| answers.first(out)));
-                    }
-                    // What the first still holds is of no use while the second is tried.
-                    *this.first = Some(match verdict {
-                        Verdict::Success => first,
-                        _ => first.map(|out| Answers::<FirstAnswer<C, Req>>::let_go(answers, out)),
-                    });
-                    this.state.set(State::Readying);
-                }
+                StateProj::Unready { error } => Err(error.take().expect("polled after ready")),
                 StateProj::Readying => {
                     let spare = this.spare.as_mut().expect("there is a second service");
                     match spare.second.service().poll_ready(cx) {
@@ -166,11 +143,12 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                             this.state.set(State::Falling {
                                 late: Late::Calling { future },
                             });
+                            continue;
                         }
                         // It can't be sent: the first service's outcome is what counts.
                         Poll::Ready(Err(_)) => {
-                            let first = this.first.take().expect("kept until now");
-                            return Poll::Ready(first.map(|out| answers.first(out)));
+                            let first = this.first.take().expect("polled after ready");
+                            return Poll::Ready((*first).map(|out| answers.first(out)));
                         }
                     }
                 }
@@ -180,6 +158,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         Poll::Ready(Ok(answer)) => {
                             let reading = answers.read(answer);
                             late.set(Late::Reading { reading });
+                            continue;
                         }
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     },
@@ -192,8 +171,32 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         }
                     },
                 },
+            };
+            let verdict = answers.classify(first.as_ref());
+            let falls_back = (this.spare.as_mut())
+                .is_some_and(|spare| spare.plan.falls_back(&verdict) && spare.rewrite());
+            if !falls_back {
+                return Poll::Ready(first.map(|out| answers.first(out)));
             }
+            tracing::debug!(?verdict, "falling back");
+            this.state.set(State::Readying);
+            // What the first still holds is of no use while the second is tried.
+            *this.first = Some(Box::new(match verdict {
+                Verdict::Success => first,
+                _ => first.map(|out| Answers::<FirstAnswer<C, Req>>::let_go(answers, out)),
+            }));
         }
+    }
+}
+
+impl<T: Second<Req>, Req> Spare<T, Req> {
+    /// Makes the request what it has to be there; `false` where it can't.
+    fn rewrite(&mut self) -> bool {
+        self.request = self
+            .request
+            .take()
+            .and_then(|request| self.second.rewrite(request));
+        self.request.is_some()
     }
 }
 

@@ -34,9 +34,7 @@ async fn dropped_at_any_poll_it_sends_nothing_more_and_owes_nothing() {
 async fn a_sleeping_retry_has_paid() {
     let mock = Mock::new([DOWN]);
     let budget = RetryBudget::percent(0).reserve(3);
-    let service = BackoffRetryLayer::new()
-        .budget(budget.clone())
-        .layer(mock);
+    let service = BackoffRetryLayer::new().budget(budget.clone()).layer(mock);
     let mut sleepers: Vec<_> = (0..10)
         .map(|_| Box::pin(service.clone().oneshot(request())))
         .collect();

@@ -115,3 +115,42 @@ fn threads_that_race_for_a_probe_get_exactly_the_permitted_number() {
         assert_eq!(mock.calls(), 1 + permits as usize);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn late_releases_of_an_older_time_free_no_permits() {
+    let layer = touchy().probes(3);
+    let mock = Mock::new([Step::Hang]);
+    let service = layer.layer(mock.clone());
+    let mut late: Vec<_> = (0..1_000)
+        .map(|_| Box::pin(service.clone().oneshot(request())))
+        .collect();
+    assert!(late.iter_mut().all(|call| poll(call.as_mut()).is_pending()));
+    mock.does(DOWN);
+    run(&service).await.unwrap();
+    mock.does(Step::Hang);
+    advance(SECOND + MS(1)).await;
+    let mut probe = Box::pin(service.clone().oneshot(request()));
+    assert!(poll(probe.as_mut()).is_pending());
+    drop(late);
+    let mut further: Vec<_> = (0..1_000)
+        .map(|_| Box::pin(service.clone().oneshot(request())))
+        .collect();
+    let passed = further
+        .iter_mut()
+        .filter_map(|call| poll(call.as_mut()).is_pending().then_some(()));
+    assert_eq!(passed.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_panics_opens_again_and_frees_its_slot() {
+    let layer = touchy();
+    let mock = Mock::new([DOWN, Step::PanicInPoll, OK]);
+    let service = layer.layer(mock);
+    run(&service).await.unwrap();
+    advance(SECOND + MS(1)).await;
+    let panicking = tokio::spawn(service.clone().oneshot(request()));
+    assert!(panicking.await.unwrap_err().is_panic());
+    assert_eq!(layer.handle().state(), CircuitState::Open);
+    advance(SECOND * 2 + MS(1)).await;
+    assert_eq!(run(&service).await, Ok(200));
+}
