@@ -1,11 +1,15 @@
 //! All integration tests in one binary, so that they link once.
 #![allow(unreachable_pub)]
 
+mod backoff_retry;
 mod body;
+mod circuit_breaker;
+mod fallback;
 mod limiting;
 mod provider;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+mod resilience;
 mod respond;
 mod support;
 #[cfg(feature = "testing")]
