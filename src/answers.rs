@@ -37,6 +37,12 @@ pub trait Answers<R> {
 
     /// Lets `watch` see the body; where there is none, the watch ends here.
     fn watch<W: Watch>(&self, answer: Self::Out<()>, watch: W) -> Self::Out<W>;
+
+    /// Keeps of an answer what has been read, and lets go of the rest: its connection, and what
+    /// is held until its end. For answers that are put by while something else is tried.
+    fn let_go(&self, answer: Self::Out<()>) -> Self::Out<()> {
+        answer
+    }
 }
 
 /// Copies requests, so that they can be sent again.
@@ -150,6 +156,10 @@ impl<P, F> Judged<P, F> {
             judge: Arc::new(judge),
         }
     }
+
+    pub(crate) const fn inner(&self) -> &P {
+        &self.answers
+    }
 }
 
 impl<P: Clone, F> Clone for Judged<P, F> {
@@ -183,6 +193,10 @@ impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
 
     fn watch<W: Watch>(&self, answer: P::Out<()>, watch: W) -> P::Out<W> {
         self.answers.watch(answer, watch)
+    }
+
+    fn let_go(&self, answer: P::Out<()>) -> P::Out<()> {
+        self.answers.let_go(answer)
     }
 }
 

@@ -1,0 +1,93 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::{
+    BackoffRetryFuture,
+    future::Retries,
+    layer::{Always, MayRetry},
+    policy::{Policy, Progress},
+};
+use crate::{
+    answers::{Answers, CopyRequest, Http},
+    error::BoxError,
+    verdict::Classify,
+};
+
+/// The service of [`BackoffRetryLayer`](super::BackoffRetryLayer).
+pub struct BackoffRetry<S, G = Always, P = Http> {
+    pub(super) inner: S,
+    pub(super) policy: Arc<Policy>,
+    pub(super) gate: Arc<G>,
+    pub(super) answers: P,
+}
+
+impl<S, Req, G, P> Service<Req> for BackoffRetry<S, G, P>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    G: MayRetry<Req>,
+    P: Answers<S::Response>
+        + Classify<<P as Answers<S::Response>>::Out<()>>
+        + CopyRequest<Req>
+        + Clone,
+{
+    type Response = P::Out<()>;
+    type Error = BoxError;
+    type Future = BackoffRetryFuture<S, Req, P>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let policy = &self.policy;
+        let retries = if policy.attempts > 1 && self.gate.may_retry(&request) {
+            self.answers.copy(&request).map(|request| Retries {
+                policy: Arc::clone(policy),
+                // Not ready yet: it is asked when its time has come.
+                service: self.inner.clone(),
+                request: Some(request),
+                progress: Progress {
+                    made: 1,
+                    before: None,
+                    deadline: (policy.deadline).and_then(|d| Instant::now().checked_add(d)),
+                },
+                timer: None,
+                paid: None,
+            })
+        } else {
+            None
+        };
+        if let Some(budget) = &policy.budget {
+            budget.deposit();
+        }
+        BackoffRetryFuture::new(self.inner.call(request), retries, self.answers.clone())
+    }
+}
+
+impl<S: Clone, G, P: Clone> Clone for BackoffRetry<S, G, P> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            policy: Arc::clone(&self.policy),
+            gate: Arc::clone(&self.gate),
+            answers: self.answers.clone(),
+        }
+    }
+}
+
+impl<S: fmt::Debug, G, P: fmt::Debug> fmt::Debug for BackoffRetry<S, G, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackoffRetry")
+            .field("inner", &self.inner)
+            .field("policy", &self.policy)
+            .field("answers", &self.answers)
+            .finish_non_exhaustive()
+    }
+}

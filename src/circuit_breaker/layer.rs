@@ -1,0 +1,272 @@
+use std::{sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{CircuitBreaker, CircuitGateLayer, CircuitHandle, circuit::Circuit, policy::Policy};
+use crate::{
+    answers::{Http, Judged, Opaque},
+    core::{
+        backoff::{Backoff, Jitter},
+        breaker::{Judge, Ppm},
+        dice::Dice,
+        ring::Window,
+    },
+};
+
+/// Refuses calls to a service that fails, until it has recovered. See the [module](super).
+///
+/// | setting | default |
+/// |---|---|
+/// | [`failure_rate`](Self::failure_rate) | 0.5 |
+/// | [`min_calls`](Self::min_calls) | 20 |
+/// | [`window`](Self::window) | 30 s |
+/// | [`consecutive_failures`](Self::consecutive_failures), [`failures`](Self::failures), [`slow_calls`](Self::slow_calls) | none |
+/// | [`open_for`](Self::open_for) | 5 s doubling to 60 s, ±20 % |
+/// | [`probes`](Self::probes) | 1, which must succeed |
+/// | [`max_half_open`](Self::max_half_open) | 30 s |
+/// | [`max_hint`](Self::max_hint) | 10 min |
+/// | [`exhausted_for`](Self::exhausted_for) | 10 min |
+/// | [`slow_after`](Self::slow_after) | 10 s |
+///
+/// The layer, its clones, its services and their handles are one circuit: a setting that is
+/// changed later is changed for all of them, and the circuit starts anew.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct CircuitBreakerLayer<P = Http> {
+    circuit: Arc<Circuit>,
+    policy: Policy,
+    answers: P,
+}
+
+impl CircuitBreakerLayer {
+    /// A circuit of its own, with the defaults.
+    pub fn new() -> Self {
+        Self {
+            circuit: Circuit::new(),
+            policy: Policy::default(),
+            answers: Http,
+        }
+    }
+}
+
+impl Default for CircuitBreakerLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P> CircuitBreakerLayer<P> {
+    /// Opens when this share of the calls in the window failed, from 0 to 1.
+    ///
+    /// # Panics
+    /// If it isn't above 0 and at most 1.
+    pub fn failure_rate(self, rate: f64) -> Self {
+        let rate = ppm("failure_rate", rate);
+        self.circuit.configure(|s| s.failure_rate = Some(rate));
+        self
+    }
+
+    /// No failure rate: only the other rules open the circuit.
+    pub fn no_failure_rate(self) -> Self {
+        self.circuit.configure(|s| s.failure_rate = None);
+        self
+    }
+
+    /// Fewer calls than this in the window say nothing. The last
+    /// [`consecutive_failures`](Self::consecutive_failures) always do.
+    pub fn min_calls(self, calls: u32) -> Self {
+        self.circuit.configure(|s| s.min_calls = calls);
+        self
+    }
+
+    /// Counts the calls of the last `window`, which slides in 30 steps.
+    ///
+    /// # Panics
+    /// If it is zero.
+    pub fn window(self, window: Duration) -> Self {
+        assert!(!window.is_zero(), "window: it can't be zero");
+        self.circuit
+            .configure(|s| s.window = Window::Time(window, 30));
+        self
+    }
+
+    /// Counts the last so many calls instead of those of the last so much time.
+    ///
+    /// # Panics
+    /// If it is zero.
+    pub fn last_calls(self, calls: u32) -> Self {
+        assert!(calls > 0, "last_calls: it can't be 0");
+        self.circuit.configure(|s| s.window = Window::Calls(calls));
+        self
+    }
+
+    /// Counts from the start of the current `interval`; then everything is forgotten, calls that
+    /// are still out included.
+    ///
+    /// # Panics
+    /// If it is zero.
+    pub fn fixed_window(self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "fixed_window: it can't be zero");
+        self.circuit
+            .configure(|s| s.window = Window::Fixed(interval));
+        self
+    }
+
+    /// Opens also after so many failures without a success between them.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn consecutive_failures(self, failures: u32) -> Self {
+        assert!(failures > 0, "consecutive_failures: it can't be 0");
+        self.circuit.configure(|s| s.consecutive = Some(failures));
+        self
+    }
+
+    /// Opens also when so many calls in the window failed, whatever their share.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn failures(self, failures: u32) -> Self {
+        assert!(failures > 0, "failures: it can't be 0");
+        self.circuit.configure(|s| s.failures = Some(failures));
+        self
+    }
+
+    /// Opens also when this share of the calls in the window took longer than `than`, even if
+    /// they succeeded.
+    ///
+    /// # Panics
+    /// If `rate` isn't above 0 and at most 1.
+    pub fn slow_calls(self, rate: f64, than: Duration) -> Self {
+        let rate = ppm("slow_calls", rate);
+        self.circuit.configure(|s| s.slow_rate = Some((rate, than)));
+        self
+    }
+
+    /// Open for `first`, doubling up to `max` as long as probes fail, spread by ±20 %.
+    pub fn open_for(self, first: Duration, max: Duration) -> Self {
+        let backoff = Backoff::exponential(first, max.max(first));
+        self.open_backoff(backoff.jitter(Jitter::Proportional(20)))
+    }
+
+    /// Open as long as this schedule says of the 1st, 2nd, … opening since it was last closed.
+    pub fn open_backoff(self, backoff: Backoff) -> Self {
+        self.circuit.configure(|s| s.open = backoff);
+        self
+    }
+
+    /// So many probes at once while half-open; the first failure opens again, as many successes
+    /// close.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn probes(self, probes: u32) -> Self {
+        assert!(probes > 0, "probes: it can't be 0");
+        self.circuit.configure(|s| {
+            s.permits = probes;
+            s.judge = Judge::AllSuccess;
+        });
+        self
+    }
+
+    /// So many probes while half-open; once all have been judged, the rates of the closed state
+    /// decide.
+    ///
+    /// # Panics
+    /// If it is 0.
+    pub fn probes_by_rate(self, probes: u32) -> Self {
+        assert!(probes > 0, "probes_by_rate: it can't be 0");
+        self.circuit.configure(|s| {
+            s.permits = probes;
+            s.judge = Judge::Rate;
+        });
+        self
+    }
+
+    /// Half-open at most so long: then it opens again, so that a probe that never answers wedges
+    /// nothing.
+    ///
+    /// # Panics
+    /// If it is zero.
+    pub fn max_half_open(self, max: Duration) -> Self {
+        assert!(!max.is_zero(), "max_half_open: it can't be zero");
+        self.circuit.configure(|s| s.max_half_open = max);
+        self
+    }
+
+    /// An overloaded provider that says how long to wait opens the circuit at once and for so
+    /// long, but never for longer than this.
+    pub const fn max_hint(mut self, max: Duration) -> Self {
+        self.policy.max_hint = max;
+        self
+    }
+
+    /// How long an answer that says that the money is gone opens the circuit.
+    pub const fn exhausted_for(mut self, wait: Duration) -> Self {
+        self.policy.exhausted_for = wait;
+        self
+    }
+
+    /// A call that its caller gave up is a failure if it had run so long, and says nothing before.
+    pub const fn slow_after(mut self, run: Duration) -> Self {
+        self.policy.slow_after = run;
+        self
+    }
+
+    /// Draws the jitter from `source`, numbers spread evenly over all of `u64`, instead of the
+    /// thread's own generator. For tests.
+    pub fn random(self, source: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.circuit.load_dice(Dice::loaded(source));
+        self
+    }
+
+    /// For requests and answers of any type.
+    pub fn opaque(self) -> CircuitBreakerLayer<Opaque> {
+        self.with(|_| Opaque)
+    }
+
+    /// Judges answers by `judge` instead.
+    pub fn classify<F>(self, judge: F) -> CircuitBreakerLayer<Judged<P, F>> {
+        self.with(|answers| Judged::new(answers, judge))
+    }
+
+    fn with<Q>(self, answers: impl FnOnce(P) -> Q) -> CircuitBreakerLayer<Q> {
+        CircuitBreakerLayer {
+            circuit: self.circuit,
+            policy: self.policy,
+            answers: answers(self.answers),
+        }
+    }
+
+    /// What looks at the circuit and moves it by hand.
+    pub fn handle(&self) -> CircuitHandle {
+        CircuitHandle::new(Arc::clone(&self.circuit))
+    }
+
+    /// A layer that only looks: it refuses while the circuit refuses, and takes no ticket. Put it
+    /// outside of the limiters, to spare callers the queue.
+    pub fn gate(&self) -> CircuitGateLayer {
+        CircuitGateLayer::new(Arc::clone(&self.circuit))
+    }
+}
+
+impl<S, P: Clone> Layer<S> for CircuitBreakerLayer<P> {
+    type Service = CircuitBreaker<S, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CircuitBreaker::new(
+            inner,
+            Arc::clone(&self.circuit),
+            self.policy,
+            self.answers.clone(),
+        )
+    }
+}
+
+fn ppm(setting: &str, rate: f64) -> Ppm {
+    assert!(
+        rate > 0.0 && rate <= 1.0,
+        "{setting}: {rate} isn't above 0 and at most 1"
+    );
+    ((rate * 1e6).round() as Ppm).max(1)
+}

@@ -1,0 +1,103 @@
+//! Refuses calls to a service that fails, until it has recovered.
+//!
+//! ```
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_quota::CircuitBreakerLayer;
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_quota::BoxError> {
+//! # let client = tower::service_fn(|_: Request<Bytes>| async {
+//! #     Ok::<_, std::io::Error>(Response::new(http_body_util::Empty::<Bytes>::new()))
+//! # });
+//!
+//! // Opens at 50 % of at least 20 calls in 30 s, for 5 s doubling to 60 s; then one probe decides.
+//! let service = ServiceBuilder::new()
+//!     .layer(CircuitBreakerLayer::new())
+//!     .service(client);
+//! let response = service.oneshot(Request::new(Bytes::new())).await?;
+//! # assert!(response.status().is_success());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tuned, with a handle and a gate outside of the limiters:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_quota::{CircuitBreakerLayer, CircuitState};
+//!
+//! let breaker = CircuitBreakerLayer::new()
+//!     .failure_rate(0.25)
+//!     .min_calls(10)
+//!     .window(Duration::from_secs(60))
+//!     .consecutive_failures(5)
+//!     .slow_calls(0.8, Duration::from_secs(20))
+//!     .open_for(Duration::from_secs(2), Duration::from_secs(30))
+//!     .probes(3);
+//! let handle = breaker.handle();
+//! let gate = breaker.gate();
+//! assert_eq!(handle.state(), CircuitState::Closed);
+//! # let _ = gate;
+//! ```
+//!
+//! # What counts
+//!
+//! | outcome | the circuit |
+//! |---|---|
+//! | success, too large, permanent (400, 401, 404, 422) | success: the service is up |
+//! | transient (5xx, time-outs, connections) | failure |
+//! | overloaded (503, 529) | failure; with a hint it opens at once, for as long as the hint says, at most [`max_hint`](CircuitBreakerLayer::max_hint) |
+//! | quota exhausted | opens at once, for [`exhausted_for`](CircuitBreakerLayer::exhausted_for) |
+//! | rate limited (429), refused by a layer further in | neither: the ticket is given back |
+//! | a panic | failure |
+//!
+//! A call counts from the instant at which it turned out not to be answered at once. The success
+//! of an answer is known at its head; what its body does later doesn't count. An outcome of a
+//! call that was admitted before the circuit last changed never counts.
+//!
+//! While half-open, at most the permitted number of probes is out. If they haven't decided within
+//! [`max_half_open`](CircuitBreakerLayer::max_half_open), the circuit opens again.
+//!
+//! # Sharing
+//!
+//! All services that a layer makes, their clones, its handles and gates are one circuit. Two
+//! layers are two circuits.
+//!
+//! # Cancellation
+//!
+//! A future that is dropped gives its ticket back. It counts as a failure if the call had run for
+//! [`slow_after`](CircuitBreakerLayer::slow_after) (10 s), so that the time-outs of a caller further
+//! out are seen, and as nothing before.
+//!
+//! # Errors
+//!
+//! [`Rejected`](crate::Rejected) with [`Reason::CircuitOpen`](crate::Reason::CircuitOpen) and when
+//! to come back: exact while open, a guess while probes are out, `None` while forced open. Else
+//! the inner service's own.
+//!
+//! `poll_ready` is ready while the circuit refuses, however long the inner service would take, and
+//! callers that wait for it already are woken when the circuit opens. If the circuit lets calls
+//! pass again between such a `poll_ready` and its `call`, that call is refused and may come back at
+//! once: the inner service wasn't asked whether it is ready.
+//!
+//! # Order in a stack
+//!
+//! Next to the client, inside of retry and limiters: its samples are the client's alone, its
+//! probe doesn't wait in a queue, and its refusal gives the quota back. A
+//! [`gate`](CircuitBreakerLayer::gate) outside of the limiters spares callers the queue while the
+//! circuit is open. A time-out for the single attempt belongs inside of the breaker.
+
+mod circuit;
+mod future;
+mod gate;
+mod handle;
+mod layer;
+mod policy;
+mod service;
+
+pub use future::CircuitBreakerFuture;
+pub use gate::{CircuitGate, CircuitGateFuture, CircuitGateLayer};
+pub use handle::CircuitHandle;
+pub use layer::CircuitBreakerLayer;
+pub use service::CircuitBreaker;

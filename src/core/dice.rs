@@ -1,0 +1,35 @@
+//! Where random numbers come from.
+
+use std::{fmt, sync::Arc};
+
+use rand::Rng;
+
+/// A source of random numbers that nobody clones: the thread's own, or the user's function.
+///
+/// A generator that is cloned with its layer gives every request the same "random" wait.
+#[derive(Clone, Default)]
+pub(crate) struct Dice(Option<Arc<dyn Fn() -> u64 + Send + Sync>>);
+
+impl Dice {
+    pub(crate) fn loaded(source: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(source)))
+    }
+
+    /// A number spread evenly over all of `u64`.
+    pub(crate) fn roll(&self) -> u64 {
+        match &self.0 {
+            None => rand::rng().next_u64(),
+            Some(source) => source(),
+        }
+    }
+}
+
+impl fmt::Debug for Dice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Dice(given)"
+        } else {
+            "Dice(thread)"
+        })
+    }
+}

@@ -1,0 +1,120 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const MS: fn(u64) -> Time = |ms| Time::from_nanos(ms * 1_000_000);
+/// A budget of whole retries, `price` parts each.
+struct Whole(RetryBudget, u64);
+
+impl Whole {
+    fn new(gain: u32, price: u32, reserve: u32, max: u32, window: Duration) -> Self {
+        let parts = |n: u32| u64::from(n) * u64::from(price);
+        let budget = RetryBudget::new(u64::from(gain), parts(reserve), parts(max), window);
+        Self(budget, u64::from(price))
+    }
+
+    fn deposit(&mut self, now: Time) {
+        self.0.deposit(now);
+    }
+
+    fn withdraw(&mut self, now: Time) -> bool {
+        self.0.withdraw(self.1, now)
+    }
+
+    fn refund(&mut self, now: Time) {
+        self.0.refund(self.1, now);
+    }
+
+    fn balance(&mut self, now: Time) -> u64 {
+        self.0.balance(now) / self.1
+    }
+}
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+#[test]
+fn any_ratio_is_exact() {
+    for (gain, price) in [(1, 4), (3, 5), (1, 3), (1, 10), (2, 7), (1, 1)] {
+        let mut budget = Whole::new(gain, price, 0, u32::MAX, TEN_SECONDS);
+        let mut granted = 0;
+        for _ in 0..10_000 {
+            budget.deposit(MS(0));
+            granted += u64::from(budget.withdraw(MS(0)));
+        }
+        let expected = 10_000 * u64::from(gain) / u64::from(price);
+        assert_eq!(granted, expected, "{gain}/{price}");
+        assert_eq!(budget.balance(MS(0)), 0);
+    }
+}
+
+#[test]
+fn a_drained_budget_recovers_from_ordinary_traffic() {
+    let mut budget = Whole::new(1, 10, 10, 100, TEN_SECONDS);
+    while budget.withdraw(MS(0)) {}
+    for second in 0..200 {
+        budget.deposit(MS(second * 1_000));
+    }
+    // Ten more would be the window's; the reserve is full again.
+    assert_eq!(budget.balance(MS(220_000)), 10);
+}
+
+#[test]
+fn unused_deposits_never_pile_up() {
+    let mut budget = Whole::new(1, 1, 2, 5, TEN_SECONDS);
+    for _ in 0..100 {
+        budget.deposit(MS(0));
+    }
+    assert_eq!(budget.balance(MS(0)), 7);
+    assert_eq!(budget.balance(MS(20_000)), 2);
+}
+
+#[test]
+fn a_refund_is_spendable_once() {
+    let mut budget = Whole::new(1, 10, 1, 10, TEN_SECONDS);
+    assert!(budget.withdraw(MS(0)));
+    budget.refund(MS(5_000));
+    assert!(budget.withdraw(MS(60_000)));
+    assert!(!budget.withdraw(MS(60_000)));
+}
+
+#[test]
+fn costs_may_differ_and_the_last_comes_back() {
+    // A quota of 500 as in the AWS SDKs: 14 for a retry, 5 for a throttled one.
+    let mut budget = RetryBudget::new(1, 500, 0, TEN_SECONDS);
+    assert!(budget.withdraw(14, MS(0)) && budget.withdraw(14, MS(50)));
+    assert_eq!(budget.balance(MS(50)), 472);
+    budget.refund(14, MS(150));
+    assert!(budget.withdraw(5, MS(150)));
+    assert_eq!(budget.balance(MS(150)), 481);
+}
+
+proptest! {
+    /// Withdrawals never exceed the reserve and the ratio's share of all deposits; the balance
+    /// never exceeds the reserve and what the window may hold, nor its share of the deposits.
+    #[test]
+    fn retries_stay_inside_reserve_and_share(
+        gain in 0u32..5, price in 1u32..12, reserve in 0u32..5, max in 0u32..20,
+        steps in proptest::collection::vec((0u64..3_000, 0u8..3), 1..300),
+    ) {
+        let mut budget = Whole::new(gain, price, reserve, max, TEN_SECONDS);
+        let (mut now, mut deposits, mut spent) = (0, 0u64, 0u64);
+        for (later, what) in steps {
+            now += later;
+            let before = budget.balance(MS(now));
+            match what {
+                0 => { budget.deposit(MS(now)); deposits += 1; }
+                1 => {
+                    let granted = budget.withdraw(MS(now));
+                    prop_assert_eq!(granted, before > 0);
+                    spent += u64::from(granted);
+                }
+                _ if spent > 0 => { budget.refund(MS(now)); spent -= 1; }
+                _ => {}
+            }
+            let balance = budget.balance(MS(now));
+            prop_assert!(balance <= u64::from(reserve) + u64::from(max));
+            prop_assert!((spent + balance) * u64::from(price)
+                <= u64::from(reserve) * u64::from(price) + deposits * u64::from(gain));
+        }
+    }
+}
