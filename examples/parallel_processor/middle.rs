@@ -132,6 +132,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 impl<S> Service<Request<BufferedBody>> for Patience<S>
 where
     S: Service<Request<BufferedBody>, Error = BoxError> + Clone + Send + 'static,
+    S::Response: Send,
     S::Future: Send,
 {
     type Response = S::Response;

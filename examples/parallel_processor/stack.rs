@@ -12,7 +12,7 @@ use http::{
 };
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use reqwest::{Client, Url};
-use tower::{Layer, ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
+use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_quota::{
     Backoff, BackoffRetryLayer, BoxError, BufferedBody, CircuitBreakerLayer, ConfigError,
     FallbackLayer, Limit, Quota, RateLimitLayer, Reason as Refused, Rejected, TokenBudgetLayer,
