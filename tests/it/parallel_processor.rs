@@ -1,5 +1,6 @@
 //! The main job, run as its users run it.
 
+mod boxed;
 mod program;
 mod upstream;
 
