@@ -17,7 +17,9 @@ use tower_quota::{Backoff, BackoffRetryLayer, Jitter};
 #[tokio::test(start_paused = true)]
 async fn a_sleeping_retry_has_let_go_of_the_failed_answers_connection() {
     /// Longer than what is read of an error, so that its connection stays open.
-    struct Endless(Arc<()>);
+    struct Endless {
+        _connection: Arc<()>,
+    }
     impl Body for Endless {
         type Data = Bytes;
         type Error = Infallible;
@@ -34,7 +36,9 @@ async fn a_sleeping_retry_has_let_go_of_the_failed_answers_connection() {
         .attempts(2)
         .backoff(Backoff::constant(Duration::from_secs(5)).jitter(Jitter::None))
         .layer(tower::service_fn(move |_: Request<Bytes>| {
-            let body = Endless(Arc::clone(&handle));
+            let body = Endless {
+                _connection: Arc::clone(&handle),
+            };
             let answer = Response::builder().status(500).body(body).unwrap();
             async move { Ok::<_, Infallible>(answer) }
         }));
