@@ -105,6 +105,7 @@
 //! | `hyper`, `axum` | their request bodies pass the layers that would send again: one try |
 //! | `testing` | [`testing`](https://docs.rs/tower-quota/latest/tower_quota/testing/): a provider in a box, a real HTTP server on loopback |
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(all(doctest, feature = "reqwest"), doc = include_str!("../README.md"))]
 
 pub mod admission;
 pub mod answers;
