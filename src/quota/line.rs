@@ -104,6 +104,22 @@ impl Line {
         f(&mut state.ledger)
     }
 
+    /// Dates what was held a moment ago, as of the last look at the clock.
+    pub(super) fn date_at_once(&self, cost: &Cost) -> Departure {
+        self.state.lock().ledger.date(cost)
+    }
+
+    /// A place in flight is free again; whoever's turn has come by it is told.
+    pub(super) fn land(&self) {
+        let mut state = self.state.lock();
+        state.ledger.land();
+        let waiting = state.queue.waiting() > 0;
+        drop(state);
+        if waiting {
+            self.turn();
+        }
+    }
+
     /// Changes the accounts; whoever's turn has come by it is told.
     pub(super) fn change<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
         let now = self.now();
