@@ -208,9 +208,7 @@ impl Quota {
 
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.line.time(Instant::now());
-        let waiting = self.line.waiting();
-        self.line.with(|ledger| Snapshot::of(ledger, waiting, now))
+        self.line.snapshot()
     }
 
     /// Takes `cost` now, or says when to come back. `slot`: it takes a place in flight.

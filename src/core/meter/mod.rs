@@ -7,6 +7,8 @@
 mod bucket;
 mod fixed;
 mod rolling;
+#[cfg(test)]
+pub(in crate::core) mod tests;
 
 use std::sync::Arc;
 
@@ -206,42 +208,36 @@ impl Meter {
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
         match &mut self.account {
             Account::Rolling(account) => account.give_back(n, dated),
-            Account::Bucket(account) => account.give_back(n),
+            Account::Bucket(account) => account.give_back(n, dated),
             Account::Fixed(account) => account.give_back(n, dated),
         }
     }
 
     /// Takes back a dated charge that never reached the provider.
-    pub(crate) fn refund(&mut self, n: u64, dated: Time) {
+    pub(crate) fn refund(&mut self, n: u64, dated: Time, now: Time) {
+        if n == 0 {
+            return;
+        }
         match &mut self.account {
             Account::Rolling(account) => account.give_back(n, dated),
             Account::Bucket(account) => account.refund(n, dated),
-            Account::Fixed(account) => account.give_back(n, dated),
+            Account::Fixed(account) => account.refund(n, dated, now),
         }
         if let Some(pace) = &mut self.pace {
             pace.refund(n, dated);
         }
     }
 
-    /// The provider has `remaining` left after the request that left at `dated`. Where that is
-    /// less than what is left here, somebody else spends too: the difference is charged.
+    /// The provider had `remaining` left when the request that left at `dated` got there. Where we have spent less than
+    /// that, somebody else spends too: so much less is left here. Never raises what is left.
     pub(crate) fn observe(&mut self, remaining: u64, dated: Time, now: Time) {
-        let unseen = match &self.account {
-            Account::Rolling(account) => account.since(dated),
-            // Their past isn't kept; the next answer knows what this one doesn't.
-            Account::Bucket(_) | Account::Fixed(_) => 0,
-        };
         let headroom = self.stated.saturating_sub(self.id.amount);
-        let really_left = remaining
-            .saturating_sub(headroom)
-            .saturating_sub(unseen)
-            .saturating_sub(self.held);
-        let foreign = self.left().saturating_sub(really_left);
+        let whole = self.largest().saturating_add(headroom);
+        let used = whole.saturating_sub(remaining);
         match &mut self.account {
-            Account::Rolling(account) if foreign > 0 => account.charge(foreign, now),
-            Account::Bucket(account) if foreign > 0 => account.charge(foreign),
-            Account::Fixed(account) if foreign > 0 => account.charge(foreign, now),
-            _ => {}
+            Account::Rolling(account) => account.observe(used, dated, now),
+            Account::Bucket(account) => account.observe(used, dated),
+            Account::Fixed(account) => account.observe(used, dated),
         }
     }
 
@@ -269,17 +265,24 @@ impl Meter {
         }
     }
 
-    /// How long it takes until a whole amount that leaves now is free again, at the most.
-    pub(crate) fn period(&self) -> u64 {
-        match &self.account {
-            Account::Rolling(account) => account.period(),
-            Account::Bucket(account) => account.period(),
-            Account::Fixed(account) => account.period(),
-        }
+    /// When `n` may leave behind `ahead` that waits already, at the earliest: a projection.
+    pub(crate) fn project(&self, ahead: u64, n: u64, now: Time) -> Time {
+        let held = self.held;
+        let total = ahead.saturating_add(n);
+        let at = match &self.account {
+            Account::Rolling(account) => account.project(total, held, now),
+            Account::Bucket(account) => account.earliest(total, held, now),
+            Account::Fixed(account) => account.project(total, held, now),
+        };
+        let paced = self.pace.as_ref().map(|pace| {
+            let total = ahead.saturating_add(n.min(pace.capacity()));
+            pace.earliest(total, held, now)
+        });
+        at.max(paced.unwrap_or_default()).max(self.paused)
     }
 
     /// The end of a fixed window.
-    pub(crate) const fn boundary(&self) -> Option<Time> {
+    pub(crate) fn boundary(&self) -> Option<Time> {
         match &self.account {
             Account::Fixed(account) => account.end(),
             Account::Rolling(_) | Account::Bucket(_) => None,
