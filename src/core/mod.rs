@@ -10,3 +10,6 @@ pub(crate) mod list;
 pub(crate) mod meter;
 pub(crate) mod queue;
 pub(crate) mod time;
+
+#[cfg(test)]
+mod tests;
