@@ -129,6 +129,11 @@ impl<W> Queue<W> {
         self.places.len() - self.free.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// What the last turn said of the next; `None` where the line has changed since.
     pub(crate) fn planned(&self) -> Option<Next> {
         (!self.changed).then_some(self.next)
@@ -301,10 +306,10 @@ impl<W> Queue<W> {
                     continue;
                 }
             };
-            if self.expire(ledger, now, woken) {
+            if at.is_some() && self.look_ahead(ledger, index, now, woken) {
                 return Next::Again;
             }
-            if at.is_some() && self.look_ahead(ledger, index, now, woken) {
+            if self.expire(ledger, now, woken) {
                 return Next::Again;
             }
             return self.come_back(at);
