@@ -10,7 +10,7 @@ use crate::{
     quota::{KeyedQuotas, Priority, Quota},
 };
 
-/// Keeps a service within limits on requests. See [the module](self).
+/// Keeps a service within limits on requests. See [the module](super).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RateLimitLayer<C = OneRequest, P = Http> {

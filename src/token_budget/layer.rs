@@ -10,7 +10,7 @@ use crate::{
     quota::{KeyedQuotas, Priority, Quota},
 };
 
-/// Keeps a service within limits on requests and tokens. See [the module](self).
+/// Keeps a service within limits on requests and tokens. See [the module](super).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenBudgetLayer<C = Estimated, P = Http> {
