@@ -5,10 +5,12 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -48,6 +50,7 @@ pub(crate) struct Door<'a> {
 /// A request that couldn't go at once. Boxed, so that those who can stay small.
 struct Parked<S, Req> {
     turn: Turn,
+    since: Instant,
     // A fresh clone; the instance that was readied is dropped, which gives its reservation back.
     service: S,
     request: Option<Req>,
@@ -116,6 +119,7 @@ where
                 State::Parked {
                     parked: Box::new(Parked {
                         turn: Turn::Queued(waiting),
+                        since: Instant::now(),
                         service,
                         request: Some(request),
                     }),
@@ -172,6 +176,17 @@ where
     }
 }
 
+/// Waits of a second or more are worth knowing.
+fn report(waited: Duration, turn: &Result<Grant, Rejected>) {
+    match turn {
+        Ok(grant) if waited >= Duration::from_secs(1) => {
+            tracing::info!(?waited, cost = ?grant.cost(), "waited for the quota");
+        }
+        Ok(grant) => tracing::debug!(?waited, cost = ?grant.cost(), "waited for the quota"),
+        Err(rejected) => tracing::debug!(?waited, %rejected, "refused by the quota"),
+    }
+}
+
 impl<S, Req> Parked<S, Req>
 where
     S: Service<Req>,
@@ -185,6 +200,7 @@ where
     ) -> Poll<Result<(Grant, Req), BoxError>> {
         if let Turn::Queued(waiting) = &mut self.turn {
             let turn = ready!(waiting.poll_turn(cx));
+            report(self.since.elapsed(), &turn);
             let grant = turn.map_err(|rejected| RejectedError::boxed(rejected.scope(scope)))?;
             self.turn = Turn::Granted(Some(grant));
         }

@@ -9,6 +9,8 @@ mod circuit_breaker;
 mod fallback;
 mod house;
 mod limiting;
+#[cfg(all(feature = "reqwest", feature = "testing", unix))]
+mod parallel_processor;
 mod provider;
 #[cfg(feature = "reqwest")]
 mod reqwest;
