@@ -111,7 +111,7 @@ where
     ) -> Self {
         let scope = door.scope;
         let state = match reserve(door) {
-            Reserved::Granted(grant) => send(inner, request, grant),
+            Reserved::Granted(grant) => send(inner, request, grant, Grant::depart_at_once),
             Reserved::Queued(waiting) => {
                 departure::hold();
                 let service = inner.clone();
@@ -160,14 +160,20 @@ fn offer(grant: &Grant, taken: bool) -> Option<(usize, &Cost)> {
     (!taken).then(|| (grant.quota_id(), grant.cost()))
 }
 
-fn send<S, Req, P>(inner: &mut S, request: Req, mut grant: Grant) -> State<S, Req, P>
+/// Calls the inner service; `depart` dates the charge unless somebody further in holds the request.
+fn send<S, Req, P>(
+    inner: &mut S,
+    request: Req,
+    mut grant: Grant,
+    depart: fn(&mut Grant),
+) -> State<S, Req, P>
 where
     S: Service<Req>,
     P: Answers<S::Response>,
 {
     let (future, seen) = departure::scope(offer(&grant, false), || inner.call(request));
     if !seen.held {
-        grant.depart();
+        depart(&mut grant);
     }
     State::Sent {
         future,
@@ -240,7 +246,7 @@ where
                     };
                     match turn {
                         Ok((grant, request)) => {
-                            let sent = send(&mut parked.service, request, grant);
+                            let sent = send(&mut parked.service, request, grant, Grant::depart);
                             this.state.set(sent);
                         }
                         Err(error) => {

@@ -71,10 +71,17 @@ impl Grant {
         }
     }
 
+    /// The request leaves at the instant of its grant, without another look at the clock.
+    pub(crate) fn depart_at_once(&mut self) {
+        if self.departure.is_none() {
+            self.departure = Some(self.line.date_at_once(&self.cost));
+        }
+    }
+
     /// The answer has arrived: frees the place in flight, keeps the charge.
     pub(crate) fn land(&mut self) {
         if std::mem::take(&mut self.slot) {
-            self.line.change(|ledger| ledger.land());
+            self.line.land();
         }
     }
 

@@ -9,15 +9,16 @@ use tokio::time::Instant;
 
 use super::{
     QuotaBuilder,
+    snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
-    timer::{Armed, Timer},
+    timer::{Armed, Fired, Timer},
 };
 use crate::{
     core::{
         cost::{Cost, Resource},
         ledger::{Blame, Fit, Ledger},
         limit::LimitId,
-        queue::{Key, Look, Next, Queue},
+        queue::{CLASSES, Key, Look, Next, Queue},
         settlement::Departure,
         time::Time,
     },
@@ -52,6 +53,15 @@ pub(super) enum Asked {
     /// In line under this key.
     Queued(Key),
     Refused(Rejected),
+}
+
+/// What came of looking after the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The line moves on by itself.
+    Planned,
+    /// Somebody in line has to be polled in a runtime first; all are woken.
+    NoTimer,
 }
 
 /// The timer's waker: the quota itself, as long as somebody has a handle on it.
@@ -104,6 +114,22 @@ impl Line {
         f(&mut state.ledger)
     }
 
+    /// Dates what was held a moment ago, as of the last look at the clock.
+    pub(super) fn date_at_once(&self, cost: &Cost) -> Departure {
+        self.state.lock().ledger.date(cost)
+    }
+
+    /// A place in flight is free again; whoever's turn has come by it is told.
+    pub(super) fn land(&self) {
+        let mut state = self.state.lock();
+        state.ledger.land();
+        let waiting = state.queue.waiting() > 0;
+        drop(state);
+        if waiting {
+            self.turn();
+        }
+    }
+
     /// Changes the accounts; whoever's turn has come by it is told.
     pub(super) fn change<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
         let now = self.now();
@@ -147,9 +173,13 @@ impl Line {
         });
     }
 
-    /// How many wait in line.
-    pub(super) fn waiting(&self) -> usize {
-        self.state.lock().queue.waiting()
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let now = ledger.advance(now);
+        queue.take_back(ledger, now);
+        Snapshot::of(ledger, queue.waiting(), now)
     }
 
     /// Asks without waiting: nobody who waits is delayed by it.
@@ -158,6 +188,7 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
+        queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
         if fit == Fit::Now {
             if queue.waiting() == 0 {
@@ -168,7 +199,11 @@ impl Line {
                 return Ok(());
             }
         }
-        let at = (queue.waiting() > 0).then(|| ledger.project(cost, queue.asked()));
+        let last = CLASSES as u8 - 1;
+        let projected = || ledger.project(cost, |limit| queue.asked(limit, last));
+        let at = (queue.waiting() > 0).then(projected);
+        // That it fits now, were it not for those who wait, says nothing of when.
+        let at = at.filter(|at| *at > now);
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
@@ -178,6 +213,7 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
+        queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
         let alone = queue.waiting() == 0;
         match fit {
@@ -195,7 +231,7 @@ impl Line {
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,
-            _ => ledger.project(cost, queue.asked()),
+            _ => ledger.project(cost, |limit| queue.asked(limit, class)),
         };
         let reason = if at > deadline {
             Reason::WaitTooLong
@@ -212,40 +248,45 @@ impl Line {
     /// A waiter looks whether its turn has come; if not, `waker` is woken when it has.
     /// `Ok(None)`: not yet.
     pub(super) fn look(&self, key: Key, waker: &Waker) -> Result<Option<(Cost, bool)>, Rejected> {
-        let mut old = None;
-        let mut turned = false;
-        let result = loop {
+        let mut turned = None;
+        loop {
+            // Cloned, and dropped, where no lock is held: a waker is anybody's code.
+            let mine = waker.clone();
             let now = self.now();
             let mut state = self.state.lock();
             let State { ledger, queue } = &mut *state;
             let now = ledger.advance(now);
-            match queue.look(ledger, key) {
-                Look::Granted(cost, slot) => break Ok(Some((cost, slot))),
-                Look::Expired(cost, fit) => {
-                    break Err(rejected(ledger, &cost, fit, None, Reason::WaitTooLong, now));
+            let old = match queue.look(ledger, key) {
+                Look::Granted(cost, slot, old) => {
+                    drop(state);
+                    drop(old);
+                    return Ok(Some((cost, slot)));
                 }
-                Look::NotYet | Look::Back => {
-                    let place = queue.waker(key);
-                    if !place.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                        old = place.replace(waker.clone());
-                    }
+                Look::Expired(cost, fit, old) => {
+                    let refusal = rejected(ledger, &cost, fit, None, Reason::WaitTooLong, now);
+                    drop(state);
+                    drop(old);
+                    return Err(refusal);
                 }
-            }
+                Look::NotYet | Look::Back => queue.waker(key).replace(mine),
+            };
             let planned = match queue.planned() {
-                Some(Next::At(at)) => self.timer.fires_by(at),
+                Some(Next::At(at)) => at > now && self.timer.fires_by(at),
                 Some(Next::Idle) => true,
                 Some(Next::Again) | None => false,
             };
             drop(state);
-            // The line may be waiting for nobody but us: look after it once, then look again.
-            if planned || turned {
-                break Ok(None);
+            drop(old);
+            match turned {
+                _ if planned => return Ok(None),
+                // The line may be waiting for nobody but us: look after it once, then look again.
+                None => turned = Some(self.turn()),
+                Some(Turn::Planned) => return Ok(None),
+                Some(Turn::NoTimer) => {
+                    panic!("waiting for a quota needs a tokio runtime with its time driver enabled")
+                }
             }
-            turned = true;
-            self.turn();
-        };
-        drop(old);
-        result
+        }
     }
 
     /// A waiter goes away before it was granted.
@@ -254,22 +295,23 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         ledger.advance(now);
-        let turn = queue.leave(ledger, key);
+        let (turn, waker) = queue.leave(ledger, key);
         drop(state);
+        drop(waker);
         if turn {
             self.turn();
         }
     }
 
     /// Makes the offers that can be made, wakes their owners and sets the timer for the rest.
-    pub(super) fn turn(&self) {
+    pub(super) fn turn(&self) -> Turn {
         let mut woken = Vec::new();
         loop {
             let now = self.now();
             let mut state = self.state.lock();
             let State { ledger, queue } = &mut *state;
             if queue.waiting() == 0 {
-                return;
+                return Turn::Planned;
             }
             let now = ledger.advance(now);
             woken.reserve_exact(AT_ONCE.min(queue.waiting()));
@@ -278,12 +320,13 @@ impl Line {
             woken.drain(..).for_each(Waker::wake);
             match next {
                 Next::Again => {}
-                Next::Idle => return,
-                Next::At(at) => match self.timer.arm(at, &self.waker) {
-                    Armed::Set => return,
+                Next::Idle => return Turn::Planned,
+                Next::At(at) => match self.timer.arm(at, now, &self.waker) {
+                    Armed::Set => return Turn::Planned,
                     Armed::Past => {}
                     Armed::NoRuntime => {
-                        return self.rouse();
+                        self.rouse();
+                        return Turn::NoTimer;
                     }
                 },
             }
@@ -291,10 +334,12 @@ impl Line {
     }
 
     fn tick(&self) {
-        if self.timer.fired(self.now()) {
-            self.turn();
-        } else {
-            self.rouse();
+        match self.timer.fired(self.now()) {
+            Fired::Due => {
+                self.turn();
+            }
+            Fired::ShutDown => self.rouse(),
+            Fired::Replaced => {}
         }
     }
 

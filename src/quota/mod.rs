@@ -72,6 +72,7 @@ use crate::{
     core::{
         cost::Cost,
         limit::{Limit, LimitId},
+        settlement::Departure,
     },
     error::{ConfigError, Rejected},
     verdict::RateStatus,
@@ -151,7 +152,10 @@ impl Quota {
     /// What the provider says is left, now: where that is less than what is left here, others spend
     /// too, and the difference is charged. Never raises what is left.
     pub fn observe(&self, status: &RateStatus) {
-        let now = self.line.with(|ledger| ledger.standing());
+        let now = Departure {
+            at: self.line.time(Instant::now()),
+            mark: None,
+        };
         self.line.observe(status, now);
     }
 
@@ -182,9 +186,7 @@ impl Quota {
 
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.line.time(Instant::now());
-        let waiting = self.line.waiting();
-        self.line.with(|ledger| Snapshot::of(ledger, waiting, now))
+        self.line.snapshot()
     }
 
     /// Takes `cost` now, or says when to come back. `slot`: it takes a place in flight.

@@ -24,7 +24,7 @@ pub struct Permit {
 
 impl Permit {
     pub(super) fn new(mut grant: Grant) -> Self {
-        grant.depart();
+        grant.depart_at_once();
         Self { grant }
     }
 
