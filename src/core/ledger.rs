@@ -307,11 +307,11 @@ impl Ledger {
             return;
         };
         let meter = &mut self.meters[index];
-        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark) {
-            if *watched == index {
-                let used = meter.stated().saturating_sub(remaining);
-                settlement.hear(mark, used, self.now);
-            }
+        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
+            && *watched == index
+        {
+            let used = meter.stated().saturating_sub(remaining);
+            settlement.hear(mark, used, self.now);
         }
         meter.observe(remaining, departure.at, self.now);
     }

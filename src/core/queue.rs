@@ -1,8 +1,7 @@
 //! Who is next.
 //!
-//! First come, first served inside a class; between classes by *rank*, the time of arrival plus the
-//! penalty of the class, fixed on entry, so that ageing costs nothing. The head waits for
-//! its whole cost. One of the next few goes first only where that doesn't move the head's instant.
+//! First come, first served inside a class; between classes by *rank*, the time of arrival plus its class's penalty, fixed
+//! on entry. The head waits for its whole cost; of the next few one goes first only where that leaves the head's instant.
 //!
 //! A turn is an *offer*: the cost is held for the waiter, who is woken to take it. An offer that
 //! isn't taken lapses; its waiter keeps its rank but is passed over until it looks again.
