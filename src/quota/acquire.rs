@@ -110,7 +110,7 @@ impl Future for Acquire {
                     quota,
                     cost,
                     priority,
-                } => match quota.reserve(cost, true, *priority) {
+                } => match quota.reserve(cost, false, *priority) {
                     super::Reserved::Granted(grant) => {
                         this.state = State::Done;
                         return Poll::Ready(Ok(Permit::new(grant)));
