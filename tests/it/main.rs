@@ -1,0 +1,12 @@
+//! What users can see, in one binary.
+#![allow(missing_docs)]
+
+mod cancel;
+mod config;
+mod fairness;
+mod limiters;
+mod quota;
+mod runtimes;
+mod scale;
+mod support;
+mod utilisation;
