@@ -12,6 +12,7 @@ mod limiting;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
 mod parallel_processor;
 mod provider;
+mod quota;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod resilience;

@@ -10,8 +10,14 @@ pub(crate) struct Bucket {
     window: u64,
     capacity: u64,
     transit: u64,
+    // As if every charge got there as late as it may, and nothing had refilled until then.
     missing: u128,
     at: Time,
+    // Until they must have got there, charges since `lifted` are no more than their sum: what `missing`
+    // was lifted to for their sake, and what it was before.
+    lifted: Time,
+    lifted_to: u128,
+    before: u128,
     // What was charged since `turned`, and in the span before it: what may not be there yet.
     fresh: u64,
     turned: Time,
@@ -31,6 +37,9 @@ impl Bucket {
             transit,
             missing: 0,
             at: now,
+            lifted: now,
+            lifted_to: 0,
+            before: 0,
             fresh: 0,
             turned: now,
             less_fresh: 0,
@@ -70,9 +79,21 @@ impl Bucket {
         }
     }
 
+    /// What has refilled since `missing` was last lifted.
+    fn since_lifted(&self) -> u128 {
+        self.refill(self.at.nanos().saturating_sub(self.lifted.nanos()))
+    }
+
+    /// What of `missing` isn't missing yet, if only it gets there later.
+    fn ahead(&self) -> u128 {
+        let gone = self.since_lifted().max(self.before);
+        self.lifted_to.saturating_sub(gone)
+    }
+
     /// Whole units that are missing, rounded up.
     pub(crate) fn used(&self) -> u64 {
-        let used = self.missing.div_ceil(u128::from(self.window.max(1)));
+        let missing = self.missing.saturating_sub(self.ahead());
+        let used = missing.div_ceil(u128::from(self.window.max(1)));
         u64::try_from(used).unwrap_or(u64::MAX)
     }
 
@@ -84,15 +105,25 @@ impl Bucket {
     }
 
     pub(crate) fn fits(&self, n: u64, held: u64) -> bool {
-        self.over(self.missing, n, held) == 0
+        self.over(self.missing.saturating_sub(self.ahead()), n, held) == 0
     }
 
     /// The first instant from `from` on at which `n` fits: by refilling alone, or else as if what is held left now.
     pub(crate) fn earliest(&self, n: u64, held: u64, from: Time) -> Time {
-        let mut over = self.over(self.missing, n, held);
-        if over > self.missing && held > 0 {
-            over = self.over(self.missing.max(self.in_transit()), n, held);
+        if self.fits(n, held) {
+            return from;
         }
+        // Until the last charges must have got there, only what was missing before them refills.
+        let them = self.lifted_to.saturating_sub(self.since_lifted());
+        let over = if self.over(self.missing.saturating_sub(them), n, held) == 0 {
+            let ahead = self.lifted_to.saturating_sub(self.before);
+            self.over(self.missing.saturating_sub(ahead), n, held)
+        } else {
+            match self.over(self.missing, n, held) {
+                over if over <= self.missing || held == 0 => over,
+                _ => self.over(self.missing.max(self.in_transit()), n, held),
+            }
+        };
         let wait = over.div_ceil(u128::from(self.rate));
         let wait = u64::try_from(wait).unwrap_or(u64::MAX);
         from.max(Time::from_nanos(self.at.nanos().saturating_add(wait)))
@@ -101,10 +132,12 @@ impl Bucket {
     /// Charges `n` that leaves now: the provider may take it out up to the transit allowance
     /// later, so that nothing refills until then.
     pub(crate) fn charge(&mut self, n: u64) {
-        self.missing = self
-            .missing
-            .max(self.in_transit())
-            .saturating_add(self.scaled(n));
+        let in_transit = self.in_transit();
+        if self.missing < in_transit {
+            (self.lifted, self.before) = (self.at, self.missing);
+            (self.lifted_to, self.missing) = (in_transit, in_transit);
+        }
+        self.missing = self.missing.saturating_add(self.scaled(n));
         self.fresh = self.fresh.saturating_add(n);
     }
 
@@ -145,7 +178,8 @@ impl Bucket {
     /// has refilled since, and what left later isn't in it. So that much is missing at least.
     pub(crate) fn observe(&mut self, used: u64, dated: Time) {
         let refilled = self.refill(self.at.nanos().saturating_sub(dated.nanos()));
-        self.missing = self.missing.max(self.scaled(used).saturating_sub(refilled));
+        let missing = self.scaled(used).saturating_sub(refilled);
+        self.missing = self.missing.max(missing.saturating_add(self.ahead()));
     }
 
     pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {

@@ -339,3 +339,17 @@ fn a_projection_is_no_later_than_the_turn_that_comes() {
         );
     }
 }
+
+#[test]
+fn a_full_bucket_lets_all_of_it_go_at_once_in_any_pieces() {
+    let mut meter = meter(Kind::Bucket, 3, 60_000_000_000, 937_500_000);
+    for now in 0..3 {
+        meter.advance(at(now));
+        assert!(meter.fits(1, at(now)), "{now}");
+        meter.charge(1, at(now));
+        assert_eq!(meter.used(), now + 1);
+    }
+    // The first may get there as late as it may, and refills from then on only.
+    let hint = meter.earliest(1, at(2), at(2)).nanos();
+    assert_eq!(hint, 20_000_000_000 + 937_500_000);
+}
