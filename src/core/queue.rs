@@ -128,6 +128,11 @@ impl<W> Queue<W> {
         self.places.len() - self.free.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// What the last turn said of the next; `None` where the line has changed since.
     pub(crate) fn planned(&self) -> Option<Next> {
         (!self.changed).then_some(self.next)
@@ -300,10 +305,10 @@ impl<W> Queue<W> {
                     continue;
                 }
             };
-            if self.expire(ledger, now, woken) {
+            if at.is_some() && self.look_ahead(ledger, index, now, woken) {
                 return Next::Again;
             }
-            if at.is_some() && self.look_ahead(ledger, index, now, woken) {
+            if self.expire(ledger, now, woken) {
                 return Next::Again;
             }
             return self.come_back(at);
