@@ -129,10 +129,7 @@ fn i_try_acquire(bencher: Bencher<'_, '_>, limits: usize) {
     let quota = builder.fold(Quota::builder(), |quota, limit| quota.limit(limit));
     let quota = quota.build().unwrap();
     bencher.bench_local(|| {
-        drop(
-            quota
-                .try_acquire(black_box(Cost::input_output(100, 20)))
-                .unwrap(),
-        )
+        let permit = quota.try_acquire(black_box(Cost::input_output(100, 20)));
+        drop(permit.unwrap());
     });
 }
