@@ -130,6 +130,12 @@ impl Ledger {
         Fit::Now
     }
 
+    /// Whether `cost` fits now and, if nothing else is charged, at every later instant.
+    pub(crate) fn fits_from_now_on(&self, cost: &Cost, slot: bool) -> bool {
+        let closes = |meter: &Meter| meter.closes_again() && cost.of(meter.id().resource) > 0;
+        !self.meters.iter().any(closes) && self.fit(cost, slot) == Fit::Now
+    }
+
     // Some accounts close again (a fixed window's last moments), so that the latest of all
     // first instants isn't enough: go round until nobody moves it.
     #[cold]

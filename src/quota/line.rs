@@ -3,7 +3,10 @@
 //! Decided under the lock, acted on outside of it: no waker, no callback and no event runs while
 //! it is held.
 
-use std::task::{Wake, Waker};
+use std::{
+    task::{Wake, Waker},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -150,6 +153,12 @@ impl Line {
         self.change(|ledger| ledger.pause(resource, until));
     }
 
+    /// The same for so long from now on, however long that is.
+    pub(super) fn pause_for(&self, resource: Option<Resource>, wait: Duration) {
+        let until = self.now().after(wait);
+        self.change(|ledger| ledger.pause(resource, until));
+    }
+
     /// What the provider says is left, as the request that left then found it.
     pub(super) fn observe(&self, status: &RateStatus, departure: Departure) {
         let readings = [
@@ -182,8 +191,9 @@ impl Line {
         Snapshot::of(ledger, queue.waiting(), now)
     }
 
-    /// Asks without waiting: nobody who waits is delayed by it.
-    pub(super) fn ask_now(&self, cost: &Cost, slot: bool) -> Result<(), Rejected> {
+    /// Asks without waiting: nobody who waits is delayed by it, unless it is for a request that has `begun`: one that
+    /// has been granted part of what it needs. Whoever waits may wait for just that part.
+    pub(super) fn ask_now(&self, cost: &Cost, slot: bool, begun: bool) -> Result<(), Rejected> {
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
@@ -191,7 +201,7 @@ impl Line {
         queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
         if fit == Fit::Now {
-            if queue.waiting() == 0 {
+            if begun || queue.waiting() == 0 {
                 ledger.hold(cost, slot);
                 return Ok(());
             }
@@ -207,15 +217,21 @@ impl Line {
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
-    /// Asks for a turn: granted now if nobody is delayed by it, else in line.
-    pub(super) fn ask(&self, cost: &Cost, slot: bool, class: u8) -> Asked {
-        let now = self.now();
+    /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a class is for a request that
+    /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
+    pub(super) fn ask(&self, cost: &Cost, slot: bool, class: Option<u8>) -> Asked {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
+        // What fitted at the last look at the clock, and will from there on, needs no other.
+        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot) {
+            ledger.hold(cost, slot);
+            return Asked::Granted;
+        }
+        let now = self.now();
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
-        let alone = queue.waiting() == 0;
+        let alone = queue.waiting() == 0 || class.is_none();
         match fit {
             Fit::Now if alone => {
                 ledger.hold(cost, slot);
@@ -231,14 +247,15 @@ impl Line {
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,
-            _ => ledger.project(cost, |limit| queue.asked(limit, class)),
+            _ => ledger.project(cost, |limit| queue.asked(limit, class.unwrap_or(0))),
         };
         let reason = if at > deadline {
             Reason::WaitTooLong
         } else if queue.taken() >= self.settings.max_queue {
             Reason::QueueFull
         } else {
-            let key = queue.push(ledger, cost.clone(), slot, class, now, deadline);
+            let (class, arrived) = class.map_or((0, Time::ZERO), |class| (class, now));
+            let key = queue.push(ledger, cost.clone(), slot, class, arrived, deadline);
             // Whoever is in front is looked after already; a newcomer of a better class may be first.
             return Asked::Queued(key);
         };

@@ -16,6 +16,8 @@ mod provider;
 mod reqwest;
 mod resilience;
 mod respond;
+#[cfg(feature = "testing")]
+mod stack;
 mod support;
 #[cfg(feature = "testing")]
 mod testing_box;

@@ -158,6 +158,12 @@ impl Meter {
                 .is_none_or(|pace| pace.fits(n.min(pace.capacity()), held))
     }
 
+    /// Whether what fits now may not fit later, though nothing else is charged: shortly before its end a fixed window
+    /// looks at the next.
+    pub(crate) const fn closes_again(&self) -> bool {
+        matches!(self.account, Account::Fixed(_))
+    }
+
     /// The first instant from `from` on at which `n` fits if nothing else is charged; held
     /// charges count as if they left `now`. `n` must be at most [`largest`](Self::largest).
     pub(crate) fn earliest(&self, n: u64, from: Time, now: Time) -> Time {

@@ -7,7 +7,13 @@ use crate::core::{
     cost::{Cost, Resource},
     ledger::{Blame, Fit, Ledger},
     limit::{Limit, LimitId},
+    settlement::{Departure, Settle},
+    time::Time,
 };
+
+fn left(at: Time) -> Departure {
+    Departure { at, mark: None }
+}
 
 const KINDS: [Kind; 4] = [
     Kind::Rolling,
@@ -56,14 +62,15 @@ fn lived(random: &mut Random) -> (Ledger, u64) {
             }
             3 | 4 if !dated.is_empty() => {
                 let (cost, date) = dated.swap_remove(random.upto(dated.len() as u64 - 1) as usize);
-                ledger.settle(&cost, &tokens(random.upto(80)), date, random.chance(50));
+                let policy = [Settle::Keep, Settle::TrueUp][random.upto(1) as usize];
+                ledger.settle(&cost, &tokens(random.upto(80)), date, policy);
             }
-            5 => ledger.observe(Resource::Tokens, None, random.upto(500), at(now)),
+            5 => ledger.observe(Resource::Tokens, None, random.upto(500), left(at(now))),
             _ if ledger.fit(&cost, false) == Fit::Now => {
                 ledger.hold(&cost, false);
                 match random.chance(10) {
                     true => ledger.release(&cost, false),
-                    false => dated.push((cost.clone(), ledger.date(&cost))),
+                    false => dated.push((cost.clone(), ledger.date(&cost).at)),
                 }
             }
             _ => {}
@@ -214,8 +221,8 @@ fn the_provider_s_own_figure_tells_a_minute_from_a_day() {
     day.resource = Resource::Tokens;
     let minute = limit(Kind::Rolling, 100, 60_000_000_000, 0);
     let mut ledger = ledger_of(&[(minute, Kind::Rolling), (day, Kind::Rolling)], usize::MAX);
-    ledger.observe(Resource::Tokens, Some(10_000), 5, at(0));
-    ledger.observe(Resource::Tokens, None, 1, at(0));
+    ledger.observe(Resource::Tokens, Some(10_000), 5, left(at(0)));
+    ledger.observe(Resource::Tokens, None, 1, left(at(0)));
     let left: Vec<_> = ledger.meters().iter().map(|meter| meter.left()).collect();
     assert_eq!(left, [100, 5]);
 }
