@@ -87,8 +87,8 @@ const LAYERS: [&str; 5] = [
 
 /// At most so many lines, that a file can be read in one go …
 const LINES: usize = 400;
-/// … but for these, at most so many.
-const LONGER: &[(&str, usize)] = &[("core/queue.rs", 450)];
+/// … but for these, at most so many: the lock's own state has to stand in one place.
+const LONGER: &[(&str, usize)] = &[("quota/line.rs", 450)];
 
 pub fn sources() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -227,15 +227,9 @@ fn the_rooms_have_no_circle_and_layers_are_strangers() {
 fn files_are_short() {
     for (path, text) in sources() {
         let longer = LONGER.iter().find(|(name, _)| path == Path::new(name));
-        let (lines, most) = (
-            text.lines().count(),
-            longer.map_or(LINES, |(_, most)| *most),
-        );
-        assert!(
-            lines <= most,
-            "{}: {lines} lines, {most} at most",
-            path.display()
-        );
+        let most = longer.map_or(LINES, |(_, most)| *most);
+        let lines = text.lines().count();
+        assert!(lines <= most, "{}: {lines} lines", path.display());
     }
 }
 
