@@ -18,7 +18,10 @@ use crate::{
     body::Watch,
     core::cost::Cost,
     error::{BoxError, Rejected, RejectedError, Scope},
-    quota::{Grant, Priority, Quota, Reserved, Waiting, departure},
+    quota::{
+        Grant, Priority, Quota, Reserved, Waiting,
+        departure::{self, Offer, Seen},
+    },
     verdict::{Classify, Verdict},
 };
 
@@ -57,7 +60,8 @@ struct Parked<S, Req> {
 }
 
 enum Turn {
-    Queued(Waiting),
+    // What layers further out, on the same quota, have charged for it.
+    Queued(Waiting, Cost),
     Granted(Option<Grant>),
 }
 
@@ -72,7 +76,8 @@ pin_project! {
         Refused { rejected: Option<Rejected> },
         // In the quota's line; or its turn has come and the inner service isn't ready.
         Parked { parked: Box<Parked<S, Req>> },
-        // With the inner service. The charge has no date while another layer of ours further in holds the request.
+        // With the inner service. The charge gets its date when that is first polled, or, where another layer of ours
+        // further in holds the request, when that lets go.
         Sent { #[pin] future: S::Future, grant: Option<Grant>, taken: bool },
         // The answer is there; as much of it is read as its verdict needs.
         Reading { #[pin] reading: P::Reading, grant: Option<Grant> },
@@ -110,15 +115,19 @@ where
         aftermath: A,
     ) -> Self {
         let scope = door.scope;
-        let state = match reserve(door) {
-            Reserved::Granted(grant) => send(inner, request, grant),
+        // A layer further out, on the same quota, may have charged part of it.
+        let begun = departure::take_offer(door.quota.id());
+        let state = match reserve(&door, begun.as_ref()) {
+            Reserved::Granted(grant) => {
+                send(inner, request, grant.covered(begun.unwrap_or_default()))
+            }
             Reserved::Queued(waiting) => {
                 departure::hold();
                 let service = inner.clone();
                 drop(mem::replace(inner, service.clone()));
                 State::Parked {
                     parked: Box::new(Parked {
-                        turn: Turn::Queued(waiting),
+                        turn: Turn::Queued(waiting, begun.unwrap_or_default()),
                         since: Instant::now(),
                         service,
                         request: Some(request),
@@ -138,26 +147,34 @@ where
     }
 }
 
-fn reserve(door: Door<'_>) -> Reserved {
+/// Takes what a request needs, less what has been charged already.
+fn reserve(door: &Door<'_>, charged: Option<&Cost>) -> Reserved {
     let Door { quota, cost, .. } = door;
-    // A layer further out, on the same quota, may have charged part of it.
-    let (cost, slot) = match departure::take_offer(quota.id()) {
-        Some(charged) => (cost.without(&charged), false),
-        None => (cost, true),
+    let rest;
+    let cost = match charged {
+        Some(charged) => {
+            rest = cost.clone().without(charged);
+            &rest
+        }
+        None => cost,
     };
+    let begun = charged.is_some();
     if door.reject {
-        match quota.reserve_now(&cost, slot) {
+        match quota.reserve_now(cost, begun) {
             Ok(grant) => Reserved::Granted(grant),
             Err(rejected) => Reserved::Refused(rejected),
         }
     } else {
-        quota.reserve(&cost, slot, door.priority)
+        quota.reserve(cost, begun, door.priority)
     }
 }
 
-/// What a layer further in may take instead of charging again.
-fn offer(grant: &Grant, taken: bool) -> Option<(usize, &Cost)> {
-    (!taken).then(|| (grant.quota_id(), grant.cost()))
+/// What a layer further in, on the same quota, may take instead of charging again.
+fn offer(grant: &Grant, taken: bool) -> Offer {
+    Offer {
+        quota: grant.quota_id(),
+        charged: (!taken && !grant.has_left()).then(|| grant.total()),
+    }
 }
 
 fn send<S, Req, P>(inner: &mut S, request: Req, mut grant: Grant) -> State<S, Req, P>
@@ -165,14 +182,30 @@ where
     S: Service<Req>,
     P: Answers<S::Response>,
 {
+    grant.hand_on();
     let (future, seen) = departure::scope(offer(&grant, false), || inner.call(request));
-    if !seen.held {
-        grant.depart();
-    }
+    heed(seen, &mut grant);
     State::Sent {
         future,
         grant: Some(grant),
         taken: seen.taken,
+    }
+}
+
+/// Does what layers further in have said.
+fn heed(seen: Seen, grant: &mut Grant) {
+    if seen.left {
+        depart(grant);
+    } else if seen.held {
+        grant.hold();
+    }
+}
+
+/// The request has left: dates its charge and tells whoever is further out. Once.
+fn depart(grant: &mut Grant) {
+    if !grant.has_left() {
+        grant.depart();
+        departure::leave();
     }
 }
 
@@ -198,11 +231,12 @@ where
         cx: &mut Context<'_>,
         scope: Scope,
     ) -> Poll<Result<(Grant, Req), BoxError>> {
-        if let Turn::Queued(waiting) = &mut self.turn {
+        if let Turn::Queued(waiting, charged) = &mut self.turn {
             let turn = ready!(waiting.poll_turn(cx));
             report(self.since.elapsed(), &turn);
             let grant = turn.map_err(|rejected| RejectedError::boxed(rejected.scope(scope)))?;
-            self.turn = Turn::Granted(Some(grant));
+            let charged = mem::take(charged);
+            self.turn = Turn::Granted(Some(grant.covered(charged)));
         }
         ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
         match (&mut self.turn, self.request.take()) {
@@ -255,17 +289,16 @@ where
                     taken,
                 } => {
                     let held = grant.as_mut().expect("taken once the answer is there");
-                    let poll = if held.has_left() {
-                        future.poll(cx)
-                    } else {
-                        let (poll, seen) =
-                            departure::scope(offer(held, *taken), || future.poll(cx));
-                        *taken |= seen.taken;
-                        if !seen.held && !matches!(poll, Poll::Ready(Err(_))) {
-                            held.depart();
-                        }
-                        poll
-                    };
+                    let (poll, seen) = departure::scope(offer(held, *taken), || future.poll(cx));
+                    *taken |= seen.taken;
+                    heed(seen, held);
+                    // Silence of who held it means that nobody asked, and an error that comes at once says itself
+                    // whether the request left.
+                    match &poll {
+                        Poll::Ready(Err(_)) => {}
+                        Poll::Pending if held.is_held() => {}
+                        _ => depart(held),
+                    }
                     let outcome = ready!(poll);
                     let grant = grant.take();
                     match outcome {
@@ -281,7 +314,9 @@ where
                                     Verdict::Refused | Verdict::Transient { sent: false } => {
                                         grant.refund();
                                     }
-                                    _ => grant.depart(),
+                                    // Dropped while another layer held it: it never left.
+                                    _ if grant.is_held() => {}
+                                    _ => depart(&mut grant),
                                 }
                             }
                             return Poll::Ready(Err(error));
@@ -290,8 +325,7 @@ where
                 }
                 StateProj::Reading { reading, grant } => {
                     let answer = ready!(reading.poll(cx));
-                    let mut grant = grant.take().expect("taken once the answer is read");
-                    grant.depart();
+                    let grant = grant.take().expect("taken once the answer is read");
                     this.state.set(State::Done);
                     let verdict = this.answers.classify(Ok(&answer));
                     let facts = this.answers.facts(&answer);

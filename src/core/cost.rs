@@ -145,6 +145,22 @@ impl Cost {
         self
     }
 
+    /// This and `other` together.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        let mut sum = Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            units: self.units.clone(),
+        };
+        for (name, n) in other.units.as_deref().unwrap_or_default() {
+            let before = sum.of(Resource::Unit(name));
+            sum = sum.unit(name, before.saturating_add(*n));
+        }
+        sum
+    }
+
     /// How much of `resource` this takes.
     pub fn of(&self, resource: Resource) -> u64 {
         match resource {

@@ -4,7 +4,7 @@ use super::{
     cost::{Cost, Resource},
     limit::LimitId,
     meter::Meter,
-    settlement::{Departure, OBSERVED, Settle, Settlement},
+    settlement::{Departure, Settle, Settlement},
     time::{Time, nanos},
 };
 
@@ -130,6 +130,12 @@ impl Ledger {
         Fit::Now
     }
 
+    /// Whether `cost` fits now and, if nothing else is charged, at every later instant.
+    pub(crate) fn fits_from_now_on(&self, cost: &Cost, slot: bool) -> bool {
+        let closes = |meter: &Meter| meter.closes_again() && cost.of(meter.id().resource) > 0;
+        !self.meters.iter().any(closes) && self.fit(cost, slot) == Fit::Now
+    }
+
     // Some accounts close again (a fixed window's last moments), so that the latest of all
     // first instants isn't enough: go round until nobody moves it.
     #[cold]
@@ -159,22 +165,15 @@ impl Ledger {
         }
     }
 
-    /// When `cost` would have its turn behind `ahead` that waits already: a projection.
-    pub(crate) fn project(&self, cost: &Cost, ahead: &[u64]) -> Time {
+    /// When `cost` has its turn, at the earliest, behind what waits already: `ahead` says how much by the index of the
+    /// limit. A projection.
+    pub(crate) fn project(&self, cost: &Cost, ahead: impl Fn(usize) -> u64) -> Time {
         let mut latest = self.now.max(self.paused);
-        for (meter, ahead) in self.meters.iter().zip(ahead) {
+        for (index, meter) in self.meters.iter().enumerate() {
             let n = cost.of(meter.id().resource);
-            if n == 0 || meter.largest() == 0 {
-                continue;
+            if n > 0 {
+                latest = latest.max(meter.project(ahead(index), n, self.now));
             }
-            let total = ahead.saturating_add(n);
-            let rounds = (total - 1) / meter.largest();
-            let rest = total - rounds * meter.largest();
-            let first = meter.earliest(rest, self.now, self.now);
-            let at = first
-                .nanos()
-                .saturating_add(rounds.saturating_mul(meter.period()));
-            latest = latest.max(Time::from_nanos(at));
         }
         latest
     }
@@ -211,20 +210,7 @@ impl Ledger {
         let (watch, now) = (self.settlement.as_mut(), self.now);
         Departure {
             mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens), now)),
-            ..self.standing()
-        }
-    }
-
-    /// How things stand now.
-    pub(crate) fn standing(&self) -> Departure {
-        let mut left = [0; OBSERVED];
-        for (left, meter) in left.iter_mut().zip(&self.meters) {
-            *left = meter.left_to_all();
-        }
-        Departure {
-            at: self.now,
-            mark: None,
-            left,
+            at: now,
         }
     }
 
@@ -236,7 +222,7 @@ impl Ledger {
     /// Takes back a dated cost that never reached the provider.
     pub(crate) fn refund(&mut self, cost: &Cost, dated: Time) {
         for meter in &mut self.meters {
-            meter.refund(cost.of(meter.id().resource), dated);
+            meter.refund(cost.of(meter.id().resource), dated, self.now);
         }
     }
 
@@ -327,15 +313,13 @@ impl Ledger {
             return;
         };
         let meter = &mut self.meters[index];
-        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark) {
-            if *watched == index {
-                let used = meter.stated().saturating_sub(remaining);
-                settlement.hear(mark, used, self.now);
-            }
+        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
+            && *watched == index
+        {
+            let used = meter.stated().saturating_sub(remaining);
+            settlement.hear(mark, used, self.now);
         }
-        if let Some(left) = departure.left.get(index) {
-            meter.observe(remaining, *left, departure.at, self.now);
-        }
+        meter.observe(remaining, departure.at, self.now);
     }
 
     /// The limit on `resource` of that amount; without one, the only one on `resource`.

@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{line::Line, sync::Arc};
 use crate::{
     core::{
@@ -13,14 +11,26 @@ use crate::{
     verdict::{RateStatus, Usage},
 };
 
-/// A turn that was granted. Gives everything back on drop until the request has left; from then on
+/// A turn that was granted. Gives everything back on drop until the request was handed on; from then on
 /// only its place in flight.
 pub(crate) struct Grant {
     line: Arc<Line>,
     cost: Cost,
+    // What layers further out, on the same quota, have charged for the same request.
+    covered: Cost,
     // A place in flight that it still takes.
     slot: bool,
-    departure: Option<Departure>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// It is ours, or another layer of ours further in holds it.
+    Held,
+    /// The inner service has it, and nobody knows yet what came of it.
+    HandedOn,
+    /// It has left.
+    Left(Departure),
 }
 
 impl fmt::Debug for Grant {
@@ -38,19 +48,36 @@ impl Grant {
         Self {
             line,
             cost,
+            covered: Cost::none(),
             slot,
-            departure: None,
+            stage: Stage::Held,
         }
+    }
+
+    /// The same for a request of which a layer further out, on the same quota, has charged so much.
+    pub(crate) fn covered(mut self, charged: Cost) -> Self {
+        self.covered = charged;
+        self
+    }
+
+    /// What the request is charged all in all, for layers further in to take over.
+    pub(crate) fn total(&self) -> Cost {
+        self.cost.plus(&self.covered)
     }
 
     pub(crate) const fn cost(&self) -> &Cost {
         &self.cost
     }
 
-    /// What was charged, with the tokens that the provider counted instead of the estimate.
+    /// What was charged, with the tokens that the provider counted instead of the estimate; those that a layer further
+    /// out has charged are its to settle.
     pub(crate) fn used(&self, usage: &Usage) -> Cost {
-        self.cost
-            .with_tokens(usage.total_tokens, usage.input_tokens, usage.output_tokens)
+        let rest = |used: u64, resource| used.saturating_sub(self.covered.of(resource));
+        self.cost.with_tokens(
+            rest(usage.total_tokens, Resource::Tokens),
+            rest(usage.input_tokens, Resource::InputTokens),
+            rest(usage.output_tokens, Resource::OutputTokens),
+        )
     }
 
     /// Names the quota among all others.
@@ -60,21 +87,52 @@ impl Grant {
 
     /// Whether the request has left.
     pub(crate) const fn has_left(&self) -> bool {
-        self.departure.is_some()
+        matches!(self.stage, Stage::Left(_))
+    }
+
+    /// Whether it is still ours, or another layer's of ours further in.
+    pub(crate) const fn is_held(&self) -> bool {
+        matches!(self.stage, Stage::Held)
+    }
+
+    /// Another layer of ours further in holds the request.
+    pub(crate) const fn hold(&mut self) {
+        if !self.has_left() {
+            self.stage = Stage::Held;
+        }
+    }
+
+    /// The inner service gets the request now. What becomes of it is told later; nothing told, it counts as sent.
+    pub(crate) const fn hand_on(&mut self) {
+        self.stage = Stage::HandedOn;
     }
 
     /// The request leaves now: from here on its charge has a date. Once; later calls do nothing.
     pub(crate) fn depart(&mut self) {
-        if self.departure.is_none() {
+        if !self.has_left() {
             let cost = &self.cost;
-            self.departure = Some(self.line.with(|ledger| ledger.date(cost)));
+            self.stage = Stage::Left(self.line.with(|ledger| ledger.date(cost)));
+        }
+    }
+
+    fn departure(&self) -> Departure {
+        match self.stage {
+            Stage::Left(departure) => departure,
+            Stage::Held | Stage::HandedOn => Departure::default(),
+        }
+    }
+
+    /// The request leaves at the instant of its grant, without another look at the clock.
+    pub(crate) fn depart_at_once(&mut self) {
+        if !self.has_left() {
+            self.stage = Stage::Left(self.line.date_at_once(&self.cost));
         }
     }
 
     /// The answer has arrived: frees the place in flight, keeps the charge.
     pub(crate) fn land(&mut self) {
         if std::mem::take(&mut self.slot) {
-            self.line.change(|ledger| ledger.land());
+            self.line.land();
         }
     }
 
@@ -82,7 +140,7 @@ impl Grant {
     /// the place in flight.
     pub(crate) fn settle(mut self, used: &Cost, policy: Settle) {
         self.depart();
-        let (cost, departure) = (&self.cost, self.departure.unwrap_or_default());
+        let (cost, departure) = (&self.cost, self.departure());
         let slot = std::mem::take(&mut self.slot);
         self.line.change(|ledger| {
             ledger.settle(cost, used, departure.at, policy);
@@ -94,8 +152,7 @@ impl Grant {
 
     /// What the answer to this request says is left.
     pub(crate) fn observe(&self, status: &RateStatus) {
-        self.line
-            .observe(status, self.departure.unwrap_or_default());
+        self.line.observe(status, self.departure());
     }
 
     /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
@@ -103,13 +160,14 @@ impl Grant {
     pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
         self.line.with(|ledger| ledger.refused(resource));
         if let Some(wait) = wait {
-            self.line.pause(resource, Instant::now() + wait);
+            self.line.pause_for(resource, wait);
         }
     }
 
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
-        if let Some(departure) = self.departure {
+        self.hold();
+        if let Stage::Left(departure) = self.stage {
             let (cost, slot) = (&self.cost, std::mem::take(&mut self.slot));
             self.line.change(|ledger| {
                 ledger.refund(cost, departure.at);
@@ -123,11 +181,12 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        if self.has_left() {
-            self.land();
-        } else {
+        if self.is_held() {
             let (cost, slot) = (&self.cost, self.slot);
             self.line.change(|ledger| ledger.release(cost, slot));
+        } else {
+            self.depart();
+            self.land();
         }
     }
 }

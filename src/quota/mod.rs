@@ -72,6 +72,7 @@ use crate::{
     core::{
         cost::Cost,
         limit::{Limit, LimitId},
+        settlement::Departure,
     },
     error::{ConfigError, Rejected},
     verdict::RateStatus,
@@ -112,7 +113,8 @@ impl Quota {
     ///
     /// [`Rejected`], and nothing is spent.
     pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
-        self.reserve_now(&cost, true).map(Permit::new)
+        self.reserve_now(&cost, false)
+            .map(|grant| Permit::new(grant, true))
     }
 
     /// Takes `cost` when its turn has come.
@@ -151,7 +153,10 @@ impl Quota {
     /// What the provider says is left, now: where that is less than what is left here, others spend
     /// too, and the difference is charged. Never raises what is left.
     pub fn observe(&self, status: &RateStatus) {
-        let now = self.line.with(|ledger| ledger.standing());
+        let now = Departure {
+            at: self.line.time(Instant::now()),
+            mark: None,
+        };
         self.line.observe(status, now);
     }
 
@@ -182,22 +187,22 @@ impl Quota {
 
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.line.time(Instant::now());
-        let waiting = self.line.waiting();
-        self.line.with(|ledger| Snapshot::of(ledger, waiting, now))
+        self.line.snapshot()
     }
 
-    /// Takes `cost` now, or says when to come back. `slot`: it takes a place in flight.
-    pub(crate) fn reserve_now(&self, cost: &Cost, slot: bool) -> Result<Grant, Rejected> {
-        self.line.ask_now(cost, slot)?;
-        Ok(Grant::new(Arc::clone(&self.line), cost.clone(), slot))
+    /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
+    /// what the request needs, its place in flight included.
+    pub(crate) fn reserve_now(&self, cost: &Cost, begun: bool) -> Result<Grant, Rejected> {
+        self.line.ask_now(cost, !begun, begun)?;
+        Ok(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
     }
 
-    /// Takes `cost` now, or a place in line for it.
-    pub(crate) fn reserve(&self, cost: &Cost, slot: bool, priority: Priority) -> Reserved {
-        match self.line.ask(cost, slot, priority.class()) {
+    /// Takes `cost` now, or a place in line for it; `begun` as above.
+    pub(crate) fn reserve(&self, cost: &Cost, begun: bool, priority: Priority) -> Reserved {
+        let class = (!begun).then(|| priority.class());
+        match self.line.ask(cost, !begun, class) {
             Asked::Granted => {
-                Reserved::Granted(Grant::new(Arc::clone(&self.line), cost.clone(), slot))
+                Reserved::Granted(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
             }
             Asked::Queued(key) => Reserved::Queued(Waiting::new(Arc::clone(&self.line), key)),
             Asked::Refused(rejected) => Reserved::Refused(rejected),
