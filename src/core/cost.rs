@@ -130,6 +130,22 @@ impl Cost {
         }
     }
 
+    /// The larger of both, resource by resource.
+    pub(crate) fn larger(&self, other: &Self) -> Self {
+        let mut larger = self.with_tokens(
+            self.tokens.max(other.tokens),
+            self.input.max(other.input),
+            self.output.max(other.output),
+        );
+        larger.requests = self.requests.max(other.requests);
+        for (name, n) in other.units.as_deref().unwrap_or_default() {
+            if *n > larger.of(Resource::Unit(name)) {
+                larger = larger.unit(name, *n);
+            }
+        }
+        larger
+    }
+
     /// What is left of this when `other` has been charged already.
     pub(crate) fn without(mut self, other: &Self) -> Self {
         self.requests = self.requests.saturating_sub(other.requests);

@@ -120,6 +120,19 @@ impl Ledger {
         Fit::Now
     }
 
+    /// Whether `cost` fits now: [`fit`](Self::fit) for those who don't ask when.
+    pub(crate) fn fits(&self, cost: &Cost, slot: bool) -> bool {
+        let now = self.now;
+        let fits = |meter: &Meter| match cost.of(meter.id().resource) {
+            0 => true,
+            n => n <= meter.largest() && meter.fits(n, now),
+        };
+        self.paused <= now
+            && cost.of(Resource::Tokens) <= self.max_per_request
+            && (!slot || self.in_flight < self.max_in_flight)
+            && self.meters.iter().all(fits)
+    }
+
     // Some accounts close again (a fixed window's last moments), so that the latest of all
     // first instants isn't enough: go round until nobody moves it.
     #[cold]
@@ -179,7 +192,7 @@ impl Ledger {
             meter.release(cost.of(meter.id().resource));
         }
         if slot {
-            self.land();
+            let _ = self.land();
         }
     }
 
@@ -194,9 +207,11 @@ impl Ledger {
         self.now
     }
 
-    /// A place in flight is free again.
-    pub(crate) const fn land(&mut self) {
+    /// A place in flight is free again. True where somebody may have waited for it.
+    pub(crate) const fn land(&mut self) -> bool {
+        let full = self.in_flight >= self.max_in_flight;
         self.in_flight = self.in_flight.saturating_sub(1);
+        full
     }
 
     /// Takes back a dated cost that never reached the provider.
@@ -207,17 +222,20 @@ impl Ledger {
     }
 
     /// A dated cost turned out to be another: what it is more is charged now, what it is less is given back
-    /// where the provider gives back (`down`).
-    pub(crate) fn settle(&mut self, charged: &Cost, used: &Cost, dated: Time, down: bool) {
+    /// where the provider gives back (`down`). True where something was given back.
+    pub(crate) fn settle(&mut self, charged: &Cost, used: &Cost, dated: Time, down: bool) -> bool {
+        let mut given_back = false;
         for meter in &mut self.meters {
             let resource = meter.id().resource;
             let (charged, used) = (charged.of(resource), used.of(resource));
             if used > charged {
                 meter.charge(used - charged, self.now);
-            } else if down {
+            } else if down && used < charged {
                 meter.give_back(charged - used, dated);
+                given_back = true;
             }
         }
+        given_back
     }
 
     /// Nothing more of `resource` (of anything, for `None`) until then.

@@ -254,7 +254,7 @@ impl<W> Queue<W> {
     /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
     /// If so its cost is held.
     pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool) -> bool {
-        if ledger.fit(cost, slot) != Fit::Now {
+        if !ledger.fits(cost, slot) {
             return false;
         }
         let Some(head) = self.head() else {
@@ -397,11 +397,15 @@ impl<W> Queue<W> {
     ) -> bool {
         let mut at = self.classes.map(|list| list.head());
         for _ in 0..=LOOK_AHEAD {
-            let candidates = at.iter().enumerate();
-            let next = candidates
-                .filter_map(|(class, index)| index.map(|index| (class, index)))
-                .min_by_key(|(_, index)| self.places[*index as usize].rank);
-            let Some((class, index)) = next else {
+            let mut next = None;
+            for (class, index) in at.iter().enumerate() {
+                let Some(index) = *index else { continue };
+                let rank = self.places[index as usize].rank;
+                if next.is_none_or(|(_, _, least)| rank < least) {
+                    next = Some((class, index, rank));
+                }
+            }
+            let Some((class, index, _)) = next else {
                 return false;
             };
             at[class] = self.places[index as usize].links.next();

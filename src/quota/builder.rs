@@ -204,14 +204,14 @@ pub(super) fn check_limit(limit: &Limit) -> Result<(), ConfigError> {
         }
         _ => {}
     }
-    if let Some(transit) = limit.transit {
-        if transit > limit.window {
-            return refuse(format!(
-                "{limit}: a transit of {transit:?} is longer than the window"
-            ));
-        }
+    if let Some(transit) = limit.transit
+        && transit > limit.window
+    {
+        return refuse(format!(
+            "{limit}: a transit of {transit:?} is longer than the window"
+        ));
     }
-    if let crate::core::cost::Resource::Unit("") = limit.resource {
+    if let Resource::Unit("") = limit.resource {
         return refuse("a unit needs a name".into());
     }
     Ok(())

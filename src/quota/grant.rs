@@ -83,7 +83,12 @@ impl Grant {
         let (cost, dated) = (&self.cost, self.dated.unwrap_or_default());
         self.line
             .change(|ledger| ledger.settle(cost, used, dated, down));
-        self.cost = used.clone();
+        // What isn't given back stays charged, and isn't charged again.
+        self.cost = if down {
+            used.clone()
+        } else {
+            self.cost.larger(used)
+        };
     }
 
     /// The request never reached the provider: everything goes back.
@@ -95,6 +100,7 @@ impl Grant {
                 if slot {
                     ledger.land();
                 }
+                true
             });
         }
     }
@@ -106,7 +112,10 @@ impl Drop for Grant {
             self.land();
         } else {
             let (cost, slot) = (&self.cost, self.slot);
-            self.line.change(|ledger| ledger.release(cost, slot));
+            self.line.change(|ledger| {
+                ledger.release(cost, slot);
+                true
+            });
         }
     }
 }

@@ -117,18 +117,16 @@ impl Line {
         f(&mut state.ledger)
     }
 
-    /// Changes the accounts; whoever's turn has come by it is told.
-    pub(super) fn change<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
+    /// Changes the accounts; where `f` says that somebody's turn may have come by it, they are told.
+    pub(super) fn change(&self, f: impl FnOnce(&mut Ledger) -> bool) {
         let now = self.now();
         let mut state = self.state.lock();
         state.ledger.advance(now);
-        let result = f(&mut state.ledger);
-        let waiting = state.queue.waiting() > 0;
+        let turn = f(&mut state.ledger) && state.queue.waiting() > 0;
         drop(state);
-        if waiting {
+        if turn {
             self.turn();
         }
-        result
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

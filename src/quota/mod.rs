@@ -47,6 +47,8 @@ mod permit;
 mod priority;
 mod snapshot;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::fmt;
@@ -146,12 +148,18 @@ impl Quota {
     /// Nothing of `resource` (of anything, for `None`, and where no limit counts it) is granted before `until`.
     pub(crate) fn pause(&self, resource: Option<Resource>, until: Instant) {
         let until = self.line.time(until);
-        self.line.change(|ledger| ledger.pause(resource, until));
+        self.line.change(|ledger| {
+            ledger.pause(resource, until);
+            true
+        });
     }
 
     /// Ends every pause.
     pub fn resume(&self) {
-        self.line.change(|ledger| ledger.resume());
+        self.line.change(|ledger| {
+            ledger.resume();
+            true
+        });
     }
 
     /// What the provider says is left, now: where that is less than what is left here, others spend
@@ -193,7 +201,12 @@ impl Quota {
             amount: builder::planned(limit.amount, self.headroom),
             ..limit.id()
         };
-        if self.line.change(|ledger| ledger.resize(id, limit.amount)) {
+        let mut found = false;
+        self.line.change(|ledger| {
+            found = ledger.resize(id, limit.amount);
+            found
+        });
+        if found {
             Ok(())
         } else {
             Err(ConfigError::new(

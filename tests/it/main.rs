@@ -1,5 +1,5 @@
 //! What users can see, in one binary.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout)]
 
 mod cancel;
 mod config;

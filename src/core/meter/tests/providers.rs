@@ -335,7 +335,8 @@ fn nothing_of_a_bucket_stays_unused() {
 
 #[test]
 fn one_after_the_other_uses_most_of_any_window() {
-    let pairs: [(Kind, fn(u64, u64) -> Provider); 4] = [
+    type Make = fn(u64, u64) -> Provider;
+    let pairs: [(Kind, Make); 4] = [
         (Kind::Rolling, Provider::log),
         (Kind::Rolling, Provider::bucket),
         (Kind::FirstUse, Provider::first_use),
