@@ -30,7 +30,7 @@ impl Progress {
     pub(crate) fn new(quiet: bool, bytes: u64) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:24} {percent:>3}%  {msg}");
+            let style = ProgressStyle::with_template("{bar:24} {percent:>3}%  {wide_msg}");
             bar.set_style(style.expect("the template is sound"));
             bar
         });
