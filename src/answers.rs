@@ -81,6 +81,10 @@ impl<B: Body> Answers<Response<B>> for Http {
     ) -> Response<MeteredBody<B, W>> {
         answer.map(|body| body.watch(watch))
     }
+
+    fn let_go(&self, answer: Response<MeteredBody<B>>) -> Response<MeteredBody<B>> {
+        answer.map(MeteredBody::let_go)
+    }
 }
 
 impl<B> Classify<Response<B>> for Http {

@@ -1,6 +1,111 @@
 //! Tower middleware that keeps a client inside its providers' limits, retries politely and
 //! degrades gracefully.
+//!
+//! Calls to LLM APIs fail in ways of their own: limits on requests *and* tokens, per minute and per
+//! day; 429s that mean "wait", "too large", "no money" or "overloaded"; hints that lie; answers that
+//! stream. Five layers, each one concern, know these ways. They stack onto any tower service: hyper,
+//! reqwest, axum, async-openai, or a function.
+//!
+//! | layer | what it does |
+//! |---|---|
+//! | [`RateLimitLayer`] | at most so many requests in any window; the rest wait, in order, or are refused |
+//! | [`TokenBudgetLayer`] | the same for requests *and* tokens, charged before sending, settled by the provider's own count |
+//! | [`BackoffRetryLayer`] | tries again what may work next time; never before the provider's hint |
+//! | [`FallbackLayer`] | another service, or the same with another request, where the first couldn't serve |
+//! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
+//!
+//! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`RespondLayer`] turns refusals into responses for
+//! servers, [`Quota`] is the limiter itself, and `testing` (a feature) is a provider in a box.
+//!
+//! # The simple path
+//!
+//! ```
+//! # use bytes::Bytes; use http::{Request, Response}; use http_body_util::Empty;
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_quota::RateLimitLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower_quota::BoxError> {
+//! # let client = service_fn(|_: Request<Bytes>| async { Ok::<_, std::io::Error>(Response::new(Empty::<Bytes>::new())) });
+//! let client = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::per_minute(500)) // never more than 500 in any minute
+//!     .service(client);
+//! # client.oneshot(Request::new(Bytes::new())).await?; Ok(()) }
+//! ```
+//!
+//! # The whole stack
+//!
+#![cfg_attr(feature = "reqwest", doc = "```")]
+#![cfg_attr(not(feature = "reqwest"), doc = "```ignore")]
+//! use std::time::Duration;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_quota::{
+//!     BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, FallbackLayer, Limit, Quota,
+//!     TokenBudgetLayer, edge::{ReqwestLayer, ReqwestService}, fallback::swap_model,
+//! };
+//!
+//! # async fn example() -> Result<(), tower_quota::BoxError> {
+//! let quota = Quota::builder()
+//!     .limit(Limit::requests_per_minute(500))
+//!     .limit(Limit::tokens_per_minute(30_000))
+//!     .build()?;
+//! let (client, breaker) = (reqwest::Client::new(), CircuitBreakerLayer::new());
+//! let stack = ServiceBuilder::new()
+//!     .layer(ReqwestLayer::new())                                // reqwest's types outside, http's inside
+//!     .layer(BufferBodyLayer::new())                             // bodies that can be sent again
+//!     .layer(FallbackLayer::rewrite(swap_model("gpt-4.1-mini"))) // outermost: around everything else
+//!     .layer(BackoffRetryLayer::new())                           // each attempt pays, and is judged
+//!     .layer(breaker.gate())                                     // nobody queues for a dead provider
+//!     .layer(TokenBudgetLayer::new(quota))                       // waits here
+//!     .layer(breaker)                                            // judges the client alone
+//!     .timeout(Duration::from_secs(60))                          // of one attempt, not of the queue
+//!     .service(ReqwestService::new(client.clone()));
+//!
+//! let request = client.post("https://api.openai.com/v1/chat/completions").body("…").build()?;
+//! let response: reqwest::Response = stack.oneshot(request).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Order of layers
+//!
+//! From the outside in, and what another order costs:
+//!
+//! | layer | why there |
+//! |---|---|
+//! | [`BufferBodyLayer`] | once, for everybody further in |
+//! | [`FallbackLayer`] | falls back when the retries are done; inside of them, each retry would fall back |
+//! | a deadline (`tower::timeout`) | around all attempts and waits, where one is wanted |
+//! | [`BackoffRetryLayer`] | outside of the limiters, so that each attempt pays: inside, retries pass unseen |
+//! | [`CircuitBreakerLayer::gate`] | optional: spares callers the queue while the circuit is open |
+//! | [`RateLimitLayer`], [`TokenBudgetLayer`] | requests wait here; either way round, neither overshoots |
+//! | [`CircuitBreakerLayer`] | next to the client: judges it alone, its probe waits in no queue, its refusal gives the quota back |
+//! | an attempt's time-out | inside the limiters: around them it would count the queue's time as the client's |
+//! | the client | with its own retries turned off |
+//!
+//! Requests walk inward, facts walk outward: the first layer that sees an error answer reads a bounded part of its body and
+//! leaves a [`Verdict`] in the response's extensions; the others act on it. See its table for who does what.
+//!
+//! # Errors
+//!
+//! The layers answer with [`BoxError`]: the inner service's own error, or a refusal of ours, which
+//! [`Rejected::find`] brings to light however it was wrapped. It says which limit, how much was asked, how much is left
+//! and when to come back.
+//!
+//! # Cancellation
+//!
+//! Every future may be dropped at any await. Until a request was sent everything it held is given back; from then on its charge
+//! stays, since the provider may count it.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | |
+//! |---|---|
+//! | `reqwest` | [`edge`](https://docs.rs/tower-quota/latest/tower_quota/edge/): the layers over `reqwest::Client`, `reqwest::{Request, Response}` and async-openai |
+//! | `hyper`, `axum` | their request bodies pass the layers that would send again: one try |
+//! | `testing` | [`testing`](https://docs.rs/tower-quota/latest/tower_quota/testing/): a provider in a box, a real HTTP server on loopback |
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(all(doctest, feature = "reqwest"), doc = include_str!("../README.md"))]
 
 pub mod admission;
 pub mod answers;

@@ -26,11 +26,6 @@ pub trait Charge<Req> {
     fn quota(&self, _request: &Req) -> Option<Quota> {
         None
     }
-
-    /// Whether every caller has a quota of its own.
-    fn is_keyed(&self) -> bool {
-        false
-    }
 }
 
 /// Every request costs one request and no tokens.
@@ -114,10 +109,6 @@ impl<Req, C: Charge<Req>, F: Fn(&Req) -> Priority> Charge<Req> for Prioritised<C
     fn quota(&self, request: &Req) -> Option<Quota> {
         self.charge.quota(request)
     }
-
-    fn is_keyed(&self) -> bool {
-        self.charge.is_keyed()
-    }
 }
 
 /// `C`, with a quota for every key.
@@ -171,9 +162,5 @@ where
 
     fn quota(&self, request: &Req) -> Option<Quota> {
         Some(self.quotas.get(&(self.key)(request)))
-    }
-
-    fn is_keyed(&self) -> bool {
-        true
     }
 }

@@ -5,10 +5,12 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -51,6 +53,7 @@ pub(crate) struct Door<'a> {
 /// A request that couldn't go at once. Boxed, so that those who can stay small.
 struct Parked<S, Req> {
     turn: Turn,
+    since: Instant,
     // A fresh clone; the instance that was readied is dropped, which gives its reservation back.
     service: S,
     request: Option<Req>,
@@ -125,6 +128,7 @@ where
                 State::Parked {
                     parked: Box::new(Parked {
                         turn: Turn::Queued(waiting, begun.unwrap_or_default()),
+                        since: Instant::now(),
                         service,
                         request: Some(request),
                     }),
@@ -205,6 +209,17 @@ fn depart(grant: &mut Grant) {
     }
 }
 
+/// Waits of a second or more are worth knowing.
+fn report(waited: Duration, turn: &Result<Grant, Rejected>) {
+    match turn {
+        Ok(grant) if waited >= Duration::from_secs(1) => {
+            tracing::info!(?waited, cost = ?grant.cost(), "waited for the quota");
+        }
+        Ok(grant) => tracing::debug!(?waited, cost = ?grant.cost(), "waited for the quota"),
+        Err(rejected) => tracing::debug!(?waited, %rejected, "refused by the quota"),
+    }
+}
+
 impl<S, Req> Parked<S, Req>
 where
     S: Service<Req>,
@@ -218,6 +233,7 @@ where
     ) -> Poll<Result<(Grant, Req), BoxError>> {
         if let Turn::Queued(waiting, charged) = &mut self.turn {
             let turn = ready!(waiting.poll_turn(cx));
+            report(self.since.elapsed(), &turn);
             let grant = turn.map_err(|rejected| RejectedError::boxed(rejected.scope(scope)))?;
             let charged = mem::take(charged);
             self.turn = Turn::Granted(Some(grant.covered(charged)));

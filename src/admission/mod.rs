@@ -3,6 +3,8 @@
 
 mod charge;
 mod future;
+mod limiter;
 
 pub use charge::{Charge, CostOf, Keyed, OneRequest, Prioritised};
-pub(crate) use future::{Admission, Aftermath, Door};
+pub(crate) use future::{Admission, Aftermath};
+pub(crate) use limiter::Limiter;

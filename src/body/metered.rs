@@ -53,8 +53,9 @@ pin_project! {
     /// A body of which the head was read. In a box of its own, because a body that was polled may
     /// not move again.
     pub(super) struct Ahead<B: Body> {
+        // None once it was let go of.
         #[pin]
-        body: B,
+        body: Option<B>,
         // Read and not handed on yet.
         frames: VecDeque<Frame<Bytes>>,
         // How the body ended, where it did while its head was read.
@@ -65,7 +66,7 @@ pin_project! {
 impl<B: Body> Ahead<B> {
     pub(super) const fn new(body: B) -> Self {
         Self {
-            body,
+            body: Some(body),
             frames: VecDeque::new(),
             end: None,
         }
@@ -75,13 +76,16 @@ impl<B: Body> Ahead<B> {
     /// the body has ended.
     pub(super) fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         let mut this = self.project();
-        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        let Some(mut body) = this.body.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(body.as_mut().poll_frame(cx));
         let len = match frame {
             Some(Ok(frame)) => {
                 let frame = whole(frame);
                 let len = frame.data_ref().map_or(0, Bytes::len);
                 this.frames.push_back(frame);
-                if !this.body.is_end_stream() {
+                if !body.is_end_stream() {
                     return Poll::Ready(Some(len));
                 }
                 Ok(())
@@ -102,7 +106,7 @@ impl<B: Body> Ahead<B> {
         self.frames.is_empty()
             && match &self.end {
                 Some(end) => end.is_ok(),
-                None => self.body.is_end_stream(),
+                None => self.body.as_ref().is_none_or(Body::is_end_stream),
             }
     }
 
@@ -111,7 +115,10 @@ impl<B: Body> Ahead<B> {
         let rest = match &self.end {
             Some(Ok(())) => SizeHint::with_exact(0),
             Some(Err(_)) => SizeHint::new(),
-            None => self.body.size_hint(),
+            None => match &self.body {
+                Some(body) => body.size_hint(),
+                None => SizeHint::with_exact(0),
+            },
         };
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(read));
@@ -131,7 +138,10 @@ impl<B: Body> Ahead<B> {
         }
         match this.end {
             Some(end) => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
-            None => this.body.poll_frame(cx).map_ok(whole),
+            None => match this.body.as_pin_mut() {
+                Some(body) => body.poll_frame(cx).map_ok(whole),
+                None => Poll::Ready(None),
+            },
         }
     }
 }
@@ -154,6 +164,15 @@ impl<B: Body> MeteredBody<B> {
             inner: Inner::Ahead { ahead },
             watch: None,
         }
+    }
+
+    /// Keeps what was read and drops the rest, with whatever it holds. A body of which nothing was read here stays whole: a layer further
+    /// in has read it, or it is a success.
+    pub(crate) fn let_go(mut self) -> Self {
+        if let Inner::Ahead { ahead } = &mut self.inner {
+            ahead.as_mut().project().body.set(None);
+        }
+        self
     }
 
     /// The same body with somebody who watches it.

@@ -4,30 +4,24 @@ use tower_layer::Layer;
 
 use super::RateLimit;
 use crate::{
-    admission::{Keyed, OneRequest, Prioritised},
+    admission::{Keyed, Limiter, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     core::limit::Limit,
-    quota::{KeyedQuotas, Priority, Quota},
+    quota::{Priority, Quota},
 };
 
-/// Keeps a service within limits on requests. See [the module](self).
+/// Keeps a service within limits on requests. See [the module](crate::rate_limit).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RateLimitLayer<C = OneRequest, P = Http> {
-    quota: Quota,
-    charge: C,
-    answers: P,
-    reject: bool,
+    limiter: Limiter<C, P>,
 }
 
 impl RateLimitLayer {
     /// Requests take from `quota`, one request each.
     pub const fn new(quota: Quota) -> Self {
         Self {
-            quota,
-            charge: OneRequest,
-            answers: Http,
-            reject: false,
+            limiter: Limiter::new(quota, OneRequest),
         }
     }
 
@@ -51,9 +45,8 @@ impl RateLimitLayer {
 
     #[track_caller]
     fn of(limit: Limit) -> Self {
-        match Quota::new(limit) {
-            Ok(quota) => Self::new(quota),
-            Err(error) => panic!("{error}"),
+        Self {
+            limiter: Limiter::of(limit, OneRequest),
         }
     }
 }
@@ -68,8 +61,7 @@ impl<C, P> RateLimitLayer<C, P> {
         F: Fn(&Req) -> K,
         K: Hash + Eq + Clone,
     {
-        let template = self.quota.clone();
-        self.keyed_by(key, move |_| template.fresh_for_key())
+        self.map(|limiter| limiter.keyed(key))
     }
 
     /// A quota for every key, made by `quota` when the key is first seen: for callers whose limits differ.
@@ -82,7 +74,7 @@ impl<C, P> RateLimitLayer<C, P> {
         F: Fn(&Req) -> K,
         K: Hash + Eq + Clone,
     {
-        self.map(|charge| Keyed::new(charge, key, KeyedQuotas::new(quota)))
+        self.map(|limiter| limiter.keyed_by(key, quota))
     }
 
     /// How urgent a request is.
@@ -90,47 +82,36 @@ impl<C, P> RateLimitLayer<C, P> {
     where
         F: Fn(&Req) -> Priority,
     {
-        self.map(|charge| Prioritised::new(charge, priority))
+        self.map(|limiter| limiter.priority(priority))
     }
 
     /// Refuses what would have to wait.
-    pub fn reject(mut self) -> Self {
-        self.reject = true;
-        self
+    pub fn reject(self) -> Self {
+        self.map(Limiter::reject)
     }
 
     /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
     /// flight is free once the answer is there.
     pub fn opaque(self) -> RateLimitLayer<C, Opaque> {
-        RateLimitLayer {
-            quota: self.quota,
-            charge: self.charge,
-            answers: Opaque,
-            reject: self.reject,
-        }
+        self.map(Limiter::opaque)
     }
 
     /// Judges answers by `judge`: whether a request never reached the provider, so that its charge goes back.
     pub fn classify<F>(self, judge: F) -> RateLimitLayer<C, Judged<P, F>> {
-        RateLimitLayer {
-            quota: self.quota,
-            charge: self.charge,
-            answers: Judged::new(self.answers, judge),
-            reject: self.reject,
-        }
+        self.map(|limiter| limiter.classify(judge))
     }
 
     /// The quota that requests take from, where there is no key.
     pub const fn quota(&self) -> &Quota {
-        &self.quota
+        self.limiter.quota()
     }
 
-    fn map<D>(self, charge: impl FnOnce(C) -> D) -> RateLimitLayer<D, P> {
+    fn map<D, Q>(
+        self,
+        change: impl FnOnce(Limiter<C, P>) -> Limiter<D, Q>,
+    ) -> RateLimitLayer<D, Q> {
         RateLimitLayer {
-            quota: self.quota,
-            charge: charge(self.charge),
-            answers: self.answers,
-            reject: self.reject,
+            limiter: change(self.limiter),
         }
     }
 }
@@ -141,10 +122,7 @@ impl<S, C: Clone, P: Clone> Layer<S> for RateLimitLayer<C, P> {
     fn layer(&self, inner: S) -> Self::Service {
         RateLimit {
             inner,
-            quota: self.quota.clone(),
-            charge: self.charge.clone(),
-            answers: self.answers.clone(),
-            reject: self.reject,
+            limiter: self.limiter.clone(),
         }
     }
 }

@@ -69,5 +69,8 @@
 mod layer;
 mod service;
 
+#[cfg(doc)]
+use crate::{Priority, Quota, Rejected};
+
 pub use layer::RateLimitLayer;
 pub use service::{InFlight, RateLimit, RateLimitFuture};

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    admission::{Admission, Aftermath, Charge, Door, OneRequest},
+    admission::{Admission, Aftermath, Charge, Limiter, OneRequest},
     answers::{Answers, Http},
     body::Watch,
     error::{BoxError, Scope},
@@ -22,10 +22,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RateLimit<S, C = OneRequest, P = Http> {
     pub(super) inner: S,
-    pub(super) quota: Quota,
-    pub(super) charge: C,
-    pub(super) answers: P,
-    pub(super) reject: bool,
+    pub(super) limiter: Limiter<C, P>,
 }
 
 impl<S, C, P> RateLimit<S, C, P> {
@@ -36,7 +33,7 @@ impl<S, C, P> RateLimit<S, C, P> {
 
     /// The quota that requests take from, where there is no key.
     pub const fn quota(&self) -> &Quota {
-        &self.quota
+        self.limiter.quota()
     }
 }
 
@@ -56,16 +53,10 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let own = self.charge.quota(&request);
-        let door = Door {
-            quota: own.as_ref().unwrap_or(&self.quota),
-            cost: self.charge.cost(&request),
-            priority: self.charge.priority(&request),
-            reject: self.reject,
-            scope: Scope::Caller,
-        };
         RateLimitFuture {
-            admission: Admission::new(&mut self.inner, request, door, self.answers.clone(), Hold),
+            admission: self
+                .limiter
+                .admit(&mut self.inner, request, Scope::Caller, Hold),
         }
     }
 }

@@ -4,32 +4,26 @@ use tower_layer::Layer;
 
 use super::{Estimated, TokenBudget};
 use crate::{
-    admission::{CostOf, Keyed, Prioritised},
+    admission::{CostOf, Keyed, Limiter, Prioritised},
     answers::{Http, Judged, Opaque},
     core::{cost::Cost, limit::Limit, settlement::Settle},
-    quota::{KeyedQuotas, Priority, Quota},
+    quota::{Priority, Quota},
 };
 
-/// Keeps a service within limits on requests and tokens. See [the module](self).
+/// Keeps a service within limits on requests and tokens. See [the module](crate::token_budget).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenBudgetLayer<C = Estimated, P = Http> {
-    quota: Quota,
-    charge: C,
-    answers: P,
+    limiter: Limiter<C, P>,
     settle: Settle,
-    reject: bool,
 }
 
 impl TokenBudgetLayer {
     /// Requests take from `quota`: one request each, and their tokens.
     pub const fn new(quota: Quota) -> Self {
         Self {
-            quota,
-            charge: Estimated,
-            answers: Http,
+            limiter: Limiter::new(quota, Estimated),
             settle: Settle::Auto,
-            reject: false,
         }
     }
 
@@ -44,9 +38,9 @@ impl TokenBudgetLayer {
 
     #[track_caller]
     fn of(limit: Limit) -> Self {
-        match Quota::new(limit) {
-            Ok(quota) => Self::new(quota),
-            Err(error) => panic!("{error}"),
+        Self {
+            limiter: Limiter::of(limit, Estimated),
+            settle: Settle::Auto,
         }
     }
 }
@@ -57,7 +51,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
     where
         F: Fn(&Req) -> Cost,
     {
-        self.map(|_| CostOf::new(cost))
+        self.map(|limiter| limiter.charge(|_| CostOf::new(cost)))
     }
 
     /// What becomes of what a request reserved and didn't use.
@@ -75,8 +69,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         F: Fn(&Req) -> K,
         K: Hash + Eq + Clone,
     {
-        let template = self.quota.clone();
-        self.keyed_by(key, move |_| template.fresh_for_key())
+        self.map(|limiter| limiter.keyed(key))
     }
 
     /// A quota for every key, made by `quota` when the key is first seen: for callers whose limits differ.
@@ -89,7 +82,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         F: Fn(&Req) -> K,
         K: Hash + Eq + Clone,
     {
-        self.map(|charge| Keyed::new(charge, key, KeyedQuotas::new(quota)))
+        self.map(|limiter| limiter.keyed_by(key, quota))
     }
 
     /// How urgent a request is.
@@ -97,50 +90,37 @@ impl<C, P> TokenBudgetLayer<C, P> {
     where
         F: Fn(&Req) -> Priority,
     {
-        self.map(|charge| Prioritised::new(charge, priority))
+        self.map(|limiter| limiter.priority(priority))
     }
 
     /// Refuses what would have to wait.
-    pub fn reject(mut self) -> Self {
-        self.reject = true;
-        self
+    pub fn reject(self) -> Self {
+        self.map(Limiter::reject)
     }
 
     /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
     /// flight is free once the answer is there.
     pub fn opaque(self) -> TokenBudgetLayer<C, Opaque> {
-        TokenBudgetLayer {
-            quota: self.quota,
-            charge: self.charge,
-            answers: Opaque,
-            settle: self.settle,
-            reject: self.reject,
-        }
+        self.map(Limiter::opaque)
     }
 
     /// Judges answers by `judge`: whether a request never reached the provider, so that its charge goes back.
     pub fn classify<F>(self, judge: F) -> TokenBudgetLayer<C, Judged<P, F>> {
-        TokenBudgetLayer {
-            quota: self.quota,
-            charge: self.charge,
-            answers: Judged::new(self.answers, judge),
-            settle: self.settle,
-            reject: self.reject,
-        }
+        self.map(|limiter| limiter.classify(judge))
     }
 
     /// The quota that requests take from, where there is no key.
     pub const fn quota(&self) -> &Quota {
-        &self.quota
+        self.limiter.quota()
     }
 
-    fn map<D>(self, charge: impl FnOnce(C) -> D) -> TokenBudgetLayer<D, P> {
+    fn map<D, Q>(
+        self,
+        change: impl FnOnce(Limiter<C, P>) -> Limiter<D, Q>,
+    ) -> TokenBudgetLayer<D, Q> {
         TokenBudgetLayer {
-            quota: self.quota,
-            charge: charge(self.charge),
-            answers: self.answers,
+            limiter: change(self.limiter),
             settle: self.settle,
-            reject: self.reject,
         }
     }
 }
@@ -151,11 +131,8 @@ impl<S, C: Clone, P: Clone> Layer<S> for TokenBudgetLayer<C, P> {
     fn layer(&self, inner: S) -> Self::Service {
         TokenBudget {
             inner,
-            quota: self.quota.clone(),
-            charge: self.charge.clone(),
-            answers: self.answers.clone(),
+            limiter: self.limiter.clone(),
             settle: self.settle,
-            reject: self.reject,
         }
     }
 }

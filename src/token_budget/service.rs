@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::Estimated;
 use crate::{
-    admission::{Admission, Aftermath, Charge, Door},
+    admission::{Admission, Aftermath, Charge, Limiter},
     answers::{Answers, Http},
     body::Watch,
     core::settlement::Settle,
@@ -26,11 +26,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct TokenBudget<S, C = Estimated, P = Http> {
     pub(super) inner: S,
-    pub(super) quota: Quota,
-    pub(super) charge: C,
-    pub(super) answers: P,
+    pub(super) limiter: Limiter<C, P>,
     pub(super) settle: Settle,
-    pub(super) reject: bool,
 }
 
 impl<S, C, P> TokenBudget<S, C, P> {
@@ -41,7 +38,7 @@ impl<S, C, P> TokenBudget<S, C, P> {
 
     /// The quota that requests take from, where there is no key.
     pub const fn quota(&self) -> &Quota {
-        &self.quota
+        self.limiter.quota()
     }
 }
 
@@ -61,23 +58,13 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let own = self.charge.quota(&request);
-        let door = Door {
-            quota: own.as_ref().unwrap_or(&self.quota),
-            cost: self.charge.cost(&request),
-            priority: self.charge.priority(&request),
-            reject: self.reject,
-            scope: if self.charge.is_keyed() {
-                Scope::Caller
-            } else {
-                Scope::Shared
-            },
-        };
         let learn = Learn {
             settle: self.settle,
         };
         TokenBudgetFuture {
-            admission: Admission::new(&mut self.inner, request, door, self.answers.clone(), learn),
+            admission: self
+                .limiter
+                .admit(&mut self.inner, request, Scope::Shared, learn),
         }
     }
 }

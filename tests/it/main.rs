@@ -6,6 +6,8 @@ mod body;
 mod circuit_breaker;
 mod fallback;
 mod limiting;
+#[cfg(all(feature = "reqwest", feature = "testing", unix))]
+mod parallel_processor;
 mod provider;
 #[cfg(feature = "reqwest")]
 mod reqwest;

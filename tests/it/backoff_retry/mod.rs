@@ -14,6 +14,7 @@ use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn
 use tower_quota::{Backoff, BackoffRetryLayer, Jitter, Rejected, Verdict};
 
 mod budget;
+mod letting_go;
 
 use crate::support::mock::*;
 

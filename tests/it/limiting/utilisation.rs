@@ -1,14 +1,24 @@
 //! The whole pipeline, saturated, against providers that count in different ways.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use tokio::{task::JoinSet, time::Instant};
-use tower::{Layer, ServiceExt};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tower::{Layer, Service, ServiceExt};
 use tower_quota::{
-    Cost, Limit, Quota, RateLimitLayer, Settle, TokenBudgetLayer,
+    BoxError, Cost, Limit, Quota, RateLimitLayer, Settle, TokenBudgetLayer,
     testing::{Provider, ProviderBuilder, Report, Settlement, Shape},
 };
 
@@ -55,7 +65,8 @@ fn provider(shape: Shape) -> ProviderBuilder {
         .latency(Duration::from_millis(300)..Duration::from_secs(3))
 }
 
-/// 300 callers, each asking again as soon as it was answered, for so many minutes.
+/// 300 callers, each asking again as soon as it was answered, for so many minutes; they begin
+/// within `spread`.
 async fn saturate(
     provider: ProviderBuilder,
     settle: Settle,
@@ -63,51 +74,49 @@ async fn saturate(
     spread: Duration,
 ) -> Report {
     let provider = provider.build().unwrap();
-    let quota = Quota::builder()
-        .limit(Limit::tokens_per_minute(TOKENS))
-        .limit(Limit::requests_per_minute(500))
-        .max_wait(MINUTE * 60)
-        .build()
-        .unwrap();
+    let quota = quota(MINUTE);
     let service = TokenBudgetLayer::new(quota)
         .cost(cost)
         .settle(settle)
         .layer(provider.service());
-    let end = Instant::now() + MINUTE * minutes;
-    let next = Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let mut callers = JoinSet::new();
-    for caller in 0..300u32 {
-        let (service, next) = (service.clone(), Arc::clone(&next));
-        callers.spawn(async move {
-            tokio::time::sleep(spread * caller / 300).await;
-            while Instant::now() < end {
-                let n = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let answer = service.clone().oneshot(chat(size(n))).await.unwrap();
-                answer.into_body().collect().await.unwrap();
-            }
-        });
-    }
-    while let Some(caller) = callers.join_next().await {
-        caller.unwrap();
-    }
+    call_on(service, 300, MINUTE * minutes, spread).await;
     provider.report()
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_provider_refuses_and_at_least_97_percent_is_used() {
-    for shape in SHAPES {
-        let report = saturate(provider(shape), Settle::Auto, 102, Duration::ZERO).await;
-        println!(
-            "{shape:?}: {:.4} of the tokens, {} refused",
-            report.utilisation(),
-            report.rate_limited
-        );
-        assert_eq!(report.rate_limited, 0, "{shape:?}");
-        assert!(
-            report.utilisation() >= 0.97,
-            "{shape:?}: {}",
-            report.utilisation()
-        );
+fn quota(minute: Duration) -> Quota {
+    Quota::builder()
+        .limit(Limit::tokens(TOKENS, minute))
+        .limit(Limit::requests(500, minute))
+        .max_wait(minute * 60)
+        .build()
+        .unwrap()
+}
+
+async fn call_on<S, B>(service: S, callers: u32, time: Duration, spread: Duration)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = BoxError>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: std::fmt::Debug + Send,
+{
+    let end = Instant::now() + time;
+    let next = Arc::new(AtomicU64::new(0));
+    let mut tasks = JoinSet::new();
+    for caller in 0..callers {
+        let (service, next) = (service.clone(), Arc::clone(&next));
+        tasks.spawn(async move {
+            sleep(spread * caller / callers).await;
+            while Instant::now() < end {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let answer = service.clone().oneshot(chat(size(n))).await.unwrap();
+                assert!(answer.into_body().collect().await.is_ok());
+            }
+        });
+    }
+    while let Some(caller) = tasks.join_next().await {
+        caller.unwrap();
     }
 }
 
@@ -205,5 +214,48 @@ async fn two_limits_as_two_layers_or_as_one_quota_are_never_refused() {
         assert_eq!((report.admitted, report.rate_limited), (6_000, 0));
         assert!(report.most_requests_in_a_minute <= 500);
         assert!(report.most_tokens_in_a_minute <= TOKENS);
+    }
+}
+
+#[cfg(feature = "reqwest")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "saturates three real servers for 70 seconds: run by name"]
+async fn over_real_http_no_provider_refuses_and_at_least_97_percent_is_used() {
+    use tower_quota::edge::ReqwestService;
+
+    let minute = Duration::from_secs(10);
+    let run = async |shape| {
+        let provider = provider(shape)
+            .minute(minute)
+            .transit(Duration::ZERO..Duration::from_millis(78))
+            .latency(Duration::from_millis(50)..Duration::from_millis(500))
+            .start()
+            .await
+            .unwrap();
+        let (host, client) = (
+            provider.addr(),
+            ReqwestService::new(::reqwest::Client::new()),
+        );
+        let client = client.map_request(move |mut request: Request<_>| {
+            let uri = format!("http://{host}{}", request.uri());
+            *request.uri_mut() = uri.parse().unwrap();
+            request.map(::reqwest::Body::wrap::<Full<Bytes>>)
+        });
+        let service = TokenBudgetLayer::new(quota(minute))
+            .cost(cost)
+            .layer(client);
+        call_on(service, 100, minute * 7, Duration::ZERO).await;
+        (shape, provider.report())
+    };
+    let (a, b, c) = tokio::join!(run(SHAPES[0]), run(SHAPES[1]), run(SHAPES[2]));
+    for (shape, report) in [a, b, c] {
+        let used = report.utilisation();
+        println!(
+            "{shape:?}: {used:.4} of the tokens in {} windows, {} of {} refused",
+            report.windows, report.rate_limited, report.requests
+        );
+        assert!(report.windows >= 6, "{shape:?}");
+        assert_eq!(report.rate_limited, 0, "{shape:?}");
+        assert!(used >= 0.97, "{shape:?}: {used}");
     }
 }

@@ -1,0 +1,360 @@
+//! What the command line says, and what of it makes sense.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    fs::{self, OpenOptions},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Parser;
+use http::HeaderValue;
+use reqwest::Url;
+
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// Sends a file of requests to an LLM provider as fast as its limits allow, and never faster.
+///
+/// FILE holds one request body a line (JSON). Bodies with "messages" go to URL/chat/completions, bodies with "input" to
+/// URL/embeddings; a field "metadata" is kept back and stands in the output. The output has one line per request, as they
+/// finish: [request, response, metadata?], or [request, [errors], metadata?] where it failed.
+///
+/// Run it again with the same files to go on: what succeeded is never sent twice, what failed is tried again.
+///
+/// With no flags it works off a bundled file against a provider in a box, so that you see it work.
+#[derive(Debug, Parser)]
+#[command(
+    name = "parallel_processor",
+    after_help = "Exit status: 0 every line succeeded; 1 some failed, or the run ended early; 2 bad usage; 130 interrupted (Ctrl-C)."
+)]
+pub(crate) struct Args {
+    /// The requests, one JSON body a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) requests: Option<PathBuf>,
+
+    /// Where the answers go; an earlier run's output is continued
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Where the provider's API begins [default: https://api.openai.com/v1]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// The API key; the environment variable keeps it out of the process list
+    #[arg(long, value_name = "KEY", env = "OPENAI_API_KEY", hide_env_values = true,
+          value_parser = |key: &str| Ok::<_, Infallible>(ApiKey(key.trim().to_owned())))]
+    api_key: Option<ApiKey>,
+
+    /// How many requests the provider takes a minute [default: no limit of ours]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    requests_per_minute: Option<u64>,
+
+    /// How many tokens the provider takes a minute [default: no limit of ours]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    tokens_per_minute: Option<u64>,
+
+    /// How long the provider's minute is, like 60s, 10s or 500ms [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    minute: Option<Duration>,
+
+    /// How often a request is sent at most
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    max_attempts: u32,
+
+    /// How many requests are on their way at the same time at most
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    max_in_flight: u32,
+
+    /// The model that a request is sent to when its own model fails
+    #[arg(long, value_name = "NAME")]
+    fallback_model: Option<String>,
+
+    /// Where the figures of the run go, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+
+    /// Keeps the order of the input
+    #[arg(long)]
+    ordered: bool,
+
+    /// Shows neither the progress nor the table at the end
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// What to do, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) requests: PathBuf,
+    pub(crate) output: PathBuf,
+    pub(crate) base_url: Url,
+    pub(crate) api_key: Option<ApiKey>,
+    pub(crate) limits: Limits,
+    pub(crate) max_attempts: u32,
+    pub(crate) max_in_flight: u32,
+    pub(crate) fallback_model: Option<String>,
+    pub(crate) summary: Option<PathBuf>,
+    pub(crate) ordered: bool,
+    pub(crate) quiet: bool,
+}
+
+/// What the provider takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) requests: Option<u64>,
+    pub(crate) tokens: Option<u64>,
+    pub(crate) minute: Duration,
+}
+
+/// A key that is never shown.
+#[derive(Clone)]
+pub(crate) struct ApiKey(String);
+
+impl ApiKey {
+    /// The header's value; hidden from whoever prints headers.
+    pub(crate) fn bearer(&self) -> Result<HeaderValue, String> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+            .map_err(|_| "--api-key holds characters that no header can carry".to_owned())?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// `text` without the key, for providers that repeat it in their answers.
+    pub(crate) fn redact(&self, text: String) -> String {
+        // A short key is nobody's secret, and would riddle the text.
+        if self.0.len() < 8 || !text.contains(&self.0) {
+            return text;
+        }
+        text.replace(&self.0, "***")
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Args {
+    /// Whether the bundled file is to be run against the provider in a box.
+    pub(crate) fn is_demo(&self) -> bool {
+        self.requests.is_none()
+    }
+
+    /// The settings of a run against a real provider.
+    pub(crate) fn check(self) -> Result<Settings, String> {
+        let Some(requests) = self.requests.clone() else {
+            return Err("--requests is missing".to_owned());
+        };
+        let Some(output) = self.output.clone() else {
+            return Err("--requests needs --output, the file that the answers go to".to_owned());
+        };
+        let base_url = parse_url(self.base_url.as_deref().unwrap_or(OPENAI))?;
+        if self.base_url.is_none() && self.api_key.as_ref().is_none_or(|key| key.0.is_empty()) {
+            return Err("--api-key is missing: give it, or set OPENAI_API_KEY".to_owned());
+        }
+        self.settle(requests, output, base_url, Duration::from_secs(60))
+    }
+
+    /// The settings of a run of the bundled file. What the command line says about the provider in the box is refused.
+    pub(crate) fn check_demo(
+        self,
+        requests: PathBuf,
+        output: PathBuf,
+        base_url: &str,
+        limits: Limits,
+    ) -> Result<Settings, String> {
+        for (flag, given) in [
+            ("--base-url", self.base_url.is_some()),
+            ("--requests-per-minute", self.requests_per_minute.is_some()),
+            ("--tokens-per-minute", self.tokens_per_minute.is_some()),
+            ("--minute", self.minute.is_some()),
+        ] {
+            if given {
+                return Err(format!(
+                    "{flag} needs --requests; without it the bundled file runs against a provider in a box"
+                ));
+            }
+        }
+        let output = self.output.clone().unwrap_or(output);
+        let mut settings = self.settle(requests, output, parse_url(base_url)?, limits.minute)?;
+        settings.limits = limits;
+        Ok(settings)
+    }
+
+    fn settle(
+        self,
+        requests: PathBuf,
+        output: PathBuf,
+        base_url: Url,
+        minute: Duration,
+    ) -> Result<Settings, String> {
+        let api_key = self.api_key.filter(|key| !key.0.is_empty());
+        if let Some(key) = &api_key {
+            key.bearer()?;
+        }
+        if self.fallback_model.as_deref().is_some_and(str::is_empty) {
+            return Err("--fallback-model is empty".to_owned());
+        }
+        readable("--requests", &requests)?;
+        distinct(("--output", &output), ("--requests", &requests))?;
+        if let Some(summary) = &self.summary {
+            distinct(("--summary", summary), ("--requests", &requests))?;
+            distinct(("--summary", summary), ("--output", &output))?;
+            writable("--summary", summary)?;
+        }
+        writable("--output", &output)?;
+        Ok(Settings {
+            requests,
+            output,
+            base_url,
+            api_key,
+            limits: Limits {
+                requests: self.requests_per_minute,
+                tokens: self.tokens_per_minute,
+                minute: self.minute.unwrap_or(minute),
+            },
+            max_attempts: self.max_attempts,
+            max_in_flight: self.max_in_flight,
+            fallback_model: self.fallback_model,
+            summary: self.summary,
+            ordered: self.ordered,
+            quiet: self.quiet,
+        })
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("--base-url: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("--base-url must begin with http:// or https:// and name a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("--base-url holds a name or a password; use --api-key".to_owned());
+    }
+    Ok(url)
+}
+
+fn readable(flag: &str, path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    let facts = fs::metadata(path).map_err(|error| format!("{flag} {shown}: {error}"))?;
+    if facts.is_dir() {
+        return Err(format!("{flag} {shown}: is a directory"));
+    }
+    fs::File::open(path)
+        .map(drop)
+        .map_err(|error| format!("{flag} {shown}: {error}"))
+}
+
+// Opens without changing what is there; a file that isn't there yet is made.
+fn writable(flag: &str, path: &Path) -> Result<(), String> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map(drop)
+        .map_err(|error| format!("{flag} {}: can't be written: {error}", path.display()))
+}
+
+fn distinct(one: (&str, &Path), other: (&str, &Path)) -> Result<(), String> {
+    if is_same(one.1, other.1) {
+        return Err(format!(
+            "{} and {} are the same file: {}",
+            one.0,
+            other.0,
+            one.1.display()
+        ));
+    }
+    Ok(())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    if one == other {
+        return true;
+    }
+    #[cfg(unix)]
+    if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
+        use std::os::unix::fs::MetadataExt;
+        // Hard links too.
+        return (one.dev(), one.ino()) == (other.dev(), other.ino());
+    }
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// A whole number with its unit: `500ms`, `60s`, `1m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "say a whole number and a unit, like 60s or 500ms".to_owned())?;
+    let millis = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        "" => return Err(format!("say the unit too, like {number}s")),
+        _ => return Err(format!("{unit:?} is no unit; take ms, s, m or h")),
+    };
+    match millis {
+        Some(0) => Err("must be longer than nothing".to_owned()),
+        Some(millis) if millis <= 86_400_000 => Ok(Duration::from_millis(millis)),
+        _ => Err("must be at most 24h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for bad in [
+            "",
+            "s",
+            "60",
+            "0s",
+            "-1s",
+            "1.5s",
+            "5 s",
+            "5d",
+            "99999999999999999999s",
+            "25h",
+            "1m30s",
+        ] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_shows_nowhere() {
+        let key = ApiKey("sk-very-secret".to_owned());
+        assert_eq!(format!("{key:?}"), "***");
+        assert!(!format!("{:?}", key.bearer()).contains("secret"));
+        assert_eq!(
+            key.redact("wrong key: sk-very-secret.".to_owned()),
+            "wrong key: ***."
+        );
+    }
+
+    #[test]
+    fn a_base_url_is_http_and_carries_no_password() {
+        assert!(parse_url("http://127.0.0.1:8080/v1").is_ok());
+        for bad in [
+            "",
+            "api.openai.com/v1",
+            "ftp://x/",
+            "http://",
+            "https://user:word@host/v1",
+        ] {
+            assert!(parse_url(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The settings that both limiting layers have.
+
+use std::hash::Hash;
+
+use tower_service::Service;
+
+use super::{
+    Charge, Keyed, Prioritised,
+    future::{Admission, Door},
+};
+use crate::{
+    answers::{Answers, Http, Judged, Opaque},
+    core::limit::Limit,
+    error::Scope,
+    quota::{KeyedQuotas, Quota},
+};
+
+/// Whose quota pays, how requests are charged, and how answers are read.
+#[derive(Clone, Debug)]
+pub(crate) struct Limiter<C, P> {
+    quota: Quota,
+    charge: C,
+    answers: P,
+    reject: bool,
+}
+
+impl<C> Limiter<C, Http> {
+    pub(crate) const fn new(quota: Quota, charge: C) -> Self {
+        Self {
+            quota,
+            charge,
+            answers: Http,
+            reject: false,
+        }
+    }
+
+    /// With a quota of this limit alone. Panics where the limit makes no sense.
+    #[track_caller]
+    pub(crate) fn of(limit: Limit, charge: C) -> Self {
+        match Quota::new(limit) {
+            Ok(quota) => Self::new(quota, charge),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<C, P> Limiter<C, P> {
+    pub(crate) const fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// A quota for every key, like this one's own and unspent at first.
+    pub(crate) fn keyed<K, F>(self, key: F) -> Limiter<Keyed<C, F, K>, P>
+    where
+        K: Hash + Eq + Clone,
+    {
+        let template = self.quota.clone();
+        self.keyed_by(key, move |_| template.fresh_for_key())
+    }
+
+    pub(crate) fn keyed_by<K, F>(
+        self,
+        key: F,
+        quota: impl Fn(&K) -> Quota + Send + Sync + 'static,
+    ) -> Limiter<Keyed<C, F, K>, P>
+    where
+        K: Hash + Eq + Clone,
+    {
+        self.charge(|charge| Keyed::new(charge, key, KeyedQuotas::new(quota)))
+    }
+
+    pub(crate) fn priority<F>(self, priority: F) -> Limiter<Prioritised<C, F>, P> {
+        self.charge(|charge| Prioritised::new(charge, priority))
+    }
+
+    pub(crate) fn charge<D>(self, charge: impl FnOnce(C) -> D) -> Limiter<D, P> {
+        Limiter {
+            quota: self.quota,
+            charge: charge(self.charge),
+            answers: self.answers,
+            reject: self.reject,
+        }
+    }
+
+    pub(crate) fn reject(mut self) -> Self {
+        self.reject = true;
+        self
+    }
+
+    pub(crate) fn opaque(self) -> Limiter<C, Opaque> {
+        self.answers(|_| Opaque)
+    }
+
+    pub(crate) fn classify<F>(self, judge: F) -> Limiter<C, Judged<P, F>> {
+        self.answers(|answers| Judged::new(answers, judge))
+    }
+
+    fn answers<Q>(self, answers: impl FnOnce(P) -> Q) -> Limiter<C, Q> {
+        Limiter {
+            quota: self.quota,
+            charge: self.charge,
+            answers: answers(self.answers),
+            reject: self.reject,
+        }
+    }
+
+    /// Decides on a request; `inner` was readied. Without a key the limit is `shared`'s.
+    pub(crate) fn admit<S, Req, A>(
+        &self,
+        inner: &mut S,
+        request: Req,
+        shared: Scope,
+        aftermath: A,
+    ) -> Admission<S, Req, P, A>
+    where
+        S: Service<Req> + Clone,
+        C: Charge<Req>,
+        P: Answers<S::Response> + Clone,
+    {
+        let own = self.charge.quota(&request);
+        let door = Door {
+            quota: own.as_ref().unwrap_or(&self.quota),
+            cost: self.charge.cost(&request),
+            priority: self.charge.priority(&request),
+            reject: self.reject,
+            scope: if own.is_some() { Scope::Caller } else { shared },
+        };
+        Admission::new(inner, request, door, self.answers.clone(), aftermath)
+    }
+}
