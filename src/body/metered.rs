@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
@@ -166,13 +166,28 @@ impl<B: Body> MeteredBody<B> {
         }
     }
 
-    /// Keeps what was read and drops the rest, with whatever it holds. A body of which nothing was read here stays whole: a layer further
-    /// in has read it, or it is a success.
-    pub(crate) fn let_go(mut self) -> Self {
-        if let Inner::Ahead { ahead } = &mut self.inner {
-            ahead.as_mut().project().body.set(None);
+    /// Keeps what was read, here or by a layer further in, and drops the rest with whatever it holds.
+    pub(crate) fn let_go(self) -> Self {
+        let mut ahead = match self.inner {
+            Inner::Ahead { ahead } => ahead,
+            // What a layer further in has read is there at once; nobody waits for the rest.
+            Inner::Untouched { body } => {
+                let mut ahead = Box::pin(Ahead::new(body));
+                let mut cx = Context::from_waker(Waker::noop());
+                let mut read = 0;
+                while read < super::MOST
+                    && let Poll::Ready(Some(len)) = ahead.as_mut().poll_read(&mut cx)
+                {
+                    read += len.max(1);
+                }
+                ahead
+            }
+        };
+        ahead.as_mut().project().body.set(None);
+        Self {
+            inner: Inner::Ahead { ahead },
+            watch: self.watch,
         }
-        self
     }
 
     /// The same body with somebody who watches it.

@@ -33,3 +33,6 @@ pub use buffer::{BodyTooLarge, BufferBody, BufferBodyFuture, BufferBodyLayer, Bu
 pub use metered::{MeteredBody, Watch};
 pub use peek::Peek;
 pub use replay::ReplayBody;
+
+/// As much of an error's body is read; what follows says nothing new.
+const MOST: usize = 64 * 1024;

@@ -13,11 +13,9 @@ use http::{Response, response::Parts};
 use http_body::Body;
 use tokio::{runtime::Handle, time::Sleep};
 
-use super::{MeteredBody, metered::Ahead};
+use super::{MOST, MeteredBody, metered::Ahead};
 use crate::{provider, verdict::Verdict};
 
-/// As much of an error's body is read; what follows says nothing new.
-const MOST: usize = 64 * 1024;
 /// As long is waited for it, all in all.
 const LONGEST: Duration = Duration::from_secs(1);
 

@@ -136,6 +136,19 @@ impl Ledger {
         !self.meters.iter().any(closes) && self.fit(cost, slot) == Fit::Now
     }
 
+    /// Whether `cost` fits now: [`fit`](Self::fit) for those who don't ask when.
+    pub(crate) fn fits(&self, cost: &Cost, slot: bool) -> bool {
+        let now = self.now;
+        let fits = |meter: &Meter| match cost.of(meter.id().resource) {
+            0 => true,
+            n => n <= meter.largest() && meter.fits(n, now),
+        };
+        self.paused <= now
+            && cost.of(Resource::Tokens) <= self.max_per_request
+            && (!slot || self.in_flight < self.max_in_flight)
+            && self.meters.iter().all(fits)
+    }
+
     // Some accounts close again (a fixed window's last moments), so that the latest of all
     // first instants isn't enough: go round until nobody moves it.
     #[cold]
@@ -195,7 +208,7 @@ impl Ledger {
             meter.release(cost.of(meter.id().resource));
         }
         if slot {
-            self.land();
+            let _ = self.land();
         }
     }
 
@@ -214,9 +227,11 @@ impl Ledger {
         }
     }
 
-    /// A place in flight is free again.
-    pub(crate) const fn land(&mut self) {
+    /// A place in flight is free again. True where somebody may have waited for it.
+    pub(crate) const fn land(&mut self) -> bool {
+        let full = self.in_flight >= self.max_in_flight;
         self.in_flight = self.in_flight.saturating_sub(1);
+        full
     }
 
     /// Takes back a dated cost that never reached the provider.
@@ -227,7 +242,7 @@ impl Ledger {
     }
 
     /// A dated cost turned out to be another: what it is more is charged now, what it is less is
-    /// given back if the policy says so. Returns whether it was.
+    /// given back if the policy says so. True where something was given back.
     pub(crate) fn settle(
         &mut self,
         charged: &Cost,
@@ -244,16 +259,18 @@ impl Ledger {
             let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
             settlement.unused(charged.saturating_sub(used));
         }
+        let mut given_back = false;
         for meter in &mut self.meters {
             let resource = meter.id().resource;
             let (charged, used) = (charged.of(resource), used.of(resource));
             if used > charged {
                 meter.charge(used - charged, self.now);
-            } else if down {
+            } else if down && used < charged {
                 meter.give_back(charged - used, dated);
+                given_back = true;
             }
         }
-        down
+        given_back
     }
 
     /// Whether the provider has shown that it gives back what wasn't used.

@@ -255,7 +255,7 @@ impl<W> Queue<W> {
     /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
     /// If so its cost is held.
     pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool) -> bool {
-        if ledger.fit(cost, slot) != Fit::Now {
+        if !ledger.fits(cost, slot) {
             return false;
         }
         let Some(head) = self.head() else {

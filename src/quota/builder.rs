@@ -223,7 +223,7 @@ pub(super) fn check_limit(limit: &Limit) -> Result<(), ConfigError> {
             "{limit}: a transit of {transit:?} is longer than the window"
         ));
     }
-    if let crate::core::cost::Resource::Unit("") = limit.resource {
+    if let Resource::Unit("") = limit.resource {
         return refuse("a unit needs a name".into());
     }
     Ok(())

@@ -143,10 +143,8 @@ impl Grant {
         let (cost, departure) = (&self.cost, self.departure());
         let slot = std::mem::take(&mut self.slot);
         self.line.change(|ledger| {
-            ledger.settle(cost, used, departure.at, policy);
-            if slot {
-                ledger.land();
-            }
+            let given_back = ledger.settle(cost, used, departure.at, policy);
+            (slot && ledger.land()) || given_back
         });
     }
 
@@ -174,6 +172,7 @@ impl Grant {
                 if slot {
                     ledger.land();
                 }
+                true
             });
         }
     }
@@ -183,7 +182,10 @@ impl Drop for Grant {
     fn drop(&mut self) {
         if self.is_held() {
             let (cost, slot) = (&self.cost, self.slot);
-            self.line.change(|ledger| ledger.release(cost, slot));
+            self.line.change(|ledger| {
+                ledger.release(cost, slot);
+                true
+            });
         } else {
             self.depart();
             self.land();

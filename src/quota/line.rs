@@ -125,38 +125,41 @@ impl Line {
     /// A place in flight is free again; whoever's turn has come by it is told.
     pub(super) fn land(&self) {
         let mut state = self.state.lock();
-        state.ledger.land();
-        let waiting = state.queue.waiting() > 0;
+        let turn = state.ledger.land() && state.queue.waiting() > 0;
         drop(state);
-        if waiting {
+        if turn {
             self.turn();
         }
     }
 
-    /// Changes the accounts; whoever's turn has come by it is told.
-    pub(super) fn change<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
+    /// Changes the accounts; where `f` says that somebody's turn may have come by it, they are told.
+    pub(super) fn change(&self, f: impl FnOnce(&mut Ledger) -> bool) {
         let now = self.now();
         let mut state = self.state.lock();
         state.ledger.advance(now);
-        let result = f(&mut state.ledger);
-        let waiting = state.queue.waiting() > 0;
+        let turn = f(&mut state.ledger) && state.queue.waiting() > 0;
         drop(state);
-        if waiting {
+        if turn {
             self.turn();
         }
-        result
     }
 
     /// Nothing of `resource` (of anything, for `None`, and where no limit counts it) before `until`.
     pub(super) fn pause(&self, resource: Option<Resource>, until: Instant) {
         let until = self.time(until);
-        self.change(|ledger| ledger.pause(resource, until));
+        self.change(|ledger| {
+            ledger.pause(resource, until);
+            true
+        });
     }
 
     /// The same for so long from now on, however long that is.
     pub(super) fn pause_for(&self, resource: Option<Resource>, wait: Duration) {
         let until = self.now().after(wait);
-        self.change(|ledger| ledger.pause(resource, until));
+        self.change(|ledger| {
+            ledger.pause(resource, until);
+            true
+        });
     }
 
     /// What the provider says is left, as the request that left then found it.

@@ -48,6 +48,8 @@ mod permit;
 mod priority;
 mod snapshot;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::fmt;
@@ -147,7 +149,10 @@ impl Quota {
 
     /// Ends every pause.
     pub fn resume(&self) {
-        self.line.change(|ledger| ledger.resume());
+        self.line.change(|ledger| {
+            ledger.resume();
+            true
+        });
     }
 
     /// What the provider says is left, now: where that is less than what is left here, others spend
@@ -172,7 +177,12 @@ impl Quota {
             amount: builder::planned(limit.amount, self.line.settings().headroom),
             ..limit.id()
         };
-        if self.line.change(|ledger| ledger.resize(id, limit.amount)) {
+        let mut found = false;
+        self.line.change(|ledger| {
+            found = ledger.resize(id, limit.amount);
+            found
+        });
+        if found {
             Ok(())
         } else {
             Err(ConfigError::new(

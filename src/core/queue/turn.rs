@@ -129,11 +129,15 @@ impl<W> Queue<W> {
     ) -> bool {
         let mut at = self.classes.map(|list| list.head());
         for _ in 0..=LOOK_AHEAD {
-            let candidates = at.iter().enumerate();
-            let next = candidates
-                .filter_map(|(class, index)| index.map(|index| (class, index)))
-                .min_by_key(|(_, index)| self.places[*index as usize].rank);
-            let Some((class, index)) = next else {
+            let mut next = None;
+            for (class, index) in at.iter().enumerate() {
+                let Some(index) = *index else { continue };
+                let rank = self.places[index as usize].rank;
+                if next.is_none_or(|(_, _, least)| rank < least) {
+                    next = Some((class, index, rank));
+                }
+            }
+            let Some((class, index, _)) = next else {
                 return false;
             };
             at[class] = self.places[index as usize].links.next();

@@ -123,7 +123,7 @@ impl World {
         if random.chance(80) {
             self.ledger.date(&cost);
             if self.slots {
-                self.ledger.land();
+                let _ = self.ledger.land();
             }
         } else {
             self.ledger.release(&cost, self.slots);

@@ -111,10 +111,7 @@ fn what_makes_sense_is_built() -> Result<(), tower_quota::ConfigError> {
         .limit(minute.clone().bucket().burst(5_000))
         .max_per_request(5_000)
         .build()?;
-    Quota::builder()
-        .limit(minute.clone())
-        .headroom(0.000_1)
-        .build()?;
+    Quota::builder().limit(minute).headroom(0.000_1).build()?;
     Quota::builder()
         .limit(Limit::tokens(1 << 53, SECOND))
         .max_wait(Duration::MAX)

@@ -55,7 +55,7 @@ fn a_runtime_that_shuts_down_doesn_t_stall_a_waiter_on_another() {
             let task = dying.spawn(async move { first.acquire(Cost::request()).await.map(drop) });
             dying.block_on(async { tokio::time::sleep(WINDOW / 10).await });
             let (waits, ready) = mpsc::channel();
-            let second = quota.clone();
+            let second = quota;
             let survivor = thread::spawn(move || {
                 runtime().block_on(async {
                     let mut acquire = Box::pin(second.acquire(Cost::request()));
@@ -188,7 +188,7 @@ fn two_threads_drop_and_acquire_without_losing_anybody() {
                             let acquire = quota.acquire(Cost::request());
                             match tokio::time::timeout(patience, acquire).await {
                                 Ok(permit) if random.upto(1) == 0 => {
-                                    permit.expect("patient").cancel()
+                                    permit.expect("patient").cancel();
                                 }
                                 Ok(permit) => drop(permit.expect("patient")),
                                 Err(_) => {}

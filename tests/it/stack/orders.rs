@@ -1,0 +1,108 @@
+//! Every order of the layers is safe.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+use tower_quota::{
+    BackoffRetryLayer, CircuitBreakerLayer, Limit, RateLimitLayer, TokenBudgetLayer,
+    testing::{Provider, Shape, When},
+};
+
+use super::{Stack, books, chat, cost, inside, patient_with, stack};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    Requests,
+    Tokens,
+    Retry,
+    Breaker,
+}
+
+use Part::{Breaker, Requests, Retry, Tokens};
+
+fn every_order() -> Vec<Vec<Part>> {
+    let parts = [Requests, Tokens, Retry, Breaker];
+    let mut orders = vec![Vec::new()];
+    for _ in parts {
+        orders = orders
+            .iter()
+            .flat_map(|order| {
+                let rest = parts.iter().filter(|part| !order.contains(*part));
+                rest.map(|part| order.iter().copied().chain([*part]).collect())
+            })
+            .collect();
+    }
+    orders
+}
+
+/// 400 requests through this order, outermost first; what the provider saw.
+async fn run(order: &[Part], faulty: bool) -> tower_quota::testing::Report {
+    let provider = Provider::openai()
+        .requests_per_minute(50)
+        .tokens_per_minute(3_000)
+        .shape(Shape::Rolling)
+        .transit(Duration::ZERO..Duration::from_millis(468))
+        .latency(Duration::from_millis(300)..Duration::from_secs(3))
+        .build()
+        .unwrap();
+    if faulty {
+        let down = StatusCode::INTERNAL_SERVER_ERROR;
+        provider.faults(|f| f.errors(0.05, down).drops(0.05, When::BeforeCounting));
+    }
+    let requests = patient_with([Limit::requests_per_minute(50)], 40);
+    let tokens = patient_with([Limit::tokens_per_minute(3_000)], 40);
+    let breaker = CircuitBreakerLayer::new();
+    let mut service: Stack = stack(tower::layer::util::Identity::new(), provider.service());
+    for part in order.iter().rev() {
+        service = match part {
+            Requests => stack(RateLimitLayer::new(requests.clone()), service),
+            Tokens => stack(TokenBudgetLayer::new(tokens.clone()).cost(cost), service),
+            Retry => stack(BackoffRetryLayer::new(), service),
+            Breaker => stack(breaker.clone(), service),
+        };
+    }
+    let mut tasks = JoinSet::new();
+    for n in 0..400 {
+        let size = if (n / 100) % 2 == 0 { 5 } else { 110 };
+        tasks.spawn(service.clone().oneshot(inside(chat(size))));
+    }
+    while let Some(outcome) = tasks.join_next().await {
+        let outcome = outcome.unwrap();
+        assert!(faulty || outcome.unwrap().status() == StatusCode::OK);
+    }
+    for quota in [requests, tokens] {
+        let (limits, in_flight, waiting) = books(&quota);
+        assert_eq!((limits[0].1, in_flight, waiting), (0, 0, 0), "{order:?}");
+    }
+    let report = provider.report();
+    println!("{order:?}: {report}");
+    report
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_every_order_nothing_exceeds_a_limit_and_nothing_leaks() {
+    for order in every_order() {
+        let report = run(&order, false).await;
+        assert_eq!(
+            (report.admitted, report.rate_limited),
+            (400, 0),
+            "{order:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_tries_fail_every_limit_inside_of_the_retry_holds_all_the_same() {
+    for order in every_order() {
+        let report = run(&order, true).await;
+        // A limiter outside of the retry counts calls, not tries: so it can be exceeded, by tries.
+        let at = |part| order.iter().position(|p| *p == part).unwrap();
+        if at(Retry) < at(Requests).min(at(Tokens)) {
+            assert_eq!(report.rate_limited, 0, "{order:?}");
+        }
+        let again = report.requests.saturating_sub(400);
+        assert!(report.rate_limited <= again, "{order:?}");
+    }
+}
