@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf, time::Duration};
 use http::StatusCode;
 use tower_quota::testing::{ProviderBox, Shape};
 
-use crate::args::{Args, Limits, Settings};
+use super::args::{Args, Limits, Settings};
 
 const REQUESTS: &str = include_str!("../data/requests.jsonl");
 

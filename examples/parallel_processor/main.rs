@@ -46,7 +46,7 @@ use std::{
 
 use clap::Parser;
 
-use crate::{
+use self::{
     args::{Args, Settings},
     middle::Patience,
     progress::Progress,

@@ -18,7 +18,7 @@ use tower_quota::{
     answers::{CopyRequest, Http},
 };
 
-use crate::{input, run::Watched, send, stats::Wire};
+use super::{input, run::Watched, send, stats::Wire};
 
 type Answering<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send>>;
 
@@ -179,8 +179,8 @@ mod tests {
     use tower::service_fn;
     use tower_quota::RejectedError;
 
+    use super::super::{progress::Progress, stats::Stats};
     use super::*;
-    use crate::{progress::Progress, stats::Stats};
 
     fn watched() -> Watched {
         Watched {

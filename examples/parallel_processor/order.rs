@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{
+use super::{
     input::{self, Job},
     lines::Lines,
     record::{Identities, Identity, Record},
@@ -89,8 +89,8 @@ fn identities_of_output(path: &Path, identities: &Identities) -> io::Result<Vec<
 mod tests {
     use std::fs;
 
+    use super::super::testing::Folder;
     use super::*;
-    use crate::testing::Folder;
 
     #[test]
     fn lines_stand_as_in_the_input_and_strangers_before_them() {

@@ -62,8 +62,8 @@ pub(crate) fn start(
 mod tests {
     use std::fs;
 
+    use super::super::testing::Folder;
     use super::*;
-    use crate::testing::Folder;
 
     fn written(ordered: bool, places: &[u64]) -> String {
         let folder = Folder::new();

@@ -12,7 +12,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::stats::{Stats, Summary};
+use super::stats::{Stats, Summary};
 
 // More reports than these help nobody; the output has them all.
 const REPORTS: u32 = 20;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
+use super::{
     input,
     lines::Lines,
     record::{Identities, Identity, Record},
@@ -177,8 +177,8 @@ impl Drop for Scrap {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Folder;
     use super::*;
-    use crate::testing::Folder;
 
     fn reopened(before: &str) -> Result<(String, Done), String> {
         let folder = Folder::new();

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
+use super::{
     input::{self, Job, Malformed},
     lines::Lines,
     output::{self, Entry},

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{
+use super::{
     input::Job,
     record::{Trouble, compact},
     stats::Wire,

@@ -23,7 +23,7 @@ use tower_quota::{
     tokens,
 };
 
-use crate::{
+use super::{
     args::{ApiKey, Limits, Settings},
     input::{Endpoint, Job},
     middle::{Patience, Whole, Wired},

@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::Instant};
 
 use tower_quota::BoxError;
 
-use crate::{record::Trouble, send::Usage};
+use super::{record::Trouble, send::Usage};
 
 /// The figures of a run, while it runs.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin};
 
 use tokio::sync::watch;
 
-use crate::stats::Wire;
+use super::stats::Wire;
 
 /// Why a run ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +109,8 @@ mod tests {
 
     use tokio::time::{Instant, sleep};
 
+    use super::super::{record::Trouble, stats::Stats};
     use super::*;
-    use crate::{record::Trouble, stats::Stats};
 
     #[tokio::test(start_paused = true)]
     async fn what_is_on_the_wire_comes_to_its_end_and_what_waits_does_not() {

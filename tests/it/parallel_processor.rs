@@ -1,6 +1,10 @@
 //! The main job, run as its users run it.
 
 mod boxed;
+// The program itself, for the tests inside of its modules.
+#[allow(dead_code)]
+#[path = "../../examples/parallel_processor/main.rs"]
+mod inside;
 mod program;
 mod upstream;
 
