@@ -162,7 +162,7 @@ where
                 if begin.elapsed() + wait > patience {
                     break;
                 }
-                watched.progress.waits(patience);
+                watched.progress.waits(patience, &watched.stats.last());
                 sleep(wait.max(Duration::from_millis(10))).await;
                 let request = Http.copy(copy).expect("a copy can be copied");
                 outcome = service.ready().await?.call(request).await;

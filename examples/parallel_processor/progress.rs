@@ -71,10 +71,10 @@ impl Progress {
     }
 
     /// Says, once, that the provider is down and how long that is borne.
-    pub(crate) fn waits(&self, patience: Duration) {
+    pub(crate) fn waits(&self, patience: Duration, why: &str) {
         if !self.waited.swap(true, Relaxed) {
             self.say(&format!(
-                "the provider fails; waiting for it to recover, {patience:?} at the longest"
+                "the provider fails ({why}); waiting for it to recover, {patience:?} at the longest"
             ));
         }
     }

@@ -30,6 +30,8 @@ pub(crate) struct Stats {
     /// How much of the input is through, and how much of it this run has worked off.
     pub(crate) bytes: AtomicU64,
     pub(crate) worked: AtomicU64,
+    // What went wrong last, without anything that the provider said.
+    last: Mutex<String>,
     r#use: Mutex<Use>,
 }
 
@@ -58,6 +60,7 @@ impl Stats {
             tokens: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             worked: AtomicU64::new(0),
+            last: Mutex::default(),
             r#use: Mutex::new(Use {
                 window: minute,
                 limit,
@@ -66,6 +69,14 @@ impl Stats {
                 sums: Vec::new(),
             }),
         }
+    }
+
+    /// What went wrong last.
+    pub(crate) fn last(&self) -> String {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -226,6 +237,16 @@ impl Departure {
         if trouble.status == Some(429) {
             self.wire.stats.rate_limited.fetch_add(1, Relaxed);
         }
+        let last = match trouble.status {
+            Some(status) => format!("HTTP {status}"),
+            None => trouble.message.clone(),
+        };
+        *self
+            .wire
+            .stats
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = last;
         self.wire.log().troubles.push(Trouble {
             attempt: Some(self.attempt),
             ..trouble
