@@ -266,8 +266,11 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         ledger.advance(now);
+        // Dropped outside of the lock: it may be the last handle on a task that has a charge here.
+        let waker = queue.waker(key).take();
         let turn = queue.leave(ledger, key);
         drop(state);
+        drop(waker);
         if turn {
             self.turn();
         }
