@@ -118,6 +118,7 @@ mod core;
 pub mod edge;
 mod error;
 pub mod fallback;
+pub mod inner;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;

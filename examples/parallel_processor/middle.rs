@@ -171,3 +171,57 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use tower::service_fn;
+    use tower_quota::RejectedError;
+
+    use super::*;
+    use crate::{progress::Progress, stats::Stats};
+
+    fn watched() -> Watched {
+        Watched {
+            stats: Arc::new(Stats::new(Duration::from_secs(60), None)),
+            stop: Arc::default(),
+            progress: Progress::new(true, 0),
+        }
+    }
+
+    /// Answers from the `opens_after`th call on; until then the circuit is open for 5 s more.
+    async fn asked(opens_after: u32, answered: u64) -> (bool, Duration) {
+        let watched = watched();
+        watched.stats.succeeded.store(answered, Relaxed);
+        let calls = Arc::new(AtomicU32::new(0));
+        let inner = service_fn(move |_: Request<BufferedBody>| {
+            let is_open = calls.fetch_add(1, Relaxed) < opens_after;
+            async move {
+                if is_open {
+                    let wait = Some(Duration::from_secs(5));
+                    let rejected = Rejected::new(Reason::CircuitOpen).retry_after(wait);
+                    return Err(RejectedError::from(rejected).into());
+                }
+                Ok::<_, BoxError>(())
+            }
+        });
+        let begin = Instant::now();
+        let request = Request::new(BufferedBody::from("{}"));
+        let outcome = Patience::new(watched).layer(inner).oneshot(request).await;
+        (outcome.is_ok(), begin.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_circuit_is_waited_for() {
+        assert_eq!(asked(0, 0).await, (true, Duration::ZERO));
+        assert_eq!(asked(7, 0).await, (true, Duration::from_secs(35)));
+        assert_eq!(asked(100, 1).await, (true, Duration::from_secs(500)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_sooner_where_nobody_ever_answered() {
+        assert_eq!(asked(u32::MAX, 0).await, (false, FIRST_PATIENCE));
+        assert_eq!(asked(u32::MAX, 1).await, (false, PATIENCE));
+    }
+}

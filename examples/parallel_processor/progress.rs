@@ -30,7 +30,7 @@ impl Progress {
     pub(crate) fn new(quiet: bool, bytes: u64) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:24} {percent:>3}%  {msg}");
+            let style = ProgressStyle::with_template("{bar:24} {percent:>3}%  {wide_msg}");
             bar.set_style(style.expect("the template is sound"));
             bar
         });
@@ -140,7 +140,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -181,7 +181,7 @@ async fn work<T: Transport>(
         stop.finishing().await;
         tokio::time::sleep(GRACE).await;
         stop.at_once(Reason::Interrupted);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let rest = async {
         let mut all = true;

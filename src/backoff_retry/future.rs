@@ -16,7 +16,7 @@ use super::{
     policy::{Next, Policy, Progress},
 };
 use crate::{
-    answers::{Answers, CopyRequest},
+    answers::{Answers, CopyRequest, Http},
     error::BoxError,
     verdict::{Classify, Verdict},
 };
@@ -37,7 +37,7 @@ pub(super) struct Retries<S, Req> {
 pin_project! {
     /// The future of [`BackoffRetry`](super::BackoffRetry).
     #[must_use = "futures do nothing unless polled"]
-    pub struct BackoffRetryFuture<S, Req, P>
+    pub struct BackoffRetryFuture<S, Req, P = Http>
     where
         S: Service<Req>,
         P: Answers<S::Response>,

@@ -9,6 +9,7 @@ use crate::{
         backoff::{Backoff, Jitter},
         dice::Dice,
     },
+    inner::CloneInner,
 };
 
 /// Tries again what may work next time. See the [module](super).
@@ -132,7 +133,7 @@ impl<G, P> BackoffRetryLayer<G, P> {
     }
 }
 
-impl<S, G, P: Clone> Layer<S> for BackoffRetryLayer<G, P> {
+impl<S: CloneInner, G, P: Clone> Layer<S> for BackoffRetryLayer<G, P> {
     type Service = BackoffRetry<S, G, P>;
 
     fn layer(&self, inner: S) -> Self::Service {

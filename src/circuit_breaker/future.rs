@@ -9,12 +9,16 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::policy::Guard;
-use crate::{answers::Answers, error::BoxError, verdict::Classify};
+use crate::{
+    answers::{Answers, Http},
+    error::BoxError,
+    verdict::Classify,
+};
 
 pin_project! {
     /// The future of [`CircuitBreaker`](super::CircuitBreaker). Dropped, it gives its ticket back.
     #[must_use = "futures do nothing unless polled"]
-    pub struct CircuitBreakerFuture<S, Req, P>
+    pub struct CircuitBreakerFuture<S, Req, P = Http>
     where
         S: Service<Req>,
         P: Answers<S::Response>,

@@ -4,7 +4,7 @@ use super::{
     cost::{Cost, Resource},
     limit::LimitId,
     meter::Meter,
-    settlement::{Departure, OBSERVED, Settle, Settlement},
+    settlement::{Departure, Settle, Settlement},
     time::{Time, nanos},
 };
 
@@ -130,6 +130,25 @@ impl Ledger {
         Fit::Now
     }
 
+    /// Whether `cost` fits now and, if nothing else is charged, at every later instant.
+    pub(crate) fn fits_from_now_on(&self, cost: &Cost, slot: bool) -> bool {
+        let closes = |meter: &Meter| meter.closes_again() && cost.of(meter.id().resource) > 0;
+        !self.meters.iter().any(closes) && self.fit(cost, slot) == Fit::Now
+    }
+
+    /// Whether `cost` fits now: [`fit`](Self::fit) for those who don't ask when.
+    pub(crate) fn fits(&self, cost: &Cost, slot: bool) -> bool {
+        let now = self.now;
+        let fits = |meter: &Meter| match cost.of(meter.id().resource) {
+            0 => true,
+            n => n <= meter.largest() && meter.fits(n, now),
+        };
+        self.paused <= now
+            && cost.of(Resource::Tokens) <= self.max_per_request
+            && (!slot || self.in_flight < self.max_in_flight)
+            && self.meters.iter().all(fits)
+    }
+
     // Some accounts close again (a fixed window's last moments), so that the latest of all
     // first instants isn't enough: go round until nobody moves it.
     #[cold]
@@ -159,22 +178,15 @@ impl Ledger {
         }
     }
 
-    /// When `cost` would have its turn behind `ahead` that waits already: a projection.
-    pub(crate) fn project(&self, cost: &Cost, ahead: &[u64]) -> Time {
+    /// When `cost` has its turn, at the earliest, behind what waits already: `ahead` says how much by the index of the
+    /// limit. A projection.
+    pub(crate) fn project(&self, cost: &Cost, ahead: impl Fn(usize) -> u64) -> Time {
         let mut latest = self.now.max(self.paused);
-        for (meter, ahead) in self.meters.iter().zip(ahead) {
+        for (index, meter) in self.meters.iter().enumerate() {
             let n = cost.of(meter.id().resource);
-            if n == 0 || meter.largest() == 0 {
-                continue;
+            if n > 0 {
+                latest = latest.max(meter.project(ahead(index), n, self.now));
             }
-            let total = ahead.saturating_add(n);
-            let rounds = (total - 1) / meter.largest();
-            let rest = total - rounds * meter.largest();
-            let first = meter.earliest(rest, self.now, self.now);
-            let at = first
-                .nanos()
-                .saturating_add(rounds.saturating_mul(meter.period()));
-            latest = latest.max(Time::from_nanos(at));
         }
         latest
     }
@@ -196,7 +208,7 @@ impl Ledger {
             meter.release(cost.of(meter.id().resource));
         }
         if slot {
-            self.land();
+            let _ = self.land();
         }
     }
 
@@ -211,26 +223,15 @@ impl Ledger {
         let (watch, now) = (self.settlement.as_mut(), self.now);
         Departure {
             mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens), now)),
-            ..self.standing()
+            at: now,
         }
     }
 
-    /// How things stand now.
-    pub(crate) fn standing(&self) -> Departure {
-        let mut left = [0; OBSERVED];
-        for (left, meter) in left.iter_mut().zip(&self.meters) {
-            *left = meter.left_to_all();
-        }
-        Departure {
-            at: self.now,
-            mark: None,
-            left,
-        }
-    }
-
-    /// A place in flight is free again.
-    pub(crate) const fn land(&mut self) {
+    /// A place in flight is free again. True where somebody may have waited for it.
+    pub(crate) const fn land(&mut self) -> bool {
+        let full = self.in_flight >= self.max_in_flight;
         self.in_flight = self.in_flight.saturating_sub(1);
+        full
     }
 
     /// Takes back a dated cost that never reached the provider.
@@ -239,12 +240,12 @@ impl Ledger {
             settlement.returned(cost.of(Resource::Tokens));
         }
         for meter in &mut self.meters {
-            meter.refund(cost.of(meter.id().resource), dated);
+            meter.refund(cost.of(meter.id().resource), dated, self.now);
         }
     }
 
     /// A dated cost turned out to be another: what it is more is charged now, what it is less is
-    /// given back if the policy says so. Returns whether it was.
+    /// given back if the policy says so. True where something was given back.
     pub(crate) fn settle(
         &mut self,
         charged: &Cost,
@@ -261,16 +262,18 @@ impl Ledger {
             let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
             settlement.unused(charged.saturating_sub(used));
         }
+        let mut given_back = false;
         for meter in &mut self.meters {
             let resource = meter.id().resource;
             let (charged, used) = (charged.of(resource), used.of(resource));
             if used > charged {
                 meter.charge(used - charged, self.now);
-            } else if down {
+            } else if down && used < charged {
                 meter.give_back(charged - used, dated);
+                given_back = true;
             }
         }
-        down
+        given_back
     }
 
     /// Whether the provider has shown that it gives back what wasn't used.
@@ -330,15 +333,13 @@ impl Ledger {
             return;
         };
         let meter = &mut self.meters[index];
-        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark) {
-            if *watched == index {
-                let used = meter.stated().saturating_sub(remaining);
-                settlement.hear(mark, used, self.now);
-            }
+        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
+            && *watched == index
+        {
+            let used = meter.stated().saturating_sub(remaining);
+            settlement.hear(mark, used, self.now);
         }
-        if let Some(left) = departure.left.get(index) {
-            meter.observe(remaining, *left, departure.at, self.now);
-        }
+        meter.observe(remaining, departure.at, self.now);
     }
 
     /// The limit on `resource` of that amount; without one, the only one on `resource`.

@@ -16,3 +16,6 @@ pub(crate) mod retry_budget;
 pub(crate) mod ring;
 pub(crate) mod settlement;
 pub(crate) mod time;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! Who is next.
 //!
-//! First come, first served inside a class; between classes by *rank*, the time of arrival plus the
-//! penalty of the class, fixed on entry, so that ageing costs nothing. The head waits for
-//! its whole cost. One of the next few goes first only where that doesn't move the head's instant.
+//! First come, first served inside a class; between classes by *rank*, the time of arrival plus its class's penalty, fixed
+//! on entry. The head waits for its whole cost; of the next few one goes first only where that leaves the head's instant.
 //!
 //! A turn is an *offer*: the cost is held for the waiter, who is woken to take it. An offer that
 //! isn't taken lapses; its waiter keeps its rank but is passed over until it looks again.
+
+mod turn;
 
 use std::time::Duration;
 
@@ -63,17 +64,18 @@ impl<W> AsMut<Links> for Waiter<W> {
     }
 }
 
-/// What a waiter finds when it looks.
+/// What a waiter finds when it looks. A waker that it left is handed back, to be dropped where no lock
+/// is held.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum Look<W> {
     /// Its turn: the cost, and with `true` a place in flight, is held and now the caller's to give back.
-    Granted(Cost, bool),
+    Granted(Cost, bool, Option<W>),
     /// Not yet.
     NotYet,
     /// Back in line after an offer that lapsed: the line wants a [`turn`](Queue::turn).
     Back,
     /// Not within its deadline; the cost, and when it would have fit.
-    Expired(Cost, Fit),
+    Expired(Cost, Fit, Option<W>),
 }
 
 /// Whether and when the line wants to be looked at again.
@@ -100,8 +102,8 @@ pub(crate) struct Queue<W> {
     changed: bool,
     // What its last turn said.
     next: Next,
-    // What the waiting ask for together, by the ledger's limits.
-    asked: Vec<u64>,
+    // What the waiting ask for together, by the ledger's limits and by class.
+    asked: Vec<[u64; CLASSES]>,
 }
 
 impl<W> Queue<W> {
@@ -114,7 +116,7 @@ impl<W> Queue<W> {
             waiting: 0,
             changed: false,
             next: Next::Idle,
-            asked: vec![0; limits],
+            asked: vec![[0; CLASSES]; limits],
         }
     }
 
@@ -128,14 +130,21 @@ impl<W> Queue<W> {
         self.places.len() - self.free.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// What the last turn said of the next; `None` where the line has changed since.
     pub(crate) fn planned(&self) -> Option<Next> {
         (!self.changed).then_some(self.next)
     }
 
-    /// What the waiting ask for together, by the ledger's limits.
-    pub(crate) fn asked(&self) -> &[u64] {
-        &self.asked
+    /// What those who wait in this class and in better ones, and so go before whoever joins it, ask for
+    /// together of the ledger's limit of this index.
+    pub(crate) fn asked(&self, limit: usize, class: u8) -> u64 {
+        let classes = self.asked[limit].iter().take(usize::from(class) + 1);
+        classes.fold(0, |sum, asked| sum.saturating_add(*asked))
     }
 
     /// Joins the line. `class` is at most the last one.
@@ -197,6 +206,7 @@ impl<W> Queue<W> {
         self.changed |= self.waiting <= LOOK_AHEAD + 1 || self.classes[class].head() == Some(index);
         let waiter = &self.places[index as usize];
         for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
+            let asked = &mut asked[class];
             *asked = asked.saturating_add(waiter.cost.of(meter.id().resource));
         }
     }
@@ -207,16 +217,26 @@ impl<W> Queue<W> {
         self.classes[class].remove(&mut self.places, index);
         self.waiting -= 1;
         let waiter = &self.places[index as usize];
+        let empty = self.classes[class].head().is_none();
         for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
+            let asked = &mut asked[class];
             *asked = asked.saturating_sub(waiter.cost.of(meter.id().resource));
+            if empty {
+                // Heals a sum that once saturated.
+                *asked = 0;
+            }
         }
     }
 
-    fn vacate(&mut self, index: u32) -> (Cost, bool) {
+    /// Frees a place. Its waker goes to the caller, to be dropped where no lock is held.
+    fn vacate(&mut self, index: u32) -> (Cost, bool, Option<W>) {
         let place = &mut self.places[index as usize];
         place.state = State::Free;
-        place.waker = None;
-        let left = (std::mem::take(&mut place.cost), place.slot);
+        let left = (
+            std::mem::take(&mut place.cost),
+            place.slot,
+            place.waker.take(),
+        );
         self.free.push(index);
         // A line that was long once doesn't keep its memory for ever.
         if self.free.len() == self.places.len() && self.places.capacity() > KEPT_PLACES {
@@ -235,7 +255,7 @@ impl<W> Queue<W> {
     /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
     /// If so its cost is held.
     pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool) -> bool {
-        if ledger.fit(cost, slot) != Fit::Now {
+        if !ledger.fits(cost, slot) {
             return false;
         }
         let Some(head) = self.head() else {
@@ -257,140 +277,9 @@ impl<W> Queue<W> {
         same && place_left
     }
 
-    /// Looks after the line: takes back offers that lapsed, tells those who can't be served in
-    /// time, and makes offers while the next cost fits. Pushes whom to wake, at most as many as fit into `woken` without
-    /// growing it.
-    pub(crate) fn turn(&mut self, ledger: &mut Ledger, now: Time, woken: &mut Vec<W>) -> Next {
-        self.next = self.go_round(ledger, now, woken);
-        self.changed = false;
-        self.next
-    }
-
-    fn go_round(&mut self, ledger: &mut Ledger, now: Time, woken: &mut Vec<W>) -> Next {
-        self.take_back(ledger, now);
-        loop {
-            if woken.len() == woken.capacity() {
-                return Next::Again;
-            }
-            self.expire(ledger, now, woken);
-            let Some(index) = self.head() else { break };
-            if woken.len() == woken.capacity() {
-                return Next::Again;
-            }
-            let head = &self.places[index as usize];
-            let fit = ledger.fit(&head.cost, head.slot);
-            match fit {
-                Fit::Now => self.offer(ledger, index, now, woken),
-                Fit::At { at, .. } if at > head.deadline => {
-                    self.refuse(ledger, index, fit, woken);
-                }
-                Fit::Never { .. } => self.refuse(ledger, index, fit, woken),
-                Fit::At { at, .. } => {
-                    self.look_ahead(ledger, index, now, woken);
-                    return self.come_back(Some(at));
-                }
-                Fit::InFlight => return self.come_back(None),
-            }
-        }
-        self.come_back(None)
-    }
-
-    /// When to come back: for the head, for an offer that lapses, for a deadline.
-    fn come_back(&self, head: Option<Time>) -> Next {
-        if self.waiting == 0 {
-            return Next::Idle;
-        }
-        let lapse = self.offered.head().map(|index| self.lapse(index));
-        let deadlines = self.classes.iter().filter_map(List::head);
-        let deadline = deadlines
-            .map(|index| self.places[index as usize].deadline)
-            .min();
-        match [head, lapse, deadline].into_iter().flatten().min() {
-            Some(at) if at < Time::MAX => Next::At(at),
-            _ => Next::Idle,
-        }
-    }
-
-    fn lapse(&self, index: u32) -> Time {
-        match self.places[index as usize].state {
-            State::Offered { until } => until,
-            _ => Time::MAX,
-        }
-    }
-
-    fn take_back(&mut self, ledger: &mut Ledger, now: Time) {
-        while let Some(index) = self.offered.head().filter(|i| self.lapse(*i) <= now) {
-            self.offered.remove(&mut self.places, index);
-            let waiter = &mut self.places[index as usize];
-            waiter.state = State::Parked;
-            ledger.release(&waiter.cost, waiter.slot);
-        }
-    }
-
-    fn expire(&mut self, ledger: &Ledger, now: Time, woken: &mut Vec<W>) {
-        for class in 0..CLASSES {
-            while let Some(index) = self.classes[class].head() {
-                let waiter = &self.places[index as usize];
-                if waiter.deadline > now || woken.len() == woken.capacity() {
-                    break;
-                }
-                let fit = ledger.fit(&waiter.cost, waiter.slot);
-                if fit == Fit::Now && self.head() == Some(index) {
-                    // Its turn after all, in the last moment.
-                    break;
-                }
-                self.refuse(ledger, index, fit, woken);
-            }
-        }
-    }
-
-    fn refuse(&mut self, ledger: &Ledger, index: u32, fit: Fit, woken: &mut Vec<W>) {
-        self.unlist(ledger, index);
-        let waiter = &mut self.places[index as usize];
-        waiter.state = State::Expired { fit };
-        woken.extend(waiter.waker.take());
-    }
-
-    fn offer(&mut self, ledger: &mut Ledger, index: u32, now: Time, woken: &mut Vec<W>) {
-        self.unlist(ledger, index);
-        let waiter = &mut self.places[index as usize];
-        ledger.hold(&waiter.cost, waiter.slot);
-        waiter.state = State::Offered {
-            until: now.after(LAPSE),
-        };
-        woken.extend(waiter.waker.take());
-        self.offered.push_back(&mut self.places, index);
-    }
-
-    /// Offers to those of the next few, by rank, who fit beside the head.
-    fn look_ahead(&mut self, ledger: &mut Ledger, head: u32, now: Time, woken: &mut Vec<W>) {
-        let mut at = self.classes.map(|list| list.head());
-        for _ in 0..=LOOK_AHEAD {
-            let candidates = at.iter().enumerate();
-            let next = candidates
-                .filter_map(|(class, index)| index.map(|index| (class, index)))
-                .min_by_key(|(_, index)| self.places[*index as usize].rank);
-            let Some((class, index)) = next else { return };
-            at[class] = self.places[index as usize].links.next();
-            if index == head {
-                continue;
-            }
-            if woken.len() == woken.capacity() {
-                return;
-            }
-            let waiter = &self.places[index as usize];
-            let (cost, slot) = (&waiter.cost, waiter.slot);
-            if self.pass(ledger, cost, slot) {
-                // Held by `pass`; the offer holds anew.
-                ledger.release(cost, slot);
-                self.offer(ledger, index, now, woken);
-            }
-        }
-    }
-
     /// What a waiter finds when it looks. One that let its offer lapse is in line again, at its
     /// old rank.
-    pub(crate) fn look(&mut self, ledger: &Ledger, Key(index): Key) -> Look {
+    pub(crate) fn look(&mut self, ledger: &Ledger, Key(index): Key) -> Look<W> {
         match self.places[index as usize].state {
             State::Waiting | State::Free => Look::NotYet,
             State::Parked => {
@@ -399,12 +288,12 @@ impl<W> Queue<W> {
             }
             State::Offered { .. } => {
                 self.offered.remove(&mut self.places, index);
-                let (cost, slot) = self.vacate(index);
-                Look::Granted(cost, slot)
+                let (cost, slot, waker) = self.vacate(index);
+                Look::Granted(cost, slot, waker)
             }
             State::Expired { fit } => {
-                let (cost, _) = self.vacate(index);
-                Look::Expired(cost, fit)
+                let (cost, _, waker) = self.vacate(index);
+                Look::Expired(cost, fit, waker)
             }
         }
     }
@@ -415,8 +304,8 @@ impl<W> Queue<W> {
     }
 
     /// A waiter goes away; what was offered to it is given back. True where the line wants a
-    /// [`turn`](Self::turn).
-    pub(crate) fn leave(&mut self, ledger: &mut Ledger, Key(index): Key) -> bool {
+    /// [`turn`](Self::turn); and its waker.
+    pub(crate) fn leave(&mut self, ledger: &mut Ledger, Key(index): Key) -> (bool, Option<W>) {
         let waiter = &self.places[index as usize];
         let turn = match waiter.state {
             State::Waiting => {
@@ -431,8 +320,8 @@ impl<W> Queue<W> {
             }
             State::Parked | State::Expired { .. } | State::Free => false,
         };
-        let _ = self.vacate(index);
-        turn && self.waiting > 0
+        let (_, _, waker) = self.vacate(index);
+        (turn && self.waiting > 0, waker)
     }
 
     /// Takes the wakers of everyone in line, at most as many as fit into `woken` without growing

@@ -17,18 +17,12 @@ pub enum Settle {
     TrueUp,
 }
 
-/// Of how many limits it is known what was left when a request left.
-pub(crate) const OBSERVED: usize = 4;
-
 /// When a request left, and how things stood then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Departure {
     pub(crate) at: Time,
     // None where nobody compares.
     pub(crate) mark: Option<Mark>,
-    /// What each of the first limits had left, the request's own charge taken off and
-    /// what others were seen to spend not.
-    pub(crate) left: [u64; OBSERVED],
 }
 
 /// How much had left and had turned out unused, since the beginning, when a request left; and the

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     answers::{Http, Judged, Opaque},
+    inner::CloneInner,
     verdict::Verdict,
 };
 
@@ -44,7 +45,7 @@ impl Plan {
     }
 }
 
-impl<T> FallbackLayer<To<T>> {
+impl<T: CloneInner> FallbackLayer<To<T>> {
     /// To another service. Its request type must be the same; with http, its response body need
     /// not be, nor its error.
     pub fn to(service: T) -> Self {
@@ -113,7 +114,7 @@ impl<L, P> FallbackLayer<L, P> {
     }
 }
 
-impl<S, T: Clone, P: Clone> Layer<S> for FallbackLayer<To<T>, P> {
+impl<S: CloneInner, T: Clone, P: Clone> Layer<S> for FallbackLayer<To<T>, P> {
     type Service = Fallback<S, To<T>, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -126,7 +127,7 @@ impl<S, T: Clone, P: Clone> Layer<S> for FallbackLayer<To<T>, P> {
     }
 }
 
-impl<S: Clone, F, P: Clone> Layer<S> for FallbackLayer<Rewritten<(), F>, P> {
+impl<S: CloneInner, F, P: Clone> Layer<S> for FallbackLayer<Rewritten<(), F>, P> {
     type Service = Fallback<S, Rewritten<S, F>, P>;
 
     fn layer(&self, inner: S) -> Self::Service {

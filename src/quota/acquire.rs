@@ -113,7 +113,7 @@ impl Future for Acquire {
                 } => match quota.reserve(cost, false, *priority) {
                     super::Reserved::Granted(grant) => {
                         this.state = State::Done;
-                        return Poll::Ready(Ok(Permit::new(grant)));
+                        return Poll::Ready(Ok(Permit::new(grant, false)));
                     }
                     super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
                     super::Reserved::Refused(rejected) => {
@@ -124,7 +124,7 @@ impl Future for Acquire {
                 State::Waiting(waiting) => {
                     let turn = ready!(waiting.poll_turn(cx));
                     this.state = State::Done;
-                    return Poll::Ready(turn.map(Permit::new));
+                    return Poll::Ready(turn.map(|grant| Permit::new(grant, true)));
                 }
                 State::Done => panic!("`Acquire` polled after it resolved"),
             }

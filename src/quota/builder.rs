@@ -152,13 +152,10 @@ impl QuotaBuilder {
             if let Some(twin) = twin {
                 return refuse("limit", format!("{limit} and {twin} limit the same"));
             }
-            let of_requests = limit.resource == Resource::Tokens;
-            let largest = limit
-                .burst
-                .filter(|_| is_bucket(limit))
-                .unwrap_or(limit.amount);
-            if of_requests && self.max_per_request != u64::MAX {
-                let largest = planned(largest, self.headroom);
+            let of_tokens = limit.resource == Resource::Tokens;
+            if of_tokens && self.max_per_request != u64::MAX {
+                let burst = limit.burst.filter(|_| is_bucket(limit));
+                let largest = burst.unwrap_or_else(|| planned(limit.amount, self.headroom));
                 if self.max_per_request > largest {
                     let max = self.max_per_request;
                     return refuse(
@@ -219,14 +216,14 @@ pub(super) fn check_limit(limit: &Limit) -> Result<(), ConfigError> {
         }
         _ => {}
     }
-    if let Some(transit) = limit.transit {
-        if transit > limit.window {
-            return refuse(format!(
-                "{limit}: a transit of {transit:?} is longer than the window"
-            ));
-        }
+    if let Some(transit) = limit.transit
+        && transit > limit.window
+    {
+        return refuse(format!(
+            "{limit}: a transit of {transit:?} is longer than the window"
+        ));
     }
-    if let crate::core::cost::Resource::Unit("") = limit.resource {
+    if let Resource::Unit("") = limit.resource {
         return refuse("a unit needs a name".into());
     }
     Ok(())

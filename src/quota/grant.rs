@@ -122,10 +122,17 @@ impl Grant {
         }
     }
 
+    /// The request leaves at the instant of its grant, without another look at the clock.
+    pub(crate) fn depart_at_once(&mut self) {
+        if !self.has_left() {
+            self.stage = Stage::Left(self.line.date_at_once(&self.cost));
+        }
+    }
+
     /// The answer has arrived: frees the place in flight, keeps the charge.
     pub(crate) fn land(&mut self) {
         if std::mem::take(&mut self.slot) {
-            self.line.change(|ledger| ledger.land());
+            self.line.land();
         }
     }
 
@@ -136,10 +143,8 @@ impl Grant {
         let (cost, departure) = (&self.cost, self.departure());
         let slot = std::mem::take(&mut self.slot);
         self.line.change(|ledger| {
-            ledger.settle(cost, used, departure.at, policy);
-            if slot {
-                ledger.land();
-            }
+            let given_back = ledger.settle(cost, used, departure.at, policy);
+            (slot && ledger.land()) || given_back
         });
     }
 
@@ -167,6 +172,7 @@ impl Grant {
                 if slot {
                     ledger.land();
                 }
+                true
             });
         }
     }
@@ -176,7 +182,10 @@ impl Drop for Grant {
     fn drop(&mut self) {
         if self.is_held() {
             let (cost, slot) = (&self.cost, self.slot);
-            self.line.change(|ledger| ledger.release(cost, slot));
+            self.line.change(|ledger| {
+                ledger.release(cost, slot);
+                true
+            });
         } else {
             self.depart();
             self.land();

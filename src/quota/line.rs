@@ -12,15 +12,16 @@ use tokio::time::Instant;
 
 use super::{
     QuotaBuilder,
+    snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
-    timer::{Armed, Timer},
+    timer::{Armed, Fired, Timer},
 };
 use crate::{
     core::{
         cost::{Cost, Resource},
         ledger::{Blame, Fit, Ledger},
         limit::LimitId,
-        queue::{Key, Look, Next, Queue},
+        queue::{CLASSES, Key, Look, Next, Queue},
         settlement::Departure,
         time::Time,
     },
@@ -55,6 +56,15 @@ pub(super) enum Asked {
     /// In line under this key.
     Queued(Key),
     Refused(Rejected),
+}
+
+/// What came of looking after the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The line moves on by itself.
+    Planned,
+    /// Somebody in line has to be polled in a runtime first; all are woken.
+    NoTimer,
 }
 
 /// The timer's waker: the quota itself, as long as somebody has a handle on it.
@@ -107,30 +117,49 @@ impl Line {
         f(&mut state.ledger)
     }
 
-    /// Changes the accounts; whoever's turn has come by it is told.
-    pub(super) fn change<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
+    /// Dates what was held a moment ago, as of the last look at the clock.
+    pub(super) fn date_at_once(&self, cost: &Cost) -> Departure {
+        self.state.lock().ledger.date(cost)
+    }
+
+    /// A place in flight is free again; whoever's turn has come by it is told.
+    pub(super) fn land(&self) {
+        let mut state = self.state.lock();
+        let turn = state.ledger.land() && state.queue.waiting() > 0;
+        drop(state);
+        if turn {
+            self.turn();
+        }
+    }
+
+    /// Changes the accounts; where `f` says that somebody's turn may have come by it, they are told.
+    pub(super) fn change(&self, f: impl FnOnce(&mut Ledger) -> bool) {
         let now = self.now();
         let mut state = self.state.lock();
         state.ledger.advance(now);
-        let result = f(&mut state.ledger);
-        let waiting = state.queue.waiting() > 0;
+        let turn = f(&mut state.ledger) && state.queue.waiting() > 0;
         drop(state);
-        if waiting {
+        if turn {
             self.turn();
         }
-        result
     }
 
     /// Nothing of `resource` (of anything, for `None`, and where no limit counts it) before `until`.
     pub(super) fn pause(&self, resource: Option<Resource>, until: Instant) {
         let until = self.time(until);
-        self.change(|ledger| ledger.pause(resource, until));
+        self.change(|ledger| {
+            ledger.pause(resource, until);
+            true
+        });
     }
 
     /// The same for so long from now on, however long that is.
     pub(super) fn pause_for(&self, resource: Option<Resource>, wait: Duration) {
         let until = self.now().after(wait);
-        self.change(|ledger| ledger.pause(resource, until));
+        self.change(|ledger| {
+            ledger.pause(resource, until);
+            true
+        });
     }
 
     /// What the provider says is left, as the request that left then found it.
@@ -156,9 +185,13 @@ impl Line {
         });
     }
 
-    /// How many wait in line.
-    pub(super) fn waiting(&self) -> usize {
-        self.state.lock().queue.waiting()
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let now = ledger.advance(now);
+        queue.take_back(ledger, now);
+        Snapshot::of(ledger, queue.waiting(), now)
     }
 
     /// Asks without waiting: nobody who waits is delayed by it, unless it is for a request that has `begun`: one that
@@ -168,6 +201,7 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
+        queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
         if fit == Fit::Now {
             if begun || queue.waiting() == 0 {
@@ -178,17 +212,27 @@ impl Line {
                 return Ok(());
             }
         }
-        let at = (queue.waiting() > 0).then(|| ledger.project(cost, queue.asked()));
+        let last = CLASSES as u8 - 1;
+        let projected = || ledger.project(cost, |limit| queue.asked(limit, last));
+        let at = (queue.waiting() > 0).then(projected);
+        // That it fits now, were it not for those who wait, says nothing of when.
+        let at = at.filter(|at| *at > now);
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
     /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a class is for a request that
     /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
     pub(super) fn ask(&self, cost: &Cost, slot: bool, class: Option<u8>) -> Asked {
-        let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
+        // What fitted at the last look at the clock, and will from there on, needs no other.
+        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot) {
+            ledger.hold(cost, slot);
+            return Asked::Granted;
+        }
+        let now = self.now();
         let now = ledger.advance(now);
+        queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
         let alone = queue.waiting() == 0 || class.is_none();
         match fit {
@@ -206,7 +250,7 @@ impl Line {
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,
-            _ => ledger.project(cost, queue.asked()),
+            _ => ledger.project(cost, |limit| queue.asked(limit, class.unwrap_or(0))),
         };
         let reason = if at > deadline {
             Reason::WaitTooLong
@@ -224,40 +268,45 @@ impl Line {
     /// A waiter looks whether its turn has come; if not, `waker` is woken when it has.
     /// `Ok(None)`: not yet.
     pub(super) fn look(&self, key: Key, waker: &Waker) -> Result<Option<(Cost, bool)>, Rejected> {
-        let mut old = None;
-        let mut turned = false;
-        let result = loop {
+        let mut turned = None;
+        loop {
+            // Cloned, and dropped, where no lock is held: a waker is anybody's code.
+            let mine = waker.clone();
             let now = self.now();
             let mut state = self.state.lock();
             let State { ledger, queue } = &mut *state;
             let now = ledger.advance(now);
-            match queue.look(ledger, key) {
-                Look::Granted(cost, slot) => break Ok(Some((cost, slot))),
-                Look::Expired(cost, fit) => {
-                    break Err(rejected(ledger, &cost, fit, None, Reason::WaitTooLong, now));
+            let old = match queue.look(ledger, key) {
+                Look::Granted(cost, slot, old) => {
+                    drop(state);
+                    drop(old);
+                    return Ok(Some((cost, slot)));
                 }
-                Look::NotYet | Look::Back => {
-                    let place = queue.waker(key);
-                    if !place.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                        old = place.replace(waker.clone());
-                    }
+                Look::Expired(cost, fit, old) => {
+                    let refusal = rejected(ledger, &cost, fit, None, Reason::WaitTooLong, now);
+                    drop(state);
+                    drop(old);
+                    return Err(refusal);
                 }
-            }
+                Look::NotYet | Look::Back => queue.waker(key).replace(mine),
+            };
             let planned = match queue.planned() {
-                Some(Next::At(at)) => self.timer.fires_by(at),
+                Some(Next::At(at)) => at > now && self.timer.fires_by(at),
                 Some(Next::Idle) => true,
                 Some(Next::Again) | None => false,
             };
             drop(state);
-            // The line may be waiting for nobody but us: look after it once, then look again.
-            if planned || turned {
-                break Ok(None);
+            drop(old);
+            match turned {
+                _ if planned => return Ok(None),
+                // The line may be waiting for nobody but us: look after it once, then look again.
+                None => turned = Some(self.turn()),
+                Some(Turn::Planned) => return Ok(None),
+                Some(Turn::NoTimer) => {
+                    panic!("waiting for a quota needs a tokio runtime with its time driver enabled")
+                }
             }
-            turned = true;
-            self.turn();
-        };
-        drop(old);
-        result
+        }
     }
 
     /// A waiter goes away before it was granted.
@@ -266,9 +315,7 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         ledger.advance(now);
-        // Dropped outside of the lock: it may be the last handle on a task that has a charge here.
-        let waker = queue.waker(key).take();
-        let turn = queue.leave(ledger, key);
+        let (turn, waker) = queue.leave(ledger, key);
         drop(state);
         drop(waker);
         if turn {
@@ -277,14 +324,14 @@ impl Line {
     }
 
     /// Makes the offers that can be made, wakes their owners and sets the timer for the rest.
-    pub(super) fn turn(&self) {
+    pub(super) fn turn(&self) -> Turn {
         let mut woken = Vec::new();
         loop {
             let now = self.now();
             let mut state = self.state.lock();
             let State { ledger, queue } = &mut *state;
             if queue.waiting() == 0 {
-                return;
+                return Turn::Planned;
             }
             let now = ledger.advance(now);
             woken.reserve_exact(AT_ONCE.min(queue.waiting()));
@@ -293,12 +340,13 @@ impl Line {
             woken.drain(..).for_each(Waker::wake);
             match next {
                 Next::Again => {}
-                Next::Idle => return,
-                Next::At(at) => match self.timer.arm(at, &self.waker) {
-                    Armed::Set => return,
+                Next::Idle => return Turn::Planned,
+                Next::At(at) => match self.timer.arm(at, now, &self.waker) {
+                    Armed::Set => return Turn::Planned,
                     Armed::Past => {}
                     Armed::NoRuntime => {
-                        return self.rouse();
+                        self.rouse();
+                        return Turn::NoTimer;
                     }
                 },
             }
@@ -306,10 +354,12 @@ impl Line {
     }
 
     fn tick(&self) {
-        if self.timer.fired(self.now()) {
-            self.turn();
-        } else {
-            self.rouse();
+        match self.timer.fired(self.now()) {
+            Fired::Due => {
+                self.turn();
+            }
+            Fired::ShutDown => self.rouse(),
+            Fired::Replaced => {}
         }
     }
 

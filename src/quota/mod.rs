@@ -48,6 +48,8 @@ mod permit;
 mod priority;
 mod snapshot;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::fmt;
@@ -72,6 +74,7 @@ use crate::{
     core::{
         cost::Cost,
         limit::{Limit, LimitId},
+        settlement::Departure,
     },
     error::{ConfigError, Rejected},
     verdict::RateStatus,
@@ -112,7 +115,8 @@ impl Quota {
     ///
     /// [`Rejected`], and nothing is spent.
     pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
-        self.reserve_now(&cost, false).map(Permit::new)
+        self.reserve_now(&cost, false)
+            .map(|grant| Permit::new(grant, true))
     }
 
     /// Takes `cost` when its turn has come.
@@ -145,13 +149,19 @@ impl Quota {
 
     /// Ends every pause.
     pub fn resume(&self) {
-        self.line.change(|ledger| ledger.resume());
+        self.line.change(|ledger| {
+            ledger.resume();
+            true
+        });
     }
 
     /// What the provider says is left, now: where that is less than what is left here, others spend
     /// too, and the difference is charged. Never raises what is left.
     pub fn observe(&self, status: &RateStatus) {
-        let now = self.line.with(|ledger| ledger.standing());
+        let now = Departure {
+            at: self.line.time(Instant::now()),
+            mark: None,
+        };
         self.line.observe(status, now);
     }
 
@@ -167,7 +177,12 @@ impl Quota {
             amount: builder::planned(limit.amount, self.line.settings().headroom),
             ..limit.id()
         };
-        if self.line.change(|ledger| ledger.resize(id, limit.amount)) {
+        let mut found = false;
+        self.line.change(|ledger| {
+            found = ledger.resize(id, limit.amount);
+            found
+        });
+        if found {
             Ok(())
         } else {
             Err(ConfigError::new(
@@ -182,9 +197,7 @@ impl Quota {
 
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.line.time(Instant::now());
-        let waiting = self.line.waiting();
-        self.line.with(|ledger| Snapshot::of(ledger, waiting, now))
+        self.line.snapshot()
     }
 
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of

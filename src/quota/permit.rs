@@ -23,8 +23,13 @@ pub struct Permit {
 }
 
 impl Permit {
-    pub(super) fn new(mut grant: Grant) -> Self {
-        grant.depart();
+    /// `now`: the clock was read for the grant itself.
+    pub(super) fn new(mut grant: Grant, now: bool) -> Self {
+        if now {
+            grant.depart_at_once();
+        } else {
+            grant.depart();
+        }
         Self { grant }
     }
 

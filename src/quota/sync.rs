@@ -1,7 +1,7 @@
 //! The seam under which locks can be exchanged for model-checked ones.
 
-pub(crate) use std::sync::{Arc, Weak, atomic::AtomicBool, atomic::AtomicU64, atomic::Ordering};
-use std::sync::{MutexGuard, PoisonError, TryLockError};
+pub(crate) use std::sync::{Arc, Weak, atomic::AtomicU64, atomic::Ordering};
+use std::sync::{MutexGuard, PoisonError};
 
 /// A mutex that doesn't care whether somebody panicked while holding it: what it guards is
 /// consistent after each call.
@@ -15,13 +15,5 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
     }
 }

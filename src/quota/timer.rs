@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -14,7 +15,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::core::time::Time;
 
 /// What came of setting the timer.
@@ -24,75 +25,43 @@ pub(super) enum Armed {
     Set,
     /// The instant has passed: whoever asked looks after the line at once.
     Past,
-    /// This isn't a runtime: whoever waits has to be woken, to set it on its own.
+    /// This isn't a runtime with timers: whoever waits has to be woken, to set it on its own.
     NoRuntime,
+}
+
+/// What it means that a timer has woken the quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fired {
+    /// The instant has come; nothing is set any more.
+    Due,
+    /// Its runtime shuts down; nothing is set any more.
+    ShutDown,
+    /// It was an older one; the timer that took its place is still set.
+    Replaced,
 }
 
 /// One timer that only ever moves earlier, until it fires.
 ///
 /// A runtime that shuts down fires its timers early, and polling one of them afterwards panics.
-/// So a timer is never set anew: each instant gets a timer of the runtime that asks for it.
+/// So a timer is never set anew: each instant gets a timer of the runtime that asks for it. And a
+/// new timer has no waker yet that it could wake, under the lock, while it is set.
 #[derive(Debug)]
 pub(super) struct Timer {
     origin: Instant,
-    // When it fires; `u64::MAX` where it isn't set.
-    armed: AtomicU64,
-    // When somebody wants it to fire at the latest.
-    wanted: AtomicU64,
     sleep: Mutex<Option<Pin<Box<Sleep>>>>,
-    again: AtomicBool,
+    // When it fires, `u64::MAX` where it isn't set. Written under the lock.
+    armed: AtomicU64,
 }
+
+const NEVER: u64 = u64::MAX;
 
 impl Timer {
     pub(super) const fn new(origin: Instant) -> Self {
         Self {
             origin,
-            armed: AtomicU64::new(u64::MAX),
-            wanted: AtomicU64::new(u64::MAX),
             sleep: Mutex::new(None),
-            again: AtomicBool::new(false),
+            armed: AtomicU64::new(NEVER),
         }
-    }
-
-    /// Makes it fire at `at`, or earlier if it was to anyway.
-    ///
-    /// A timer set to a past instant may wake inside the call, and the waker may come back here:
-    /// hence no lock is waited for.
-    pub(super) fn arm(&self, at: Time, waker: &Waker) -> Armed {
-        let wanted = self.wanted.fetch_min(at.nanos(), Ordering::SeqCst);
-        if wanted.min(at.nanos()) >= self.armed.load(Ordering::SeqCst) {
-            return Armed::Set;
-        }
-        if Handle::try_current().is_err() {
-            return Armed::NoRuntime;
-        }
-        self.again.store(true, Ordering::SeqCst);
-        // Whoever holds the lock looks at `again` after letting go of it.
-        while self.again.load(Ordering::SeqCst) {
-            let Some(mut slot) = self.sleep.try_lock() else {
-                return Armed::Set;
-            };
-            self.again.store(false, Ordering::SeqCst);
-            let at = self.wanted.load(Ordering::SeqCst);
-            // Nothing wanted: somebody cleared it and looks after the line.
-            if at == u64::MAX {
-                continue;
-            }
-            self.armed.store(at, Ordering::SeqCst);
-            let deadline = self.origin + Duration::from_nanos(at);
-            let old = slot.replace(Box::pin(sleep_until(deadline)));
-            let polled = slot.as_mut().map(|sleep| {
-                // A task that has used up its budget would make the timer look as if it had fired.
-                Pin::new(&mut unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker))
-            });
-            drop(slot);
-            drop(old);
-            if polled == Some(Poll::Ready(())) {
-                self.clear();
-                return Armed::Past;
-            }
-        }
-        Armed::Set
     }
 
     /// Whether it fires at `at` or earlier.
@@ -100,20 +69,58 @@ impl Timer {
         self.armed.load(Ordering::SeqCst) <= at.nanos()
     }
 
-    fn clear(&self) {
-        self.armed.store(u64::MAX, Ordering::SeqCst);
-        self.wanted.store(u64::MAX, Ordering::SeqCst);
+    /// Makes it fire at `at`, or earlier if it was to anyway.
+    pub(super) fn arm(&self, at: Time, now: Time, waker: &Waker) -> Armed {
+        let mut slot = self.sleep.lock();
+        // One that should have fired already may be of a runtime that nobody drives any more.
+        if self.fires_by(at) && !self.fires_by(now) {
+            return Armed::Set;
+        }
+        let Some(sleep) = self.start(at, waker) else {
+            return Armed::NoRuntime;
+        };
+        let Some(sleep) = sleep else {
+            return Armed::Past;
+        };
+        let old = slot.replace(sleep);
+        self.armed.store(at.nanos(), Ordering::SeqCst);
+        drop(slot);
+        drop(old);
+        Armed::Set
     }
 
-    /// The timer fired; it must be armed anew if it is to fire again. False where it fired before its time: its runtime shuts
-    /// down.
-    pub(super) fn fired(&self, now: Time) -> bool {
-        let early = now.nanos() < self.armed.load(Ordering::SeqCst);
-        self.clear();
-        if early {
-            let sleep = self.sleep.try_lock().and_then(|mut slot| slot.take());
-            drop(sleep);
-        }
-        !early
+    /// A timer for `at` on this runtime; `Some(None)` where that has passed.
+    fn start(&self, at: Time, waker: &Waker) -> Option<Option<Pin<Box<Sleep>>>> {
+        Handle::try_current().ok()?;
+        let deadline = self.origin + Duration::from_nanos(at.nanos());
+        // tokio panics where the runtime has no time driver, or has shut it down already, and has no way
+        // to ask. This may be a drop, or somebody who doesn't wait at all.
+        catch_unwind(AssertUnwindSafe(|| {
+            let mut sleep = Box::pin(sleep_until(deadline));
+            // A task that has used up its budget would make the timer look as if it had fired.
+            let mut polled = unconstrained(sleep.as_mut());
+            match Pin::new(&mut polled).poll(&mut Context::from_waker(waker)) {
+                Poll::Pending => Some(sleep),
+                Poll::Ready(()) => None,
+            }
+        }))
+        .ok()
+    }
+
+    /// A timer has woken the quota.
+    pub(super) fn fired(&self, now: Time) -> Fired {
+        let mut slot = self.sleep.lock();
+        let fired = if self.fires_by(now) {
+            Fired::Due
+        } else if slot.as_ref().is_some_and(|sleep| sleep.is_elapsed()) {
+            Fired::ShutDown
+        } else {
+            return Fired::Replaced;
+        };
+        self.armed.store(NEVER, Ordering::SeqCst);
+        let old = slot.take();
+        drop(slot);
+        drop(old);
+        fired
     }
 }

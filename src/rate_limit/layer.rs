@@ -7,6 +7,7 @@ use crate::{
     admission::{Keyed, Limiter, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     core::limit::Limit,
+    inner::CloneInner,
     quota::{Priority, Quota},
 };
 
@@ -116,7 +117,7 @@ impl<C, P> RateLimitLayer<C, P> {
     }
 }
 
-impl<S, C: Clone, P: Clone> Layer<S> for RateLimitLayer<C, P> {
+impl<S: CloneInner, C: Clone, P: Clone> Layer<S> for RateLimitLayer<C, P> {
     type Service = RateLimit<S, C, P>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -7,6 +7,7 @@ use crate::{
     admission::{CostOf, Keyed, Limiter, Prioritised},
     answers::{Http, Judged, Opaque},
     core::{cost::Cost, limit::Limit, settlement::Settle},
+    inner::CloneInner,
     quota::{Priority, Quota},
 };
 
@@ -125,7 +126,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
     }
 }
 
-impl<S, C: Clone, P: Clone> Layer<S> for TokenBudgetLayer<C, P> {
+impl<S: CloneInner, C: Clone, P: Clone> Layer<S> for TokenBudgetLayer<C, P> {
     type Service = TokenBudget<S, C, P>;
 
     fn layer(&self, inner: S) -> Self::Service {

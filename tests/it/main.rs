@@ -1,14 +1,18 @@
 //! All integration tests in one binary, so that they link once.
 #![allow(unreachable_pub)]
+// Figures that were measured are printed for those who read the log.
+#![allow(clippy::print_stdout)]
 
 mod backoff_retry;
 mod body;
 mod circuit_breaker;
 mod fallback;
+mod house;
 mod limiting;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
 mod parallel_processor;
 mod provider;
+mod quota;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod resilience;

@@ -340,6 +340,32 @@ async fn no_money_ends_the_run_and_a_later_one_goes_on() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_waited_out_and_counted() {
+    let begin = Instant::now();
+    let upstream = Upstream::start(move |n, _| {
+        // The wait that it asks for is at its end 2 s after the begin.
+        let error = json!({"message": "Rate limit reached for m on requests per min (RPM): Limit 3, Used 3, Requested 1. Please try again in 2s.", "type": "requests", "param": null, "code": "rate_limit_exceeded"});
+        let early = n == 0 || begin.elapsed() < Duration::from_secs(2);
+        (AT_ONCE, if early { Reply::Status(429, json!({ "error": error })) } else { Reply::Ok })
+    })
+    .await;
+    let folder = Folder::new();
+    folder.write("in.jsonl", &chats(5));
+    let mut job = folder.job(&upstream.url);
+    job.args(["--max-in-flight", "1"]);
+    let (code, table, problems) = end(job).await;
+    assert_eq!(code, 0, "{table}{problems}");
+    assert_eq!(
+        folder.summary()["rate_limited"],
+        1,
+        "{}",
+        folder.read("summary.json")
+    );
+    assert_eq!(folder.summary()["attempts"], 6);
+    assert!(begin.elapsed() >= Duration::from_secs(2));
+}
+
+#[tokio::test]
 async fn ordered_output_stands_as_the_input_does_also_after_a_resumed_run() {
     let fails = |n: usize| n < 60 && n % 7 == 3;
     let upstream = Upstream::start(move |n, _| {

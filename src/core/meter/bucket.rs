@@ -10,24 +10,41 @@ pub(crate) struct Bucket {
     window: u64,
     capacity: u64,
     transit: u64,
+    // As if every charge got there as late as it may, and nothing had refilled until then.
     missing: u128,
     at: Time,
+    // Until they must have got there, charges since `lifted` are no more than their sum: what `missing`
+    // was lifted to for their sake, and what it was before.
+    lifted: Time,
+    lifted_to: u128,
+    before: u128,
+    // What was charged since `turned`, and in the span before it: what may not be there yet.
+    fresh: u64,
+    turned: Time,
+    less_fresh: u64,
+    turned_before: Time,
+    // When something was last given back.
+    gave_back: Option<Time>,
 }
 
 impl Bucket {
     /// A full bucket that refills `rate` in a `window`.
     pub(crate) fn new(rate: u64, window: u64, capacity: u64, transit: u64, now: Time) -> Self {
-        // With a small capacity the whole transit allowance would be worth more than the bucket
-        // holds, and no two charges could ever follow each other at the rate.
-        let fill = u128::from(capacity) * u128::from(window) / u128::from(rate.max(1));
-        let transit = u128::from(transit).min(fill / 2) as u64;
         Self {
-            rate,
+            rate: rate.max(1),
             window,
             capacity,
             transit,
             missing: 0,
             at: now,
+            lifted: now,
+            lifted_to: 0,
+            before: 0,
+            fresh: 0,
+            turned: now,
+            less_fresh: 0,
+            turned_before: now,
+            gave_back: None,
         }
     }
 
@@ -35,34 +52,79 @@ impl Bucket {
         n as u128 * self.window as u128
     }
 
-    pub(crate) fn advance(&mut self, now: Time) {
-        let refill = self.refill(now.nanos().saturating_sub(self.at.nanos()));
-        self.missing = self.missing.saturating_sub(refill);
-        self.at = self.at.max(now);
-    }
-
     const fn refill(&self, nanos: u64) -> u128 {
         nanos as u128 * self.rate as u128
     }
 
+    /// What refills in the transit allowance. With a small capacity all of it would be
+    /// worth more than the bucket holds, and no two charges could ever follow each other at the rate.
+    fn in_transit(&self) -> u128 {
+        self.refill(self.transit)
+            .min(self.scaled(self.capacity) / 2)
+    }
+
+    pub(crate) fn advance(&mut self, now: Time) {
+        let refill = self.refill(now.nanos().saturating_sub(self.at.nanos()));
+        self.missing = self.missing.saturating_sub(refill);
+        self.at = self.at.max(now);
+        // A charge is fresh for twice the allowance: one for its way there, one for the answer to another.
+        let span = self.transit.saturating_mul(2).max(1);
+        let since = self.at.nanos() - self.turned.nanos();
+        if since >= span {
+            let still_fresh = since < span.saturating_mul(2);
+            self.less_fresh = if still_fresh { self.fresh } else { 0 };
+            self.turned_before = self.turned;
+            self.fresh = 0;
+            self.turned = self.at;
+        }
+    }
+
+    /// What has refilled since `missing` was last lifted.
+    fn since_lifted(&self) -> u128 {
+        self.refill(self.at.nanos().saturating_sub(self.lifted.nanos()))
+    }
+
+    /// What of `missing` isn't missing yet, if only it gets there later.
+    fn ahead(&self) -> u128 {
+        let gone = self.since_lifted().max(self.before);
+        self.lifted_to.saturating_sub(gone)
+    }
+
     /// Whole units that are missing, rounded up.
     pub(crate) fn used(&self) -> u64 {
-        let used = self.missing.div_ceil(u128::from(self.window));
+        let missing = self.missing.saturating_sub(self.ahead());
+        let used = missing.div_ceil(u128::from(self.window.max(1)));
         u64::try_from(used).unwrap_or(u64::MAX)
     }
 
-    fn over(&self, n: u64, held: u64) -> u128 {
-        let asked = self.scaled(n) + self.scaled(held);
-        (self.missing.saturating_add(asked)).saturating_sub(self.scaled(self.capacity))
+    fn over(&self, missing: u128, n: u64, held: u64) -> u128 {
+        let asked = self.scaled(n).saturating_add(self.scaled(held));
+        missing
+            .saturating_add(asked)
+            .saturating_sub(self.scaled(self.capacity))
     }
 
     pub(crate) fn fits(&self, n: u64, held: u64) -> bool {
-        self.over(n, held) == 0
+        self.over(self.missing.saturating_sub(self.ahead()), n, held) == 0
     }
 
-    /// The first instant from `from` on at which `n` fits; held charges count as if they left now.
+    /// The first instant from `from` on at which `n` fits: by refilling alone, or else as if what is held left now.
     pub(crate) fn earliest(&self, n: u64, held: u64, from: Time) -> Time {
-        let wait = self.over(n, held).div_ceil(u128::from(self.rate));
+        if self.fits(n, held) {
+            return from;
+        }
+        // Until the last charges must have got there, only what was missing before them refills.
+        let them = self.lifted_to.saturating_sub(self.since_lifted());
+        let over = if self.over(self.missing.saturating_sub(them), n, held) == 0 {
+            let ahead = self.lifted_to.saturating_sub(self.before);
+            self.over(self.missing.saturating_sub(ahead), n, held)
+        } else {
+            match self.over(self.missing, n, held) {
+                over if over <= self.missing || held == 0 => over,
+                _ => self.over(self.missing.max(self.in_transit()), n, held),
+            }
+        };
+        let wait = over.div_ceil(u128::from(self.rate));
         let wait = u64::try_from(wait).unwrap_or(u64::MAX);
         from.max(Time::from_nanos(self.at.nanos().saturating_add(wait)))
     }
@@ -70,35 +132,62 @@ impl Bucket {
     /// Charges `n` that leaves now: the provider may take it out up to the transit allowance
     /// later, so that nothing refills until then.
     pub(crate) fn charge(&mut self, n: u64) {
-        let in_transit = self.refill(self.transit);
-        self.missing = self.missing.max(in_transit).saturating_add(self.scaled(n));
+        let in_transit = self.in_transit();
+        if self.missing < in_transit {
+            (self.lifted, self.before) = (self.at, self.missing);
+            (self.lifted_to, self.missing) = (in_transit, in_transit);
+        }
+        self.missing = self.missing.saturating_add(self.scaled(n));
+        self.fresh = self.fresh.saturating_add(n);
     }
 
-    /// Takes back what the provider has given back.
-    pub(crate) const fn give_back(&mut self, n: u64) {
-        self.missing = self.missing.saturating_sub(self.scaled(n));
+    /// Takes back what the provider has given back of a charge of this date. Over there it can't have
+    /// filled the bucket above its rim, so that what came after it is still missing.
+    pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
+        self.forget(n, dated);
+        let fresh = match self.fresh.saturating_add(self.less_fresh) {
+            0 => 0,
+            fresh => self.scaled(fresh).saturating_add(self.in_transit()),
+        };
+        let rest = self.missing.saturating_sub(self.scaled(n));
+        self.missing = rest.max(fresh.min(self.missing));
+        self.gave_back = Some(self.at);
     }
 
     /// Takes back a charge that never reached the provider. What has refilled since is gone: it
-    /// may have been spent.
-    pub(crate) const fn refund(&mut self, n: u64, dated: Time) {
+    /// may have been spent. After something else was given back nobody can tell how much that is.
+    pub(crate) fn refund(&mut self, n: u64, dated: Time) {
+        self.forget(n, dated);
+        if self.gave_back >= Some(dated) {
+            return;
+        }
         let refilled = self.refill(self.at.nanos().saturating_sub(dated.nanos()));
         let back = self.scaled(n).saturating_sub(refilled);
         self.missing = self.missing.saturating_sub(back);
     }
 
-    pub(crate) const fn resize(&mut self, rate: u64, capacity: u64) {
-        self.rate = rate;
+    fn forget(&mut self, n: u64, dated: Time) {
+        if dated >= self.turned {
+            self.fresh = self.fresh.saturating_sub(n);
+        } else if dated >= self.turned_before {
+            self.less_fresh = self.less_fresh.saturating_sub(n);
+        }
+    }
+
+    /// `used` is what was missing over there when the request that left at `dated` got there: it
+    /// has refilled since, and what left later isn't in it. So that much is missing at least.
+    pub(crate) fn observe(&mut self, used: u64, dated: Time) {
+        let refilled = self.refill(self.at.nanos().saturating_sub(dated.nanos()));
+        let missing = self.scaled(used).saturating_sub(refilled);
+        self.missing = self.missing.max(missing.saturating_add(self.ahead()));
+    }
+
+    pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {
+        self.rate = rate.max(1);
         self.capacity = capacity;
     }
 
     pub(crate) const fn capacity(&self) -> u64 {
         self.capacity
-    }
-
-    /// How long it takes to refill from empty, in whole nanoseconds.
-    pub(crate) fn period(&self) -> u64 {
-        let fill = self.scaled(self.capacity).div_ceil(u128::from(self.rate));
-        u64::try_from(fill).unwrap_or(u64::MAX)
     }
 }

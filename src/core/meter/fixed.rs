@@ -10,6 +10,17 @@ pub(crate) trait Boundaries: Send + Sync {
     fn after(&self, t: Time) -> Time;
 }
 
+/// Between when and when the provider's window ends. One instant at a calendar's boundaries; a window that
+/// opens with its first use opens there as much later as transit takes.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    first: Time,
+    last: Time,
+    // Of a first use: when the charge left from which `last` is reckoned; none where only charges that
+    // may have come before the boundary can have opened the window so far.
+    opener: Option<Time>,
+}
+
 /// One window and what already counts in the next.
 #[derive(Clone)]
 pub(crate) struct Fixed {
@@ -18,12 +29,16 @@ pub(crate) struct Fixed {
     transit: u64,
     // Without boundaries a window opens with its first charge.
     boundaries: Option<Arc<dyn Boundaries>>,
-    start: Time,
-    end: Option<Time>,
+    end: Option<End>,
     used: u64,
+    // Charges that left earlier aren't in `used`.
+    since: Time,
+    // Charges that left earlier may have been counted in the window before.
+    begun: Time,
     // A charge that leaves shortly before the end may be counted on either side of it.
     next: u64,
-    next_from: Time,
+    // The first and the last of those.
+    straddling: Option<(Time, Time)>,
 }
 
 impl fmt::Debug for Fixed {
@@ -31,7 +46,9 @@ impl fmt::Debug for Fixed {
         f.debug_struct("Fixed")
             .field("amount", &self.amount)
             .field("used", &self.used)
+            .field("since", &self.since)
             .field("next", &self.next)
+            .field("straddling", &self.straddling)
             .field("end", &self.end)
             .finish_non_exhaustive()
     }
@@ -50,55 +67,68 @@ impl Fixed {
             window,
             transit,
             boundaries,
-            start: now,
             end: None,
             used: 0,
+            since: now,
+            begun: now,
             next: 0,
-            next_from: Time::ZERO,
+            straddling: None,
         };
-        if fixed.boundaries.is_some() {
-            fixed.end = Some(fixed.boundary_after(now));
-        }
+        fixed.end = fixed.boundary_after(now);
         fixed
     }
 
-    fn boundary_after(&self, t: Time) -> Time {
-        let one_window = Time::from_nanos(t.nanos().saturating_add(self.window));
-        match &self.boundaries {
-            Some(boundaries) => Some(boundaries.after(t))
-                .filter(|next| *next > t)
-                .unwrap_or(one_window),
-            None => Time::from_nanos(one_window.nanos().saturating_add(self.transit)),
-        }
+    /// The first boundary after `t`; none where windows open with their first use.
+    fn boundary_after(&self, t: Time) -> Option<End> {
+        let boundary = self.boundaries.as_ref()?.after(t);
+        let boundary = if boundary > t {
+            boundary
+        } else {
+            self.one_window_after(t)
+        };
+        Some(End {
+            first: boundary,
+            last: boundary,
+            opener: None,
+        })
     }
 
-    /// Whether a charge of this date may be counted after `end`. A window that opened with its
-    /// first use may have opened, over there, as much later as transit takes.
-    const fn straddles(&self, dated: Time, end: Time) -> bool {
-        let slack = if self.boundaries.is_some() {
-            self.transit
-        } else {
-            self.transit.saturating_mul(2)
-        };
-        dated.nanos().saturating_add(slack) >= end.nanos()
+    const fn one_window_after(&self, t: Time) -> Time {
+        Time::from_nanos(t.nanos().saturating_add(self.window))
+    }
+
+    const fn in_transit_after(&self, t: Time) -> Time {
+        Time::from_nanos(t.nanos().saturating_add(self.transit))
+    }
+
+    /// Whether a charge of this date may be counted after the end.
+    fn straddles(&self, dated: Time) -> bool {
+        self.end
+            .is_some_and(|end| self.in_transit_after(dated) >= end.first)
     }
 
     pub(crate) fn advance(&mut self, now: Time) {
-        while let Some(end) = self.end.filter(|end| *end <= now) {
-            self.start = end;
+        let over = |end: &End| end.last <= now && end.last < Time::MAX;
+        while let Some(end) = self.end.filter(over) {
             self.used = std::mem::take(&mut self.next);
-            self.end = if self.boundaries.is_none() {
-                (self.used > 0).then(|| self.boundary_after(self.next_from))
+            self.since = Time::from_nanos(end.first.nanos().saturating_sub(self.transit));
+            self.begun = end.last;
+            let straddling = self.straddling.take();
+            if self.boundaries.is_none() {
+                self.end = straddling.map(|(first, last)| End {
+                    first: self.one_window_after(first.max(end.first)),
+                    last: self.one_window_after(self.in_transit_after(last)),
+                    opener: None,
+                });
             } else {
-                let next = self.boundary_after(end);
-                if next > now {
-                    Some(next)
-                } else {
+                self.end = self.boundary_after(end.last);
+                if self.end.is_none_or(|end| end.last <= now) {
                     // More than a window has passed unseen: nothing of it counts any more.
                     self.used = 0;
-                    Some(self.boundary_after(now))
+                    self.since = now;
+                    self.end = self.boundary_after(now);
                 }
-            };
+            }
         }
     }
 
@@ -106,16 +136,20 @@ impl Fixed {
         self.used
     }
 
-    fn fits_at(&self, n: u64, held: u64, at: Time) -> bool {
+    pub(crate) fn fits(&self, n: u64, held: u64, at: Time) -> bool {
         let fits = |used: u64| used.saturating_add(held).saturating_add(n) <= self.amount;
-        fits(self.used)
-            && self
-                .end
-                .is_none_or(|end| !self.straddles(at, end) || fits(self.next))
-    }
-
-    pub(crate) fn fits(&self, n: u64, held: u64, now: Time) -> bool {
-        self.fits_at(n, held, now)
+        if !fits(self.used) {
+            return false;
+        }
+        if !self.straddles(at) {
+            return true;
+        }
+        // Each window of a first use that straddlers may have opened is less certain than the last; when too little is
+        // known of it, nothing more leaves before it has surely ended.
+        let vague =
+            |end: End| end.last.nanos() - end.first.nanos() > self.transit.saturating_mul(4);
+        let vague = self.end.is_some_and(vague);
+        fits(self.next) && !vague
     }
 
     /// The first instant from `from` on at which `n` fits; held charges count as if they left `now`.
@@ -124,46 +158,84 @@ impl Fixed {
         if held > 0 {
             ahead.charge(held, now);
         }
-        ahead.advance(from);
         let mut at = from;
+        ahead.advance(at);
         // The current window, the next, and one that holds nothing at all.
-        for _ in 0..3 {
-            if ahead.fits_at(n, 0, at) {
+        while !ahead.fits(n, 0, at) {
+            let Some(end) = ahead.end.filter(|end| end.last > at) else {
                 return at;
-            }
-            let Some(end) = ahead.end else { return at };
-            at = at.max(end);
+            };
+            at = end.last;
             ahead.advance(at);
         }
         at
     }
 
-    pub(crate) fn charge(&mut self, n: u64, dated: Time) {
-        let end = match self.end {
-            Some(end) => end,
-            None => {
-                self.start = dated;
-                *self.end.insert(self.boundary_after(dated))
-            }
+    /// When the last of `n` has left that wait in line now and leave as early as they may; not later than that.
+    pub(crate) fn project(&self, n: u64, held: u64, now: Time) -> Time {
+        let used = self.used.min(self.amount);
+        let asked = used.saturating_add(held).saturating_add(n);
+        let rounds = asked.saturating_sub(1) / self.amount.max(1);
+        let Some(further) = rounds.checked_sub(1) else {
+            return now;
         };
-        self.used = self.used.saturating_add(n);
-        if self.straddles(dated, end) {
-            if self.next == 0 {
-                self.next_from = dated;
+        let end = self.end.map_or(now, |end| end.last);
+        let further = further.saturating_mul(self.window);
+        Time::from_nanos(end.max(now).nanos().saturating_add(further))
+    }
+
+    pub(crate) fn charge(&mut self, n: u64, dated: Time) {
+        if self.boundaries.is_none() {
+            let first = match self.end {
+                None => {
+                    self.since = dated;
+                    self.one_window_after(dated)
+                }
+                Some(end) => end.first,
+            };
+            if self.end.is_none_or(|end| end.opener.is_none()) {
+                self.end = Some(End {
+                    first,
+                    last: self.one_window_after(self.in_transit_after(dated)),
+                    opener: Some(dated),
+                });
             }
+        }
+        self.used = self.used.saturating_add(n);
+        if self.straddles(dated) {
             self.next = self.next.saturating_add(n);
+            let first = self.straddling.map_or(dated, |(first, _)| first);
+            self.straddling = Some((first, dated));
         }
     }
 
-    /// Takes back a charge of this date; one of a window that is over isn't there any more.
+    /// Takes back what the provider has given back of a charge of this date; one of a window that is over isn't there any more.
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
-        if dated >= self.start {
+        if dated >= self.since {
             self.used = self.used.saturating_sub(n);
-            if self.end.is_some_and(|end| self.straddles(dated, end)) {
+            if self.straddles(dated) {
                 self.next = self.next.saturating_sub(n);
             }
-        } else if self.straddles(dated, self.start) {
-            self.used = self.used.saturating_sub(n);
+        }
+    }
+
+    /// Takes back a charge that never reached the provider.
+    pub(crate) fn refund(&mut self, n: u64, dated: Time, now: Time) {
+        self.give_back(n, dated);
+        // What never got there didn't open the window: a later charge did, or will.
+        let after = self.one_window_after(self.in_transit_after(now));
+        let alone = self.used == 0;
+        if let Some(end) = self.end.as_mut().filter(|end| end.opener >= Some(dated)) {
+            end.opener = (!alone).then_some(now);
+            end.last = end.last.max(after);
+        }
+    }
+
+    /// `used` is what the provider had counted when the request that left at `dated` got there.
+    pub(crate) fn observe(&mut self, used: u64, dated: Time) {
+        // Of a window that may not be this one it says nothing.
+        if dated >= self.begun && self.end.is_some() && !self.straddles(dated) {
+            self.used = self.used.max(used);
         }
     }
 
@@ -171,11 +243,7 @@ impl Fixed {
         self.amount = amount;
     }
 
-    pub(crate) const fn period(&self) -> u64 {
-        self.window
-    }
-
-    pub(crate) const fn end(&self) -> Option<Time> {
-        self.end
+    pub(crate) fn end(&self) -> Option<Time> {
+        self.end.map(|end| end.last)
     }
 }

@@ -7,6 +7,8 @@
 mod bucket;
 mod fixed;
 mod rolling;
+#[cfg(test)]
+pub(in crate::core) mod tests;
 
 use std::sync::Arc;
 
@@ -35,8 +37,6 @@ pub(crate) struct Meter {
     // What the provider's own figure for this limit is; the difference is headroom.
     stated: u64,
     held: u64,
-    // What others were seen to spend, since the beginning.
-    foreign: u64,
     paused: Time,
     account: Account,
     // Set where the limit has a burst that its shape doesn't know.
@@ -84,7 +84,6 @@ impl Meter {
             },
             stated: limit.amount,
             held: 0,
-            foreign: 0,
             paused: Time::ZERO,
             account,
             pace,
@@ -159,6 +158,12 @@ impl Meter {
                 .is_none_or(|pace| pace.fits(n.min(pace.capacity()), held))
     }
 
+    /// Whether what fits now may not fit later, though nothing else is charged: shortly before its end a fixed window
+    /// looks at the next.
+    pub(crate) const fn closes_again(&self) -> bool {
+        matches!(self.account, Account::Fixed(_))
+    }
+
     /// The first instant from `from` on at which `n` fits if nothing else is charged; held
     /// charges count as if they left `now`. `n` must be at most [`largest`](Self::largest).
     pub(crate) fn earliest(&self, n: u64, from: Time, now: Time) -> Time {
@@ -209,52 +214,36 @@ impl Meter {
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
         match &mut self.account {
             Account::Rolling(account) => account.give_back(n, dated),
-            Account::Bucket(account) => account.give_back(n),
+            Account::Bucket(account) => account.give_back(n, dated),
             Account::Fixed(account) => account.give_back(n, dated),
         }
     }
 
     /// Takes back a dated charge that never reached the provider.
-    pub(crate) fn refund(&mut self, n: u64, dated: Time) {
+    pub(crate) fn refund(&mut self, n: u64, dated: Time, now: Time) {
+        if n == 0 {
+            return;
+        }
         match &mut self.account {
             Account::Rolling(account) => account.give_back(n, dated),
             Account::Bucket(account) => account.refund(n, dated),
-            Account::Fixed(account) => account.give_back(n, dated),
+            Account::Fixed(account) => account.refund(n, dated, now),
         }
         if let Some(pace) = &mut self.pace {
             pace.refund(n, dated);
         }
     }
 
-    /// What is left, or would be if nobody else had been seen to spend. What is held hasn't reached the provider.
-    pub(crate) fn left_to_all(&self) -> u64 {
-        let left = self.largest().saturating_sub(self.used());
-        left.saturating_add(self.foreign)
-    }
-
-    /// The provider has `remaining` left after a request that left at `dated`, when
-    /// [`left_to_all`](Self::left_to_all) was `left` here. Where it has less than that, somebody else
-    /// spends too: the difference is charged, once.
-    pub(crate) fn observe(&mut self, remaining: u64, left: u64, dated: Time, now: Time) {
-        // Requests that left just after it may have overtaken it.
-        let overtaken = match &self.account {
-            Account::Rolling(account) => account.in_transit_after(dated),
-            // Their past isn't kept.
-            Account::Bucket(_) | Account::Fixed(_) => 0,
-        };
+    /// The provider had `remaining` left when the request that left at `dated` got there. Where we have spent less than
+    /// that, somebody else spends too: so much less is left here. Never raises what is left.
+    pub(crate) fn observe(&mut self, remaining: u64, dated: Time, now: Time) {
         let headroom = self.stated.saturating_sub(self.id.amount);
-        let foreign = left
-            .saturating_sub(remaining.saturating_sub(headroom))
-            .saturating_sub(overtaken)
-            .saturating_sub(self.foreign);
-        if foreign == 0 {
-            return;
-        }
-        self.foreign = self.foreign.saturating_add(foreign);
+        let whole = self.largest().saturating_add(headroom);
+        let used = whole.saturating_sub(remaining);
         match &mut self.account {
-            Account::Rolling(account) => account.charge(foreign, now),
-            Account::Bucket(account) => account.charge(foreign),
-            Account::Fixed(account) => account.charge(foreign, now),
+            Account::Rolling(account) => account.observe(used, dated, now),
+            Account::Bucket(account) => account.observe(used, dated),
+            Account::Fixed(account) => account.observe(used, dated),
         }
     }
 
@@ -282,17 +271,24 @@ impl Meter {
         }
     }
 
-    /// How long it takes until a whole amount that leaves now is free again, at the most.
-    pub(crate) fn period(&self) -> u64 {
-        match &self.account {
-            Account::Rolling(account) => account.period(),
-            Account::Bucket(account) => account.period(),
-            Account::Fixed(account) => account.period(),
-        }
+    /// When `n` may leave behind `ahead` that waits already, at the earliest: a projection.
+    pub(crate) fn project(&self, ahead: u64, n: u64, now: Time) -> Time {
+        let held = self.held;
+        let total = ahead.saturating_add(n);
+        let at = match &self.account {
+            Account::Rolling(account) => account.project(total, held, now),
+            Account::Bucket(account) => account.earliest(total, held, now),
+            Account::Fixed(account) => account.project(total, held, now),
+        };
+        let paced = self.pace.as_ref().map(|pace| {
+            let total = ahead.saturating_add(n.min(pace.capacity()));
+            pace.earliest(total, held, now)
+        });
+        at.max(paced.unwrap_or_default()).max(self.paused)
     }
 
     /// The end of a fixed window.
-    pub(crate) const fn boundary(&self) -> Option<Time> {
+    pub(crate) fn boundary(&self) -> Option<Time> {
         match &self.account {
             Account::Fixed(account) => account.end(),
             Account::Rolling(_) | Account::Bucket(_) => None,

@@ -2,6 +2,9 @@
 
 use memchr::{memchr2, memchr3};
 
+use super::read;
+use crate::verdict::Usage;
+
 /// A `usage` object larger than this isn't one.
 const MAX_USAGE: usize = 8 * 1024;
 /// The longest key that is looked for is `usageMetadata`.
@@ -51,8 +54,9 @@ pub(super) struct Json {
     key: [u8; KEY],
     // Bytes of the key; above `KEY` it is longer than any that matters.
     key_len: usize,
+    // The usage so far, where it came in more than one chunk.
     capture: Vec<u8>,
-    found: Vec<u8>,
+    found: Option<Usage>,
 }
 
 impl Json {
@@ -65,19 +69,19 @@ impl Json {
             key: [0; KEY],
             key_len: 0,
             capture: Vec::new(),
-            found: Vec::new(),
+            found: None,
         }
     }
 
-    /// The last usage that ended, or nothing.
-    pub(super) fn found(&self) -> &[u8] {
-        &self.found
+    /// The last usage that ended.
+    pub(super) const fn found(&self) -> Option<Usage> {
+        self.found
     }
 
     /// How much was ever allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.capture.capacity() + self.found.capacity()
+        self.capture.capacity()
     }
 
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
@@ -154,11 +158,11 @@ impl Json {
                 b'"' => State::Text,
                 b'{' if usage => {
                     self.capture.clear();
-                    self.capture.push(b'{');
-                    State::Capture {
-                        depth: 1,
+                    self.state = State::Capture {
+                        depth: 0,
                         text: false,
-                    }
+                    };
+                    return at;
                 }
                 b'{' => skip(b'{', b'}'),
                 b'[' => skip(b'[', b']'),
@@ -227,40 +231,48 @@ impl Json {
     }
 
     fn capture(&mut self, chunk: &[u8], mut depth: u32, mut text: bool) -> usize {
-        let mut at = 0;
-        while at < chunk.len() && depth > 0 {
+        let (mut at, mut ended) = (0, false);
+        while at < chunk.len() && !ended {
             if text {
-                let (used, ended) = self.text(&chunk[at..]);
+                let (used, over) = self.text(&chunk[at..]);
                 at += used;
-                text = !ended;
+                text = !over;
                 continue;
             }
             match chunk[at] {
                 b'"' => text = true,
                 b'{' => depth = depth.saturating_add(1),
-                b'}' => depth -= 1,
+                b'}' => {
+                    depth -= 1;
+                    ended = depth == 0;
+                }
                 _ => {}
             }
             at += 1;
         }
+        let part = &chunk[..at];
         let fits = self.capture.len() + at <= MAX_USAGE;
-        if fits {
-            self.capture.extend_from_slice(&chunk[..at]);
-        }
-        self.state = if depth == 0 {
-            if fits {
-                std::mem::swap(&mut self.capture, &mut self.found);
+        self.state = match (ended, fits) {
+            (true, true) => {
+                self.found = if self.capture.is_empty() {
+                    read::usage(part)
+                } else {
+                    self.capture.extend_from_slice(part);
+                    read::usage(&self.capture)
+                };
+                State::Between
             }
-            State::Between
-        } else if fits {
-            State::Capture { depth, text }
-        } else {
-            State::Skip {
+            (true, false) => State::Between,
+            (false, true) => {
+                self.capture.extend_from_slice(part);
+                State::Capture { depth, text }
+            }
+            (false, false) => State::Skip {
                 open: b'{',
                 close: b'}',
                 depth,
                 text,
-            }
+            },
         };
         at
     }

@@ -11,7 +11,7 @@ use crate::verdict::Usage;
 /// Finds the usage in an answer's body, chunk by chunk, wherever the chunks are cut.
 ///
 /// It looks at JSON of any size in constant memory (an embeddings answer has 60 MB before its
-/// `usage`), allocates nothing before it meets one, and at most 8 KiB then. It knows `usage` of
+/// `usage`), and allocates nothing but where a cut goes through the usage: at most 8 KiB then. It knows `usage` of
 /// OpenAI (chat, responses, embeddings), Anthropic and Bedrock, and Google's `usageMetadata`, at
 /// the top of the document or of the elements of a top-level array; the last one counts.
 ///
@@ -73,7 +73,7 @@ impl UsageScanner {
     /// The usage, if the body had one that ended.
     pub fn finish(self) -> Option<Usage> {
         match self.format {
-            Format::Json(json) => read::usage(json.found()),
+            Format::Json(json) => json.found(),
             Format::Unknown | Format::Other => None,
         }
     }

@@ -103,11 +103,15 @@ fn whatever_else_has_no_usage() {
 }
 
 #[test]
-fn bytes_before_the_usage_allocate_nothing() {
+fn only_a_cut_through_the_usage_allocates() {
     let mut json = Json::new(Level::Members);
     let vectors = "[0.125,-0.5],".repeat(10_000);
     json.push(format!(r#""data":[{vectors}],"text":"{vectors}","#).as_bytes());
     assert_eq!(json.capacity(), 0);
+    json.push(br#""usage":{"prompt_tokens":1,"details":{}}"#);
+    assert_eq!((json.capacity(), json.found().is_some()), (0, true));
+    json.push(br#","usage":{"prompt"#);
+    assert!(json.capacity() > 0);
 }
 
 #[test]

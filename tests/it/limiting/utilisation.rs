@@ -123,6 +123,21 @@ where
 const SHAPES: [Shape; 3] = [Shape::Rolling, Shape::Bucket, Shape::Fixed];
 
 #[tokio::test(start_paused = true)]
+async fn no_provider_refuses_and_at_least_97_percent_is_used() {
+    for shape in SHAPES {
+        let report = saturate(provider(shape), Settle::Auto, 102, Duration::ZERO).await;
+        let used = report.utilisation();
+        println!(
+            "{shape:?}: {used:.4} of the tokens in {} windows, {} of {} refused",
+            report.windows, report.rate_limited, report.requests
+        );
+        assert!(report.windows >= 100, "{shape:?}");
+        assert_eq!(report.rate_limited, 0, "{shape:?}");
+        assert!(used >= 0.97, "{shape:?}: {used}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_keeps_what_was_reserved_never_refuses() {
     for shape in SHAPES {
         for completion in [0.2..=0.6, 0.5..=1.0] {

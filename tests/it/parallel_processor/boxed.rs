@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tower_quota::testing::{ProviderBox, ProviderBuilder, Shape, When};
+use tokio::time::{Instant, sleep};
+use tower_quota::testing::{ProviderBox, ProviderBuilder, Settlement, Shape, When};
 
 use super::{
     chat, chats, counted, lines,
-    program::{Folder, end, program},
+    program::{Folder, end, end_of, program, signal, until},
     prompts,
 };
 
@@ -83,7 +84,10 @@ async fn saturates(shape: Shape, minutes: u64) -> f64 {
         (said - report.utilisation()).abs() < 0.03,
         "said {said}, {report}"
     );
-    println!("{shape:?}: {said:.4} of the limit by the program's count; {report}");
+    #[expect(clippy::print_stdout, reason = "it is a measurement")]
+    {
+        println!("{shape:?}: {said:.4} of the limit by the program's count; {report}");
+    }
     report.utilisation()
 }
 
@@ -111,6 +115,47 @@ async fn all_three_ways_of_counting_are_used_up_to_97_per_cent() {
     for part in [rolling, bucket, fixed] {
         assert!(part >= 0.97, "{part}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_gives_back_doesn_t_refuse_either() {
+    let provider = provider()
+        .settlement(Settlement::TrueUp)
+        .completion(0.3..=0.7)
+        .start()
+        .await
+        .unwrap();
+    let folder = Folder::new();
+    folder.write("in.jsonl", &mixed(2));
+    let mut job = folder.job(&provider.base_url());
+    job.args(["--minute", "10s", "--tokens-per-minute", "60000", "--quiet"]);
+    let (code, _, problems) = end(job).await;
+    let report = provider.report();
+    assert_eq!((code, problems.as_str()), (0, ""), "{report}");
+    assert_eq!(report.status(429), 0, "{report}");
+    assert_eq!(folder.summary()["tokens"], report.tokens_actual);
+}
+
+#[tokio::test]
+async fn ctrl_c_doesn_t_wait_for_those_who_wait_for_the_limit() {
+    let provider = provider().start().await.unwrap();
+    let folder = Folder::new();
+    folder.write("in.jsonl", &mixed(4));
+    let mut job = folder.job(&provider.base_url());
+    job.args(["--tokens-per-minute", "60000"]);
+    let child = job.spawn().unwrap();
+    until(|| provider.report().tokens_admitted > TOKENS * 3 / 4).await;
+    sleep(Duration::from_secs(1)).await;
+    let begin = Instant::now();
+    signal(&child, "-TERM");
+    let (code, table, problems) = end_of(child).await;
+    assert_eq!(code, 130, "{table}{problems}");
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(folder.records().len() as u64, provider.report().admitted);
 }
 
 #[tokio::test]

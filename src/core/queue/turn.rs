@@ -1,0 +1,160 @@
+//! Whose turn it is.
+
+use super::{CLASSES, LAPSE, LOOK_AHEAD, Next, Queue, State};
+use crate::core::{
+    ledger::{Fit, Ledger},
+    list::List,
+    time::Time,
+};
+
+impl<W> Queue<W> {
+    /// Looks after the line: takes back offers that lapsed, tells those who can't be served in
+    /// time, and makes offers while the next cost fits. Pushes whom to wake, at most as many as fit into `woken` without
+    /// growing it.
+    pub(crate) fn turn(&mut self, ledger: &mut Ledger, now: Time, woken: &mut Vec<W>) -> Next {
+        self.next = self.go_round(ledger, now, woken);
+        self.changed = false;
+        self.next
+    }
+
+    fn go_round(&mut self, ledger: &mut Ledger, now: Time, woken: &mut Vec<W>) -> Next {
+        self.take_back(ledger, now);
+        while let Some(index) = self.head() {
+            if woken.len() == woken.capacity() {
+                return Next::Again;
+            }
+            let head = &self.places[index as usize];
+            let fit = ledger.fit(&head.cost, head.slot);
+            let at = match fit {
+                // Also in the last moment, and when the timer was late.
+                Fit::Now => {
+                    self.offer(ledger, index, now, woken);
+                    continue;
+                }
+                Fit::At { at, .. } if at <= head.deadline => Some(at),
+                Fit::InFlight if now < head.deadline => None,
+                Fit::At { .. } | Fit::InFlight | Fit::Never { .. } => {
+                    self.refuse(ledger, index, fit, woken);
+                    continue;
+                }
+            };
+            if at.is_some() && self.look_ahead(ledger, index, now, woken) {
+                return Next::Again;
+            }
+            if self.expire(ledger, now, woken) {
+                return Next::Again;
+            }
+            return self.come_back(at);
+        }
+        Next::Idle
+    }
+
+    /// When to come back: for the head, for an offer that lapses, for a deadline.
+    fn come_back(&self, head: Option<Time>) -> Next {
+        if self.waiting == 0 {
+            return Next::Idle;
+        }
+        let lapse = self.offered.head().map(|index| self.lapse(index));
+        let deadlines = self.classes.iter().filter_map(List::head);
+        let deadline = deadlines
+            .map(|index| self.places[index as usize].deadline)
+            .min();
+        match [head, lapse, deadline].into_iter().flatten().min() {
+            Some(at) if at < Time::MAX => Next::At(at),
+            _ => Next::Idle,
+        }
+    }
+
+    fn lapse(&self, index: u32) -> Time {
+        match self.places[index as usize].state {
+            State::Offered { until } => until,
+            _ => Time::MAX,
+        }
+    }
+
+    /// Takes back offers that lapsed.
+    pub(crate) fn take_back(&mut self, ledger: &mut Ledger, now: Time) {
+        while let Some(index) = self.offered.head().filter(|i| self.lapse(*i) <= now) {
+            self.offered.remove(&mut self.places, index);
+            let waiter = &mut self.places[index as usize];
+            waiter.state = State::Parked;
+            ledger.release(&waiter.cost, waiter.slot);
+        }
+    }
+
+    /// Tells those behind the head of the line, in front of their own class, whose time is up. True where `woken` is full.
+    fn expire(&mut self, ledger: &Ledger, now: Time, woken: &mut Vec<W>) -> bool {
+        let first = self.head();
+        for class in 0..CLASSES {
+            while let Some(index) = self.classes[class].head().filter(|i| Some(*i) != first) {
+                let waiter = &self.places[index as usize];
+                if waiter.deadline > now {
+                    break;
+                }
+                if woken.len() == woken.capacity() {
+                    return true;
+                }
+                let fit = ledger.fit(&waiter.cost, waiter.slot);
+                self.refuse(ledger, index, fit, woken);
+            }
+        }
+        false
+    }
+
+    fn refuse(&mut self, ledger: &Ledger, index: u32, fit: Fit, woken: &mut Vec<W>) {
+        self.unlist(ledger, index);
+        let waiter = &mut self.places[index as usize];
+        waiter.state = State::Expired { fit };
+        woken.extend(waiter.waker.take());
+    }
+
+    fn offer(&mut self, ledger: &mut Ledger, index: u32, now: Time, woken: &mut Vec<W>) {
+        self.unlist(ledger, index);
+        let waiter = &mut self.places[index as usize];
+        ledger.hold(&waiter.cost, waiter.slot);
+        waiter.state = State::Offered {
+            until: now.after(LAPSE),
+        };
+        woken.extend(waiter.waker.take());
+        self.offered.push_back(&mut self.places, index);
+    }
+
+    /// Offers to those of the next few, by rank, who fit beside the head. True where `woken` is full.
+    fn look_ahead(
+        &mut self,
+        ledger: &mut Ledger,
+        head: u32,
+        now: Time,
+        woken: &mut Vec<W>,
+    ) -> bool {
+        let mut at = self.classes.map(|list| list.head());
+        for _ in 0..=LOOK_AHEAD {
+            let mut next = None;
+            for (class, index) in at.iter().enumerate() {
+                let Some(index) = *index else { continue };
+                let rank = self.places[index as usize].rank;
+                if next.is_none_or(|(_, _, least)| rank < least) {
+                    next = Some((class, index, rank));
+                }
+            }
+            let Some((class, index, _)) = next else {
+                return false;
+            };
+            at[class] = self.places[index as usize].links.next();
+            if index == head {
+                continue;
+            }
+            let waiter = &self.places[index as usize];
+            let (cost, slot) = (&waiter.cost, waiter.slot);
+            if self.pass(ledger, cost, slot) {
+                // Held by `pass`; the offer holds anew.
+                ledger.release(cost, slot);
+                if woken.len() == woken.capacity() {
+                    return true;
+                }
+                self.offer(ledger, index, now, woken);
+            }
+        }
+        false
+    }
+}

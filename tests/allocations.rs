@@ -1,0 +1,227 @@
+//! The admitted path allocates nothing: from the call to the end of the answer's body.
+//!
+//! A binary of its own, since it counts by its own global allocator. It counts by thread, and each
+//! test runs in one.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceBuilder};
+use tower_quota::{
+    BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit, Quota,
+    RateLimitLayer, TokenBudgetLayer, Usage,
+};
+
+const CALLS: u64 = 1_000;
+const CHAT: &[u8] = br#"{"model":"gpt-4.1-mini","max_tokens":90,"messages":[{"role":"user","content":"What is a quota good for?"}]}"#;
+const ANSWER: &[u8] = br#"{"choices":[{"message":{"content":"Peace"}}],"usage":{"prompt_tokens":7,"completion_tokens":1,"total_tokens":8}}"#;
+
+/// Answers at once, with bytes that nobody has to copy.
+#[derive(Clone)]
+struct Client;
+
+impl<B> Service<Request<B>> for Client {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(Response::new(Full::new(Bytes::from_static(ANSWER)))))
+    }
+}
+
+/// A service of numbers.
+#[derive(Clone)]
+struct Echo;
+
+impl Service<u64> for Echo {
+    type Response = u64;
+    type Error = Infallible;
+    type Future = Ready<Result<u64, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, n: u64) -> Self::Future {
+        ready(Ok(n))
+    }
+}
+
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it should be there at once"),
+    }
+}
+
+/// Readies and calls.
+fn call<S: Service<Req, Error: std::fmt::Debug>, Req>(
+    service: &mut S,
+    request: Req,
+) -> S::Response {
+    let context = &mut Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(())) = service.poll_ready(context) else {
+        panic!("it should be ready");
+    };
+    now(service.call(request)).unwrap()
+}
+
+/// Reads a body to its end.
+fn drain<B: Body>(body: B) {
+    let mut body = pin!(body);
+    let context = &mut Context::from_waker(Waker::noop());
+    let mut bytes = 0;
+    while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(context) {
+        bytes += frame.data_ref().map_or(0, bytes::Buf::remaining);
+    }
+    assert_eq!(bytes, ANSWER.len());
+}
+
+/// Counts the allocations of `CALLS` calls after a first one.
+#[track_caller]
+fn allocates_nothing(mut work: impl FnMut()) {
+    assert_eq!(count(&mut work), 0, "allocations in {CALLS} calls");
+}
+
+fn count(mut work: impl FnMut()) -> u64 {
+    work();
+    let counted = allocation_counter::measure(|| (0..CALLS).for_each(|_| work()));
+    counted.count_total
+}
+
+/// Sends chats through `layer`, which gives http answers.
+fn http<L, R>(layer: L) -> impl FnMut()
+where
+    L: Layer<Client>,
+    L::Service: Service<Request<BufferedBody>, Response = Response<R>, Error: std::fmt::Debug>,
+    R: Body,
+{
+    let mut service = layer.layer(Client);
+    let body = BufferedBody::from(CHAT);
+    move || {
+        let answer = call(&mut service, Request::new(body.clone()));
+        drain(answer.into_body());
+    }
+}
+
+/// Sends numbers through `layer`.
+fn numbers<L>(layer: L) -> impl FnMut()
+where
+    L: Layer<Echo>,
+    L::Service: Service<u64, Response = u64, Error: std::fmt::Debug>,
+{
+    let mut service = layer.layer(Echo);
+    move || assert_eq!(call(&mut service, 7), 7)
+}
+
+/// Limits of every kind, none of which is ever reached.
+fn quota() -> Quota {
+    const PLENTY: u64 = 1_000_000_000;
+    Quota::builder()
+        .limit(Limit::requests_per_minute(PLENTY))
+        .limit(Limit::tokens_per_minute(PLENTY).bucket())
+        .limit(Limit::requests_per_day(PLENTY))
+        .max_in_flight(64)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn the_counter_counts() {
+    let boxes = count(|| drop(std::hint::black_box(Box::new(1))));
+    assert_eq!(boxes, CALLS);
+}
+
+#[test]
+fn a_quota_allocates_nothing() {
+    let quota = quota();
+    allocates_nothing(|| drop(quota.try_acquire(Cost::tokens(9)).unwrap()));
+    allocates_nothing(|| quota.try_acquire(Cost::request()).unwrap().cancel());
+    allocates_nothing(|| {
+        let permit = now(quota.acquire(Cost::input_output(7, 90))).unwrap();
+        permit.settle(Usage::new(7, 1));
+    });
+}
+
+#[test]
+fn rate_limit_allocates_nothing() {
+    allocates_nothing(http(RateLimitLayer::new(quota())));
+    allocates_nothing(http(RateLimitLayer::new(quota()).reject()));
+    allocates_nothing(numbers(RateLimitLayer::new(quota()).opaque()));
+    let keyed = RateLimitLayer::new(quota()).keyed(|n: &u64| *n);
+    allocates_nothing(numbers(keyed.opaque()));
+}
+
+#[test]
+fn token_budget_allocates_nothing() {
+    let cost = |_: &Request<BufferedBody>| Cost::input_output(7, 90);
+    allocates_nothing(http(TokenBudgetLayer::new(quota()).cost(cost)));
+    let cost = |n: &u64| Cost::tokens(*n);
+    allocates_nothing(numbers(TokenBudgetLayer::new(quota()).cost(cost).opaque()));
+}
+
+#[test]
+fn estimating_a_chat_allocates_nothing() {
+    allocates_nothing(http(TokenBudgetLayer::new(quota())));
+}
+
+#[test]
+fn the_breaker_and_its_gate_allocate_nothing() {
+    let breaker = || CircuitBreakerLayer::new().slow_calls(0.5, Duration::from_secs(9));
+    allocates_nothing(http(breaker()));
+    allocates_nothing(numbers(breaker().opaque()));
+    allocates_nothing(http(breaker().gate()));
+    allocates_nothing(numbers(breaker().gate()));
+    let calls = CircuitBreakerLayer::new().last_calls(100);
+    allocates_nothing(http(calls));
+}
+
+#[test]
+fn stacked_they_allocate_nothing() {
+    let breaker = CircuitBreakerLayer::new();
+    let stack = ServiceBuilder::new()
+        .layer(breaker.gate())
+        .layer(RateLimitLayer::new(quota()))
+        .layer(TokenBudgetLayer::new(quota()))
+        .layer(breaker);
+    allocates_nothing(http(stack));
+    let breaker = CircuitBreakerLayer::new().opaque();
+    let stack = ServiceBuilder::new()
+        .layer(breaker.gate())
+        .layer(RateLimitLayer::new(quota()).opaque())
+        .layer(
+            TokenBudgetLayer::new(quota())
+                .cost(|n: &u64| Cost::tokens(*n))
+                .opaque(),
+        )
+        .layer(breaker);
+    allocates_nothing(numbers(stack));
+}
+
+/// With a copy of a request that has no headers of its own.
+#[test]
+fn all_five_allocate_nothing() {
+    let breaker = CircuitBreakerLayer::new();
+    let stack = ServiceBuilder::new()
+        .layer(FallbackLayer::to(Client))
+        .layer(BackoffRetryLayer::new())
+        .layer(breaker.gate())
+        .layer(RateLimitLayer::new(quota()))
+        .layer(TokenBudgetLayer::new(quota()))
+        .layer(breaker);
+    allocates_nothing(http(stack));
+}

@@ -1,0 +1,160 @@
+//! Which types can be sent, shared, moved and cloned. Adding a field must not take that away.
+
+use std::{collections::HashSet, fmt::Debug, future::Ready, rc::Rc};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{
+    BoxError, ServiceBuilder, ServiceExt, service_fn,
+    util::{BoxCloneService, ServiceFn},
+};
+use tower_quota::{
+    Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
+    CircuitBreakerLayer, CircuitCounts, CircuitHandle, CircuitState, ConfigError, Cost,
+    FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Quota, RateLimitLayer, RateReading,
+    RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget, Scope,
+    Settle, TokenBudgetLayer, Usage, Verdict,
+    admission::{CostOf, Keyed, OneRequest, Prioritised},
+    answers::{Http, Judged, Opaque},
+    backoff_retry::{Always, BackoffRetry, BackoffRetryFuture},
+    body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
+    circuit_breaker::{
+        CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture, CircuitGateLayer,
+    },
+    fallback::{Fallback, FallbackBody, FallbackFuture, Rewritten, ServedBy, To},
+    provider::UsageScanner,
+    quota::{Acquire, KeyedQuotas, LimitSnapshot, QuotaBuilder, Snapshot},
+    rate_limit::{InFlight, RateLimit, RateLimitFuture},
+    respond::{Answered, Passed, Respond, RespondBody, RespondFuture},
+    token_budget::{Estimated, Settling, TokenBudget, TokenBudgetFuture},
+    tokens::Estimate,
+};
+
+/// Asserts that types have traits: `have!(Send, Sync => A, B)`.
+macro_rules! have {
+    ($($bound:path),+ => $($type:ty),+ $(,)?) => {{
+        fn has<T: ?Sized $(+ $bound)+>() {}
+        $(has::<$type>();)+
+    }};
+}
+
+type Req = Request<BufferedBody>;
+type Answer = Response<Full<Bytes>>;
+/// An inner service and its future that can be sent, shared and moved.
+type Inner = ServiceFn<fn(Req) -> Ready<Result<Answer, BoxError>>>;
+type Future = Ready<Result<Answer, BoxError>>;
+/// One that can be sent alone: what clients have.
+type Boxed = BoxCloneService<Req, Answer, BoxError>;
+type BoxedFuture = BoxFuture<'static, Result<Answer, BoxError>>;
+/// A closure's stand-in.
+type F<A, B> = fn(A) -> B;
+
+#[test]
+fn data_are_plain() {
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => CircuitCounts, CircuitState, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, Snapshot);
+    have!(Clone, Debug, Send, Sync, Unpin => Estimate<'_>, ServedBy);
+    have!(Debug, Send, Sync, Unpin => UsageScanner);
+    have!(std::error::Error, Send, Sync, Unpin => BodyTooLarge, ConfigError, RejectedError);
+}
+
+#[test]
+fn handles_are_shared_freely() {
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget);
+    have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Permit);
+}
+
+#[test]
+fn layers_are_shared_freely() {
+    have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<To<Inner>>, RateLimitLayer, RespondLayer, TokenBudgetLayer);
+    have!(Copy, Debug, Send, Sync, Unpin => Always, Estimated, Http, OneRequest, Opaque);
+    have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
+}
+
+/// What is made of a service can be what that can be.
+#[test]
+fn services_are_what_the_inner_one_is() {
+    have!(Clone, Debug, Send, Sync, Unpin => BackoffRetry<Inner>, BufferBody<Inner>, CircuitBreaker<Inner>, CircuitGate<Inner>, Fallback<Inner, To<Inner>>, RateLimit<Inner>, Respond<Inner>, TokenBudget<Inner>);
+    have!(Clone, Debug, Send, Unpin => BackoffRetry<Boxed>, BufferBody<Boxed>, CircuitBreaker<Boxed>, CircuitGate<Boxed>, Fallback<Boxed, To<Boxed>>, RateLimit<Boxed>, Respond<Boxed>, TokenBudget<Boxed>);
+}
+
+#[test]
+fn futures_are_what_the_inner_one_is() {
+    have!(Debug, Send, Sync => BackoffRetryFuture<Inner, Req>, BufferBodyFuture<Inner, Full<Bytes>>, CircuitBreakerFuture<Inner, Req>, CircuitGateFuture<Future>, FallbackFuture<Fallback<Inner, To<Inner>>, Req>, RateLimitFuture<Inner, Req>, RespondFuture<Future, Answered>, TokenBudgetFuture<Inner, Req>);
+    have!(Debug, Send => BackoffRetryFuture<Boxed, Req>, BufferBodyFuture<Boxed, Full<Bytes>>, CircuitBreakerFuture<Boxed, Req>, CircuitGateFuture<BoxedFuture>, FallbackFuture<Fallback<Boxed, To<Boxed>>, Req>, RateLimitFuture<Boxed, Req>, RespondFuture<BoxedFuture, Answered>, TokenBudgetFuture<Boxed, Req>);
+    have!(Debug, Send, Sync, Unpin => Peek<Full<Bytes>>);
+}
+
+/// reqwest asks for bodies that are `Sync`, axum for bodies that are `Send`.
+#[test]
+fn bodies_are_what_the_inner_one_is() {
+    have!(Clone, Debug, Send, Sync, Unpin => BufferedBody);
+    have!(Debug, Send, Sync, Unpin => FallbackBody<Full<Bytes>, Full<Bytes>>, MeteredBody<Full<Bytes>>, MeteredBody<Full<Bytes>, InFlight>, MeteredBody<Full<Bytes>, Settling>, RespondBody<Full<Bytes>>);
+    have!(Debug, Send, Sync, Unpin => Answered, Passed, InFlight, Settling);
+}
+
+/// Nothing asks for `Send`: they also work on a `LocalSet`.
+#[tokio::test(start_paused = true)]
+async fn services_of_one_thread_are_served() {
+    let local = Rc::new(());
+    let service = service_fn(move |_: Req| {
+        let local = local.clone();
+        async move {
+            drop(local);
+            Ok::<_, BoxError>(Answer::default())
+        }
+    });
+    let breaker = CircuitBreakerLayer::new();
+    let stack = ServiceBuilder::new()
+        .layer(FallbackLayer::to(service.clone()))
+        .layer(BackoffRetryLayer::new())
+        .layer(breaker.gate())
+        .layer(RateLimitLayer::per_minute(1))
+        .layer(TokenBudgetLayer::per_minute(9_000))
+        .layer(breaker)
+        .service(service);
+    stack.oneshot(Req::default()).await.unwrap();
+}
+
+#[cfg(feature = "reqwest")]
+#[test]
+fn edges_are_what_reqwest_is() {
+    use tower_quota::edge::{
+        ReqwestDoor, ReqwestDoorFuture, ReqwestFuture, ReqwestLayer, ReqwestService,
+        UnsendableRequest,
+    };
+    have!(Clone, Debug, Send, Sync, Unpin => ReqwestDoor<Inner>, ReqwestLayer, ReqwestService);
+    have!(Debug, Send => ReqwestDoorFuture<BoxedFuture>, ReqwestFuture);
+    have!(std::error::Error, Send, Sync, Unpin => UnsendableRequest);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn providers_in_boxes_are_shared_freely() {
+    use tower_quota::testing::{
+        Arrival, Call, Delay, Faults, Outage, Outcome, Provider, ProviderBox, ProviderBuilder,
+        ProviderFuture, ProviderService, Reply, Report, Settlement, Shape, When,
+    };
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Delay, Outage, Outcome, Settlement, Shape, When);
+    have!(Clone, Debug, Send, Sync, Unpin => Arrival, Call, Faults, Provider, ProviderBuilder, ProviderService, Report);
+    have!(Debug, Send, Sync, Unpin => ProviderBox, Reply);
+    have!(Debug, Send, Unpin => ProviderFuture);
+}
+
+#[test]
+fn no_public_type_is_forgotten() {
+    let here = include_str!("auto_traits.rs");
+    let words: HashSet<&str> = here.split(|c: char| !c.is_alphanumeric()).collect();
+    for (path, text) in super::rooms::sources() {
+        for line in text.lines().map(str::trim_start) {
+            let declared = line.strip_prefix("pub struct ");
+            let Some(name) = declared.or_else(|| line.strip_prefix("pub enum ")) else {
+                continue;
+            };
+            let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            assert!(words.contains(name), "{name} of {}", path.display());
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What holds for the crate as a whole.
+
+mod auto_traits;
+mod compile_errors;
+mod rooms;
+mod stacks;

@@ -1,0 +1,11 @@
+//! The quota by itself, without a layer.
+
+mod cancel;
+mod config;
+mod fairness;
+mod handle;
+mod limiters;
+mod runtimes;
+mod scale;
+mod support;
+mod utilisation;
