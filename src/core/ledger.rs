@@ -236,6 +236,9 @@ impl Ledger {
 
     /// Takes back a dated cost that never reached the provider.
     pub(crate) fn refund(&mut self, cost: &Cost, dated: Time) {
+        if let Some((_, settlement)) = &mut self.settlement {
+            settlement.returned(cost.of(Resource::Tokens));
+        }
         for meter in &mut self.meters {
             meter.refund(cost.of(meter.id().resource), dated, self.now);
         }

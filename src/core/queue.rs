@@ -89,6 +89,15 @@ pub(crate) enum Next {
     Idle,
 }
 
+/// What those who wait ask for of one limit.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    // By class.
+    sums: [u64; CLASSES],
+    // How many ask for anything.
+    takers: usize,
+}
+
 /// The waiting line of one quota; `W` is whatever wakes a waiter.
 #[derive(Debug)]
 pub(crate) struct Queue<W> {
@@ -103,7 +112,7 @@ pub(crate) struct Queue<W> {
     // What its last turn said.
     next: Next,
     // What the waiting ask for together, by the ledger's limits and by class.
-    asked: Vec<[u64; CLASSES]>,
+    asked: Vec<Asked>,
 }
 
 impl<W> Queue<W> {
@@ -116,7 +125,7 @@ impl<W> Queue<W> {
             waiting: 0,
             changed: false,
             next: Next::Idle,
-            asked: vec![[0; CLASSES]; limits],
+            asked: vec![Asked::default(); limits],
         }
     }
 
@@ -143,7 +152,7 @@ impl<W> Queue<W> {
     /// What those who wait in this class and in better ones, and so go before whoever joins it, ask for
     /// together of the ledger's limit of this index.
     pub(crate) fn asked(&self, limit: usize, class: u8) -> u64 {
-        let classes = self.asked[limit].iter().take(usize::from(class) + 1);
+        let classes = self.asked[limit].sums.iter().take(usize::from(class) + 1);
         classes.fold(0, |sum, asked| sum.saturating_add(*asked))
     }
 
@@ -206,8 +215,9 @@ impl<W> Queue<W> {
         self.changed |= self.waiting <= LOOK_AHEAD + 1 || self.classes[class].head() == Some(index);
         let waiter = &self.places[index as usize];
         for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
-            let asked = &mut asked[class];
-            *asked = asked.saturating_add(waiter.cost.of(meter.id().resource));
+            let n = waiter.cost.of(meter.id().resource);
+            asked.takers += usize::from(n > 0);
+            asked.sums[class] = asked.sums[class].saturating_add(n);
         }
     }
 
@@ -219,8 +229,10 @@ impl<W> Queue<W> {
         let waiter = &self.places[index as usize];
         let empty = self.classes[class].head().is_none();
         for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
-            let asked = &mut asked[class];
-            *asked = asked.saturating_sub(waiter.cost.of(meter.id().resource));
+            let n = waiter.cost.of(meter.id().resource);
+            asked.takers -= usize::from(n > 0);
+            let asked = &mut asked.sums[class];
+            *asked = asked.saturating_sub(n);
             if empty {
                 // Heals a sum that once saturated.
                 *asked = 0;

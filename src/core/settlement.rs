@@ -105,6 +105,13 @@ impl Settlement {
         self.now
     }
 
+    /// A request of `reserved` turned out never to have reached the provider, which so holds that much less.
+    pub(crate) fn returned(&mut self, reserved: u64) {
+        let charge = u128::from(reserved) * u128::from(self.window);
+        self.kept = self.kept.saturating_sub(charge);
+        self.now.departed = self.now.departed.saturating_sub(reserved);
+    }
+
     /// A request turned out to use so much less than it had reserved.
     pub(crate) const fn unused(&mut self, tokens: u64) {
         self.now.unused = self.now.unused.saturating_add(tokens);
@@ -219,6 +226,25 @@ mod tests {
         for provider in [Provider::Bucket, Provider::Rolling, Provider::Fixed] {
             assert!(!watched(provider, true).gives_back(), "{provider:?}");
         }
+    }
+
+    #[test]
+    fn requests_that_never_arrived_are_no_sign_of_giving_back() {
+        // Every other one is charged, and found half a second later never to have reached a provider that keeps
+        // everything, in a bucket; a third of what the others reserved is used.
+        let mut settlement = Settlement::new(30_000, MINUTE);
+        let (mut level, mut before) = (0.0_f64, 0);
+        for n in 0..2_000_u64 {
+            let at = n * 200_000_000;
+            settlement.departed(100, Time::from_nanos(at));
+            settlement.returned(100);
+            let mark = settlement.departed(100, Time::from_nanos(at));
+            level = (level - 30_000.0 * (at - before) as f64 / MINUTE as f64).max(0.0) + 100.0;
+            before = at;
+            settlement.hear(mark, level as u64, Time::from_nanos(at));
+            settlement.unused(66);
+        }
+        assert!(!settlement.gives_back());
     }
 
     #[test]

@@ -127,6 +127,11 @@ impl<W> Queue<W> {
         now: Time,
         woken: &mut Vec<W>,
     ) -> bool {
+        // A limit of which everybody takes something and nothing is left: nobody fits.
+        let mut meters = ledger.meters().iter().zip(&self.asked);
+        if meters.any(|(meter, asked)| asked.takers == self.waiting && !meter.fits(1, now)) {
+            return false;
+        }
         let mut at = self.classes.map(|list| list.head());
         for _ in 0..=LOOK_AHEAD {
             let mut next = None;

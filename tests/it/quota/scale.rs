@@ -89,6 +89,6 @@ async fn scale_an_admission_at_each_tick_costs_three_microseconds() {
     println!(
         "{n} admitted one at each timer tick: {tick:.3} µs CPU each, the runtime alone {floor:.3} µs"
     );
-    // Three in all on a machine of one's own; on a shared one only what we add says anything.
-    assert!(tick <= 3.0 || tick - floor <= 2.0, "{tick:.3} µs");
+    // Three where the runtime alone takes 1.4, and as many times as much where everything is slower.
+    assert!(tick <= 3.0 || tick / floor <= 3.0 / 1.4, "{tick:.3} µs");
 }
