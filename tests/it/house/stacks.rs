@@ -2,10 +2,10 @@
 
 use axum::{Router, routing::post};
 use http::{Request, StatusCode};
-use tower::{ServiceBuilder, ServiceExt};
+use tower::ServiceBuilder;
 use tower_quota::{
     BackoffRetryLayer, BoxError, BufferBodyLayer, CircuitBreakerLayer, FallbackLayer, Limit, Quota,
-    RateLimitLayer, RespondLayer, TokenBudgetLayer, fallback::swap_model,
+    RateLimitLayer, RespondLayer, TokenBudgetLayer,
 };
 
 fn quota() -> Quota {
@@ -25,9 +25,10 @@ mod clients {
         middleware::HttpRequestFactory,
         types::chat::{ChatCompletionRequestUserMessageArgs, CreateChatCompletionRequestArgs},
     };
-    use tower::service_fn;
+    use tower::{ServiceExt, service_fn};
     use tower_quota::{
         edge::{ReqwestLayer, ReqwestService},
+        fallback::swap_model,
         testing::ProviderBox,
     };
 
