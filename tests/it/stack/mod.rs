@@ -5,6 +5,7 @@ mod contract;
 mod departure;
 mod drops;
 mod hostile;
+mod meddling;
 mod one_quota;
 mod orders;
 mod traits;
