@@ -1,10 +1,14 @@
 //! All layers together, attacked.
 
 mod busy;
+mod contract;
 mod departure;
 mod drops;
+mod hostile;
+mod meddling;
 mod one_quota;
 mod orders;
+mod traits;
 mod turns;
 mod whole;
 
