@@ -262,6 +262,9 @@ impl Ledger {
             let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
             settlement.unused(charged.saturating_sub(used));
         }
+        if policy == Settle::Auto {
+            self.spread();
+        }
         let mut given_back = false;
         for meter in &mut self.meters {
             let resource = meter.id().resource;
@@ -274,6 +277,14 @@ impl Ledger {
             }
         }
         given_back
+    }
+
+    /// Spreads requests out as long as that helps to find out whether the provider gives back.
+    fn spread(&mut self) {
+        if let Some((index, settlement)) = &mut self.settlement {
+            let on = settlement.on_trial(self.now);
+            self.meters[*index].spread(on, self.now);
+        }
     }
 
     /// Whether the provider has shown that it gives back what wasn't used.

@@ -6,9 +6,10 @@ use super::time::Time;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Settle {
-    /// It stays charged until the provider's `remaining` shows, over several answers, that it gives
-    /// back; then it is given back here too. A provider all of whose answers come from one burst a window, or that counts with
-    /// fixed windows, may not show it: for one that is known to give back say [`TrueUp`](Self::TrueUp).
+    /// It stays charged until the provider's `remaining` shows, over several answers, that it gives back; then it is
+    /// given back here too. To have something to see, the last quarter of a window is spread out for eight windows.
+    /// Found out where clearly less is used than reserved, about two thirds or less; for a provider that is known to give back
+    /// say [`TrueUp`](Self::TrueUp).
     #[default]
     Auto,
     /// It stays charged: for providers that keep what was reserved.
@@ -55,6 +56,8 @@ const MARGIN: u64 = 8;
 /// How many comparisons in a row must speak for giving back. A fixed window that ends explains one of
 /// them, and there is one such end in a window: three in a row within one can't be explained by it.
 const BELIEVE: u8 = 3;
+/// For how many windows requests are spread out to find out.
+const TRIAL: u64 = 8;
 /// How many in a row against it end the belief.
 const DOUBT: u8 = 2;
 
@@ -72,6 +75,8 @@ pub(crate) struct Settlement {
     votes: u8,
     since: Time,
     belief: Belief,
+    // Until when requests are spread out, so that there is something to see.
+    trial: Option<Time>,
 }
 
 impl Settlement {
@@ -90,6 +95,7 @@ impl Settlement {
             votes: 0,
             since: Time::ZERO,
             belief: Belief::Keeps,
+            trial: None,
         }
     }
 
@@ -115,6 +121,18 @@ impl Settlement {
     /// A request turned out to use so much less than it had reserved.
     pub(crate) const fn unused(&mut self, tokens: u64) {
         self.now.unused = self.now.unused.saturating_add(tokens);
+    }
+
+    /// Whether requests are to be spread out over the window, so that some leave while others have been answered: where
+    /// all leave in one burst, no answer tells what became of the rest. Begins when a request first turned out to use less than
+    /// it had reserved, and ends when it is known or after a few windows.
+    pub(crate) fn on_trial(&mut self, now: Time) -> bool {
+        if self.now.unused == 0 || self.belief != Belief::Keeps {
+            return false;
+        }
+        let span = self.window.saturating_mul(TRIAL);
+        let end = || Time::from_nanos(now.nanos().saturating_add(span));
+        now < *self.trial.get_or_insert_with(end)
     }
 
     pub(crate) fn gives_back(&self) -> bool {

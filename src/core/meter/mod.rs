@@ -41,6 +41,8 @@ pub(crate) struct Meter {
     account: Account,
     // Set where the limit has a burst that its shape doesn't know.
     pace: Option<Bucket>,
+    // Set while the last part of every window is spread out.
+    spread: Option<Bucket>,
     burst: Option<u64>,
 }
 
@@ -87,6 +89,7 @@ impl Meter {
             paused: Time::ZERO,
             account,
             pace,
+            spread: None,
             burst,
         }
     }
@@ -107,7 +110,7 @@ impl Meter {
             Account::Bucket(account) => account.advance(now),
             Account::Fixed(account) => account.advance(now),
         }
-        if let Some(pace) = &mut self.pace {
+        for pace in self.paces_mut() {
             pace.advance(now);
         }
     }
@@ -153,9 +156,26 @@ impl Meter {
                 Account::Fixed(account) => account.fits(n, held, now),
             }
             && self
-                .pace
-                .as_ref()
-                .is_none_or(|pace| pace.fits(n.min(pace.capacity()), held))
+                .paces()
+                .all(|pace| pace.fits(n.min(pace.capacity()), held))
+    }
+
+    fn paces(&self) -> impl Iterator<Item = &Bucket> {
+        self.pace.iter().chain(&self.spread)
+    }
+
+    fn paces_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+        self.pace.iter_mut().chain(&mut self.spread)
+    }
+
+    /// Three quarters of the amount may go at once from now on, and the rest at its rate: so that requests leave, and answers
+    /// come, while others have been answered already.
+    pub(crate) fn spread(&mut self, on: bool, now: Time) {
+        if on != self.spread.is_some() {
+            let (amount, window) = (self.id.amount, nanos(self.id.window));
+            let at_once = (amount - amount / 4).max(1);
+            self.spread = on.then(|| Bucket::new(amount, window, at_once, 0, now));
+        }
     }
 
     /// Whether what fits now may not fit later, though nothing else is charged: shortly before its end a fixed window
@@ -173,10 +193,9 @@ impl Meter {
             Account::Bucket(account) => account.earliest(n, held, from),
             Account::Fixed(account) => account.earliest(n, held, from, now),
         };
-        match &self.pace {
-            Some(pace) => pace.earliest(n.min(pace.capacity()), held, at),
-            None => at,
-        }
+        self.paces().fold(at, |at, pace| {
+            pace.earliest(n.min(pace.capacity()), held, at)
+        })
     }
 
     pub(crate) fn hold(&mut self, n: u64) {
@@ -205,7 +224,7 @@ impl Meter {
             Account::Bucket(account) => account.charge(n),
             Account::Fixed(account) => account.charge(n, now),
         }
-        if let Some(pace) = &mut self.pace {
+        for pace in self.paces_mut() {
             pace.charge(n);
         }
     }
@@ -229,7 +248,7 @@ impl Meter {
             Account::Bucket(account) => account.refund(n, dated),
             Account::Fixed(account) => account.refund(n, dated, now),
         }
-        if let Some(pace) = &mut self.pace {
+        for pace in self.paces_mut() {
             pace.refund(n, dated);
         }
     }
@@ -265,7 +284,7 @@ impl Meter {
             Account::Bucket(account) => account.resize(amount, self.burst.unwrap_or(amount)),
             Account::Fixed(account) => account.resize(amount),
         }
-        if let Some(pace) = &mut self.pace {
+        for pace in self.paces_mut() {
             let capacity = pace.capacity();
             pace.resize(amount, capacity);
         }
@@ -280,11 +299,11 @@ impl Meter {
             Account::Bucket(account) => account.earliest(total, held, now),
             Account::Fixed(account) => account.project(total, held, now),
         };
-        let paced = self.pace.as_ref().map(|pace| {
+        let paced = self.paces().map(|pace| {
             let total = ahead.saturating_add(n.min(pace.capacity()));
             pace.earliest(total, held, now)
         });
-        at.max(paced.unwrap_or_default()).max(self.paused)
+        at.max(paced.max().unwrap_or_default()).max(self.paused)
     }
 
     /// The end of a fixed window.
