@@ -65,6 +65,10 @@
 //!
 //! Inside of retries, so that each attempt pays; outside of the circuit breaker and of the
 //! attempt's time-out, so that neither sees the wait. See [the crate's page](crate).
+//!
+//! Outside of a retry it counts calls, not attempts, so that the provider may see more than the limit. Two quotas
+//! are stacked in the same order everywhere: where some take them the other way round, each may hold what the other waits
+//! for, until `max_wait`.
 
 mod layer;
 mod service;

@@ -199,6 +199,31 @@ async fn two_quotas_overshoot_neither_whatever_stands_between_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_outermost_of_three_hears_of_the_innermost_across_the_one_between() {
+    let outermost = patient([Limit::requests_per_minute(100)]);
+    let middle = patient([Limit::requests_per_minute(100)]);
+    let innermost = patient([Limit::requests_per_minute(2)]);
+    let provider = provider(10);
+    let service = ServiceBuilder::new()
+        .layer(RateLimitLayer::new(outermost.clone()))
+        .layer(RateLimitLayer::new(middle.clone()))
+        .layer(RateLimitLayer::new(innermost.clone()))
+        .service(provider.service());
+    let mut tasks = JoinSet::new();
+    for _ in 0..5 {
+        tasks.spawn(service.clone().oneshot(chat(5)));
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        (books(&outermost).0, books(&middle).0),
+        (vec![(2, 3)], vec![(2, 3)])
+    );
+    tasks.shutdown().await;
+    assert_eq!(books(&outermost), (vec![(2, 0)], 0, 0));
+    assert_eq!(books(&middle), (vec![(2, 0)], 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_further_in_and_is_dropped_there_leaves_nothing_charged_outside() {
     let outer = patient([Limit::tokens_per_minute(1_000)]);
     let inner = patient([Limit::requests_per_minute(1)]);

@@ -5,6 +5,7 @@ mod contract;
 mod departure;
 mod drops;
 mod hostile;
+mod letting_go;
 mod meddling;
 mod one_quota;
 mod orders;

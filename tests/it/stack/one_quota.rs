@@ -142,3 +142,31 @@ async fn who_has_a_place_in_flight_goes_before_those_who_wait_for_one() {
         crowd(in_flight).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusing_layer_does_not_refuse_who_has_passed_another_because_others_wait() {
+    let quota = patient_with(
+        [
+            Limit::requests_per_minute(50),
+            Limit::tokens_per_minute(1_000),
+        ],
+        1,
+    );
+    let service = ServiceBuilder::new()
+        .map_response(|_| ())
+        .layer(RateLimitLayer::new(quota.clone()))
+        .layer(
+            TokenBudgetLayer::new(quota.clone())
+                .cost(|_: &_| Cost::tokens(10))
+                .reject(),
+        )
+        .service(Probe::slow(Duration::from_secs(1)));
+    let mut tasks = JoinSet::new();
+    for _ in 0..20 {
+        tasks.spawn(service.clone().oneshot(request()));
+    }
+    while let Some(answer) = tasks.join_next().await {
+        answer.unwrap().unwrap();
+    }
+    assert_eq!(books(&quota), (vec![(20, 0), (200, 0)], 0, 0));
+}

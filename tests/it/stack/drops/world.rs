@@ -75,7 +75,9 @@ impl World {
         let tokens = patient_with([Limit::tokens(1_500, HOUR)], 4);
         let breaker = CircuitBreakerLayer::new()
             .consecutive_failures(3)
-            .open_for(Duration::from_secs(1), Duration::from_secs(4));
+            .open_for(Duration::from_secs(1), Duration::from_secs(4))
+            // A probe that leaks isn't forgotten.
+            .max_half_open(HOUR * 100);
         // Each request deposits a whole retry, and nothing ages here: so the balance is exact.
         let budget = RetryBudget::ratio(1, 1)
             .reserve(RESERVE as u32)
