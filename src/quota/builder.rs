@@ -24,7 +24,7 @@ use crate::{
 /// | [`max_in_flight`](Self::max_in_flight) | unbounded |
 /// | [`max_per_request`](Self::max_per_request) | unbounded: whatever the limits allow |
 /// | [`headroom`](Self::headroom) | 1.0: plan with everything |
-/// | [`max_wait`](Self::max_wait) | 60 s |
+/// | [`max_wait`](Self::max_wait) | 60 s, or what a limit per minute takes to be whole again: about 61 s |
 /// | [`max_queue`](Self::max_queue) | 10,000 |
 #[derive(Clone, Debug)]
 #[must_use]
@@ -33,7 +33,7 @@ pub struct QuotaBuilder {
     max_in_flight: usize,
     max_per_request: u64,
     pub(super) headroom: f64,
-    pub(super) max_wait: Duration,
+    max_wait: Option<Duration>,
     pub(super) max_queue: usize,
 }
 
@@ -44,7 +44,7 @@ impl QuotaBuilder {
             max_in_flight: usize::MAX,
             max_per_request: u64::MAX,
             headroom: 1.0,
-            max_wait: Duration::from_secs(60),
+            max_wait: None,
             max_queue: 10_000,
         }
     }
@@ -76,7 +76,7 @@ impl QuotaBuilder {
     /// The longest that a request waits for its turn. One whose wait is known to be longer is refused at
     /// once.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
-        self.max_wait = wait;
+        self.max_wait = Some(wait);
         self
     }
 
@@ -102,6 +102,18 @@ impl QuotaBuilder {
             limit.shape.get_or_insert(Shape::Bucket);
         }
         self
+    }
+
+    /// The longest wait, stated or by default: a minute's amount that leaves at once is free again after a minute and the
+    /// transit allowance, and whoever comes next is to have that turn.
+    pub(super) fn longest_wait(&self) -> Duration {
+        let again = self
+            .limits
+            .iter()
+            .filter(|limit| limit.window <= MINUTE)
+            .map(|limit| limit.window + limit.transit_or_default() + limit.window / 512);
+        let minute = again.fold(MINUTE, Duration::max);
+        self.max_wait.unwrap_or(minute)
     }
 
     /// The quota of settings that were checked.
@@ -170,6 +182,8 @@ impl QuotaBuilder {
         Ok(())
     }
 }
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 const fn is_bucket(limit: &Limit) -> bool {
     matches!(limit.shape, Some(Shape::Bucket))

@@ -46,6 +46,7 @@ pub(super) struct Line {
     timer: Timer,
     waker: Waker,
     settings: QuotaBuilder,
+    max_wait: Duration,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -93,6 +94,7 @@ impl Line {
             origin,
             timer: Timer::new(origin),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
+            max_wait: settings.longest_wait(),
             settings,
         })
     }
@@ -246,7 +248,7 @@ impl Line {
             }
             _ => {}
         }
-        let deadline = now.after(self.settings.max_wait);
+        let deadline = now.after(self.max_wait);
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,

@@ -159,3 +159,17 @@ fn a_layer_needs_no_runtime_until_somebody_waits() {
 fn a_limit_of_nothing_is_refused_where_it_is_made() {
     let _ = RateLimitLayer::per_second(0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn by_default_those_above_a_minutes_worth_wait_for_the_next_minute() {
+    let probe = Probe::new();
+    let service = RateLimitLayer::per_minute(500).layer(probe.clone());
+    let mut tasks = JoinSet::new();
+    for _ in 0..600 {
+        tasks.spawn(service.clone().oneshot(request()));
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap().unwrap();
+    }
+    assert_eq!((probe.count(), probe.most_in(MINUTE)), (600, 500));
+}
