@@ -32,10 +32,13 @@ pub enum Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Scope {
-    /// The caller's own: 429.
+    /// The caller's own: 429. Every refusal by a [`RateLimitLayer`](crate::RateLimitLayer), with a key or without, and
+    /// by a [`TokenBudgetLayer`](crate::TokenBudgetLayer) with a key; also whatever a [`Quota`](crate::Quota) refuses that
+    /// is asked directly.
     #[default]
     Caller,
-    /// One that callers share, or the provider's: 503.
+    /// One that callers share, or the provider's: 503. Every refusal by a
+    /// [`TokenBudgetLayer`](crate::TokenBudgetLayer) without a key, and by a circuit that is open.
     Shared,
 }
 
@@ -127,10 +130,16 @@ impl fmt::Display for Rejected {
         }
         match (self.reason, self.retry_after) {
             (Reason::TooLarge, _) => f.write_str(", can never fit"),
-            (_, Some(wait)) => write!(f, ", come back in {wait:?}"),
+            (_, Some(wait)) => write!(f, ", come back in {:?}", whole_millis(wait)),
             (_, None) => Ok(()),
         }
     }
+}
+
+/// Rounded up: whoever comes back by what is shown is never early.
+fn whole_millis(wait: Duration) -> Duration {
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 impl Error for Rejected {}
@@ -144,7 +153,8 @@ impl From<Rejected> for RejectedError {
 /// The thin wrapper in which a [`Rejected`] travels as a [`BoxError`].
 ///
 /// Wrappers that forward `source()` hide themselves from a walk along the sources; as a source
-/// of something, the refusal is found all the same.
+/// of something, the refusal is found all the same. Its message ends in the refusal's own, for those
+/// who show an error without its sources.
 #[derive(Clone, Debug)]
 pub struct RejectedError(Rejected);
 
@@ -157,7 +167,7 @@ impl RejectedError {
 
 impl fmt::Display for RejectedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("request refused before it was sent")
+        write!(f, "request refused before it was sent: {}", self.0)
     }
 }
 
@@ -195,3 +205,32 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_shows_what_its_source_says_and_a_wait_of_whole_milliseconds() {
+        for (wait, shown) in [
+            (Duration::from_nanos(1_012_000_001), "1.013s"),
+            (Duration::from_millis(1_013), "1.013s"),
+            (Duration::from_nanos(1), "1ms"),
+            (Duration::from_secs(30), "30s"),
+        ] {
+            let rejected = Rejected::new(Reason::Paused).retry_after(Some(wait));
+            assert_eq!(
+                rejected.to_string(),
+                format!("the quota is paused, come back in {shown}")
+            );
+            let error = RejectedError::boxed(rejected.clone());
+            assert_eq!(
+                error.to_string(),
+                format!("request refused before it was sent: {rejected}")
+            );
+            assert_eq!(Rejected::find(error.as_ref()), Some(&rejected));
+        }
+        let forever = Rejected::new(Reason::Paused).retry_after(Some(Duration::MAX));
+        assert!(forever.to_string().contains("come back in"));
+    }
+}

@@ -71,6 +71,7 @@
 //!
 //! | layer | why there |
 //! |---|---|
+//! | `ReqwestLayer` | with the feature `reqwest`: reqwest's types outside of it, http's inside |
 //! | [`BufferBodyLayer`] | once, for everybody further in |
 //! | [`FallbackLayer`] | falls back when the retries are done; inside of them, each retry would fall back |
 //! | a deadline (`tower::timeout`) | around all attempts and waits, where one is wanted |
@@ -89,6 +90,16 @@
 //! The layers answer with [`BoxError`]: the inner service's own error, or a refusal of ours, which
 //! [`Rejected::find`] brings to light however it was wrapped. It says which limit, how much was asked, how much is left
 //! and when to come back.
+//!
+//! # When it doesn't compile
+//!
+//! - `stack.oneshot(request)` hides the cause behind E0599; `tower::ServiceExt::oneshot(stack, request)` tells it.
+//! - Services whose answers aren't `http::Response` need `.opaque()` on every layer but the gate, and
+//!   [`cost`](TokenBudgetLayer::cost) on [`TokenBudgetLayer`].
+//! - Over reqwest, `ReqwestLayer` comes first and [`BufferBodyLayer`] second; the latter wherever a request's body "can't be
+//!   sent again or read ahead".
+//! - "implementation of `From` is not general enough", where a stack is spawned: the error of a `service_fn` inside is
+//!   [`BoxError`]; take a concrete one, like `std::io::Error`.
 //!
 //! # Cancellation
 //!

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 use http::HeaderValue;
 use reqwest::Url;
 
@@ -46,12 +46,16 @@ pub(crate) struct Args {
           value_parser = |key: &str| Ok::<_, Infallible>(ApiKey(key.trim().to_owned())))]
     api_key: Option<ApiKey>,
 
+    // The environment may hold a key for other programs; a flag was meant for this run.
+    #[arg(skip)]
+    api_key_is_flag: bool,
+
     /// How many requests the provider takes a minute [default: no limit of ours]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = limit)]
     requests_per_minute: Option<u64>,
 
     /// How many tokens the provider takes a minute [default: no limit of ours]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = limit)]
     tokens_per_minute: Option<u64>,
 
     /// How long the provider's minute is, like 60s, 10s or 500ms [default: 60s]
@@ -137,6 +141,18 @@ impl fmt::Debug for ApiKey {
 }
 
 impl Args {
+    /// What this program was called with. Ends it where that can't be understood.
+    pub(crate) fn of_this_program() -> Self {
+        Self::of(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::from_arg_matches(matches)?;
+        let source = matches.value_source("api_key");
+        args.api_key_is_flag = source == Some(ValueSource::CommandLine);
+        Ok(args)
+    }
+
     /// Whether the bundled file is to be run against the provider in a box.
     pub(crate) fn is_demo(&self) -> bool {
         self.requests.is_none()
@@ -157,7 +173,7 @@ impl Args {
         self.settle(requests, output, base_url, Duration::from_secs(60))
     }
 
-    /// The settings of a run of the bundled file. What the command line says about the provider in the box is refused.
+    /// The settings of a run of the bundled file. What makes sense with a file and a provider of one's own alone is refused.
     pub(crate) fn check_demo(
         self,
         requests: PathBuf,
@@ -166,6 +182,9 @@ impl Args {
         limits: Limits,
     ) -> Result<Settings, String> {
         for (flag, given) in [
+            ("--output", self.output.is_some()),
+            ("--api-key", self.api_key_is_flag),
+            ("--fallback-model", self.fallback_model.is_some()),
             ("--base-url", self.base_url.is_some()),
             ("--requests-per-minute", self.requests_per_minute.is_some()),
             ("--tokens-per-minute", self.tokens_per_minute.is_some()),
@@ -177,7 +196,6 @@ impl Args {
                 ));
             }
         }
-        let output = self.output.clone().unwrap_or(output);
         let mut settings = self.settle(requests, output, parse_url(base_url)?, limits.minute)?;
         settings.limits = limits;
         Ok(settings)
@@ -226,9 +244,10 @@ impl Args {
 }
 
 fn parse_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("--base-url: {error}"))?;
+    const FORM: &str = "--base-url must begin with http:// or https:// and name a host";
+    let url = Url::parse(text).map_err(|error| format!("{FORM}: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("--base-url must begin with http:// or https:// and name a host".to_owned());
+        return Err(FORM.to_owned());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("--base-url holds a name or a password; use --api-key".to_owned());
@@ -282,6 +301,15 @@ fn is_same(one: &Path, other: &Path) -> bool {
     match (fs::canonicalize(one), fs::canonicalize(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
+    }
+}
+
+/// How much a minute takes.
+fn limit(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("nothing could be sent; leave it out for no limit".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err("say a whole number; leave it out for no limit".to_owned()),
     }
 }
 
@@ -355,6 +383,73 @@ mod tests {
             "https://user:word@host/v1",
         ] {
             assert!(parse_url(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["notaurl", "localhost:8080", "ftp://x/"] {
+            let told = parse_url(bad).unwrap_err();
+            assert!(
+                told.contains("must begin with http:// or https://"),
+                "{told}"
+            );
+        }
+    }
+
+    fn args(flags: &[&str]) -> Args {
+        // Without the environment, which may hold a key.
+        let command = Args::command().mut_arg("api_key", |arg| arg.env(None::<&str>));
+        let words = ["parallel_processor"].iter().chain(flags);
+        Args::of(&command.get_matches_from(words)).unwrap()
+    }
+
+    fn demo(args: Args) -> Result<Settings, String> {
+        let folder = std::env::temp_dir().join(format!("tower-quota-args-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let requests = folder.join("requests.jsonl");
+        fs::write(&requests, "{}\n").unwrap();
+        let limits = Limits {
+            requests: None,
+            tokens: None,
+            minute: Duration::from_secs(5),
+        };
+        let output = folder.join("answers.jsonl");
+        let settings = args.check_demo(requests, output, "http://127.0.0.1:9", limits);
+        fs::remove_dir_all(&folder).unwrap();
+        settings
+    }
+
+    #[test]
+    fn the_demonstration_takes_nothing_that_is_for_a_run_of_ones_own() {
+        for flags in [
+            ["--output", "precious.jsonl"],
+            ["--api-key", "sk-very-secret"],
+            ["--fallback-model", "small"],
+            ["--base-url", "http://127.0.0.1:9"],
+            ["--requests-per-minute", "5"],
+            ["--tokens-per-minute", "5"],
+            ["--minute", "5s"],
+        ] {
+            let told = demo(args(&flags)).unwrap_err();
+            assert!(
+                told.starts_with(&format!("{} needs --requests", flags[0])),
+                "{told}"
+            );
+            assert!(!told.contains("secret"), "{told}");
+        }
+
+        // A key of the environment is nobody's mistake.
+        let mut with_key = args(&["--api-key", "sk-very-secret"]);
+        with_key.api_key_is_flag = false;
+        assert!(demo(with_key).is_ok());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_says_how_to_have_none() {
+        assert_eq!(limit("500"), Ok(500));
+        for bad in ["0", "-1", "many", ""] {
+            let told = limit(bad).unwrap_err();
+            assert!(
+                told.contains("leave it out for no limit"),
+                "{bad:?}: {told}"
+            );
         }
     }
 }

@@ -44,8 +44,6 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use clap::Parser;
-
 use self::{
     args::{Args, Settings},
     middle::Patience,
@@ -61,7 +59,7 @@ const BAD_USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::of_this_program();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("can't start: {error}"), SOME_FAILED),

@@ -53,7 +53,10 @@ impl<G, P> BackoffRetryLayer<G, P> {
     /// # Panics
     /// If it is 0.
     pub fn attempts(self, attempts: u32) -> Self {
-        assert!(attempts > 0, "attempts: there is always a first one");
+        assert!(
+            attempts > 0,
+            "attempts: 0 would never send; 1 is one try and no retry"
+        );
         self.set(|policy| policy.attempts = attempts)
     }
 

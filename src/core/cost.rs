@@ -106,6 +106,8 @@ impl Cost {
     }
 
     /// Adds `n` of a unit of the user's own. Allocates once; call it again for further units.
+    ///
+    /// A unit that no limit of the quota counts takes nothing: see that the name is the limit's own.
     pub fn unit(mut self, name: &'static str, n: u64) -> Self {
         let others = self.units.as_deref().unwrap_or_default();
         self.units = Some(

@@ -27,7 +27,7 @@ where
     let model = Bytes::from(serde_json::Value::from(model).to_string());
     move |request| {
         let (mut head, body) = request.into_parts();
-        let body = swapped(body.peek()?, &model)?;
+        let body = body.look(|body| swapped(body, &model))??;
         if let Some(length) = head.headers.get_mut(CONTENT_LENGTH) {
             *length = HeaderValue::from(body.len());
         }

@@ -9,7 +9,7 @@
 //! // A hundred requests in any second, whoever sends them.
 //! let service = ServiceBuilder::new()
 //!     .layer(RateLimitLayer::per_second(100).opaque())
-//!     .service(service_fn(|n: u32| async move { Ok::<_, BoxError>(n + 1) }));
+//!     .service(service_fn(|n: u32| async move { Ok::<_, std::io::Error>(n + 1) }));
 //! assert_eq!(service.oneshot(1).await?, 2);
 //! # Ok(()) }
 //! ```
@@ -59,7 +59,8 @@
 //! # Errors
 //!
 //! A refusal is a [`Rejected`], found by [`Rejected::find`]; errors of the inner service pass as they are.
-//! [`RespondLayer`](crate::RespondLayer) makes responses of refusals.
+//! [`RespondLayer`](crate::RespondLayer) makes responses of refusals: its [`Scope`] is [`Scope::Caller`], with a key or
+//! without, which becomes a 429.
 //!
 //! # Order in a stack
 //!
@@ -74,7 +75,7 @@ mod layer;
 mod service;
 
 #[cfg(doc)]
-use crate::{Priority, Quota, Rejected};
+use crate::{Priority, Quota, Rejected, Scope};
 
 pub use layer::RateLimitLayer;
 pub use service::{InFlight, RateLimit, RateLimitFuture};

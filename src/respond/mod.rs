@@ -39,8 +39,8 @@
 //!
 //! | error | status |
 //! |---|---|
-//! | a limit of the caller's own ([`Scope::Caller`](crate::Scope::Caller)) | 429 |
-//! | a shared limit ([`Scope::Shared`](crate::Scope::Shared)), an open circuit | 503 |
+//! | [`Scope::Caller`](crate::Scope::Caller): `RateLimitLayer`, with a key or without; `TokenBudgetLayer` with a key | 429 |
+//! | [`Scope::Shared`](crate::Scope::Shared): `TokenBudgetLayer` without a key; an open circuit | 503 |
 //! | a request that can never fit, or a [`BodyTooLarge`](crate::BodyTooLarge) | 413 |
 //! | tower's load shedding | 503 |
 //! | tower's time-out | 504 |

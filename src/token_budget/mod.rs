@@ -15,7 +15,7 @@
 //!     .build()?;
 //! let client = service_fn(|_: Request<_>| async {
 //!     let answer = r#"{"usage": {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}}"#;
-//!     Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(answer)))
+//!     Ok::<_, std::io::Error>(Response::new(Full::<Bytes>::from(answer)))
 //! });
 //! let service = ServiceBuilder::new()
 //!     .layer(BufferBodyLayer::new()) // the estimate reads the request's body
@@ -71,7 +71,10 @@
 //! # Errors
 //!
 //! A refusal is a [`Rejected`], found by [`Rejected::find`]; one whose reason is
-//! [`Reason::TooLarge`] can never fit. Errors of the inner service pass as they are.
+//! [`Reason::TooLarge`] can never fit. Errors of the inner service pass as they are. Where
+//! [`RespondLayer`](crate::RespondLayer) makes responses of refusals, the [`Scope`] decides on the status: without a key
+//! it is [`Scope::Shared`], since callers share the quota, and becomes a 503; with a key it is [`Scope::Caller`] and
+//! becomes a 429. What can never fit becomes a 413 either way.
 //!
 //! # Order in a stack
 //!
@@ -87,7 +90,7 @@ mod layer;
 mod service;
 
 #[cfg(doc)]
-use crate::{Priority, Quota, Reason, Rejected, Settle};
+use crate::{Priority, Quota, Reason, Rejected, Scope, Settle};
 
 pub use estimated::Estimated;
 pub use layer::TokenBudgetLayer;

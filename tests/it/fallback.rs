@@ -4,7 +4,7 @@ use std::{pin::pin, task::Context, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, header::CONTENT_LENGTH};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_quota::{
@@ -240,6 +240,17 @@ fn swapping_the_model_leaves_every_other_byte_as_it_is() {
     ] {
         assert_eq!(swapped(body).as_deref(), expected, "{body}");
     }
+}
+
+#[tokio::test]
+async fn the_model_is_swapped_in_bodies_that_cant_lend_their_bytes() {
+    let swap = swap_model::<Full<Bytes>>("small");
+    let body = |text: &'static str| Full::new(Bytes::from(text));
+    let swapped = swap(Request::new(body(r#"{"model":"large","n":1}"#))).expect("swapped");
+    let bytes = swapped.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(bytes, r#"{"model":"small","n":1}"#);
+    assert!(swap(Request::new(body("no JSON"))).is_none());
+    assert!(swap(Request::new(Full::default())).is_none());
 }
 
 #[tokio::test(start_paused = true)]

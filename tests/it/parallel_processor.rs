@@ -168,7 +168,7 @@ async fn bad_usage_is_told_and_nothing_is_touched() {
     for (args, told) in [
         (
             with(&["--requests-per-minute", "0"]),
-            "--requests-per-minute",
+            "leave it out for no limit",
         ),
         (with(&["--tokens-per-minute", "0"]), "--tokens-per-minute"),
         (
@@ -193,6 +193,12 @@ async fn bad_usage_is_told_and_nothing_is_touched() {
         ([&base[..], &["--summary", output]].concat(), "same file"),
         ([&base[..], &["--summary", nowhere]].concat(), "--summary"),
         (vec!["--requests", input], "--output"),
+        (vec!["--output", output], "--output needs --requests"),
+        (vec!["--api-key", "sk-secret"], "--api-key needs --requests"),
+        (
+            vec!["--fallback-model", "small"],
+            "--fallback-model needs --requests",
+        ),
         (
             vec!["--requests", input, "--output", output],
             "OPENAI_API_KEY",
@@ -207,6 +213,10 @@ async fn bad_usage_is_told_and_nothing_is_touched() {
                 "localhost:8080",
             ],
             "--base-url",
+        ),
+        (
+            [&base[..4], &["--base-url", "notaurl"]].concat(),
+            "must begin with http:// or https://",
         ),
     ] {
         let mut job = program();
