@@ -40,7 +40,7 @@
 //!
 //! | setting | default |
 //! |---|---|
-//! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, 60 s at the most |
+//! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
 //! | [`opaque`](RateLimitLayer::opaque) | off: answers are `http::Response<_>` |

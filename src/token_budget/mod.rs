@@ -45,7 +45,7 @@
 //! |---|---|
 //! | [`cost`](TokenBudgetLayer::cost) | one request, and the tokens estimated from its JSON body ([`Estimated`]) |
 //! | [`settle`](TokenBudgetLayer::settle) | [`Settle::Auto`] |
-//! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, 60 s at the most |
+//! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`keyed`](TokenBudgetLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](TokenBudgetLayer::priority) | [`Priority::Standard`] |
 //! | [`opaque`](TokenBudgetLayer::opaque) | off: answers are `http::Response<_>` |
