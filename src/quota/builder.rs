@@ -74,7 +74,7 @@ impl QuotaBuilder {
     }
 
     /// The longest that a request waits for its turn. One whose wait is known to be longer is refused at
-    /// once.
+    /// once. Default: 60 s, or what a limit per minute takes to be whole again, about 61 s.
     pub const fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = Some(wait);
         self
