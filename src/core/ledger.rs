@@ -54,7 +54,7 @@ impl Ledger {
         let settlement = meters.iter().position(tokens).map(|index| {
             let meter = &meters[index];
             let window = nanos(meter.id().window);
-            (index, Settlement::new(meter.stated(), window))
+            (index, Settlement::new(meter.stated(), window, meter.transit()))
         });
         Self {
             settlement,
@@ -237,7 +237,7 @@ impl Ledger {
     /// Takes back a dated cost that never reached the provider.
     pub(crate) fn refund(&mut self, cost: &Cost, dated: Time) {
         if let Some((_, settlement)) = &mut self.settlement {
-            settlement.returned(cost.of(Resource::Tokens));
+            settlement.returned(cost.of(Resource::Tokens), self.now);
         }
         for meter in &mut self.meters {
             meter.refund(cost.of(meter.id().resource), dated, self.now);
@@ -260,7 +260,12 @@ impl Ledger {
         };
         if let Some((_, settlement)) = &mut self.settlement {
             let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
-            settlement.unused(charged.saturating_sub(used));
+            if used == 0 {
+                // Refused, and so never counted, by a provider that keeps what it counts.
+                settlement.returned(charged, self.now);
+            } else {
+                settlement.unused(charged.saturating_sub(used), self.now);
+            }
         }
         if policy == Settle::Auto {
             self.spread();
@@ -344,11 +349,13 @@ impl Ledger {
             return;
         };
         let meter = &mut self.meters[index];
+        // Of a limit of another amount nobody knows what is used of ours.
         if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
             && *watched == index
+            && stated.is_none_or(|stated| stated == meter.stated())
         {
             let used = meter.stated().saturating_sub(remaining);
-            settlement.hear(mark, used, self.now);
+            settlement.hear(mark, used, departure.at);
         }
         meter.observe(remaining, departure.at, self.now);
     }

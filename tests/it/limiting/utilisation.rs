@@ -157,6 +157,7 @@ async fn a_provider_that_gives_back_is_used_by_what_is_really_spent() {
             (Settle::TrueUp, 0.2..=0.6),
             (Settle::TrueUp, 0.5..=1.0),
             (Settle::Auto, 0.2..=0.6),
+            (Settle::Auto, 0.5..=1.0),
         ] {
             let provider = provider(shape).completion(completion.clone());
             let provider = provider.settlement(Settlement::TrueUp);
