@@ -220,10 +220,10 @@ impl Ledger {
                 meter.date(n, self.now);
             }
         }
-        let (watch, now) = (self.settlement.as_mut(), self.now);
+        let watch = self.settlement.as_mut();
         Departure {
-            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens), now)),
-            at: now,
+            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
+            at: self.now,
         }
     }
 
@@ -237,7 +237,7 @@ impl Ledger {
     /// Takes back a dated cost that never reached the provider.
     pub(crate) fn refund(&mut self, cost: &Cost, dated: Time) {
         if let Some((_, settlement)) = &mut self.settlement {
-            settlement.returned(cost.of(Resource::Tokens), self.now);
+            settlement.returned(cost.of(Resource::Tokens));
         }
         for meter in &mut self.meters {
             meter.refund(cost.of(meter.id().resource), dated, self.now);
@@ -262,9 +262,10 @@ impl Ledger {
             let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
             if used == 0 {
                 // Refused, and so never counted, by a provider that keeps what it counts.
-                settlement.returned(charged, self.now);
+                settlement.returned(charged);
             } else {
-                settlement.unused(charged.saturating_sub(used), self.now);
+                let unused = charged.saturating_sub(used);
+                settlement.answered(charged, unused, dated, self.now);
             }
         }
         if policy == Settle::Auto {

@@ -1,72 +1,77 @@
-//! How much had left, and had turned out not to count, at any instant of late.
+//! What was answered, by when it had left.
 
 use crate::core::time::Time;
 
 /// Into how many steps a window is cut.
 const STEPS: u64 = 128;
-/// For so many steps everything is remembered: for a window before a request that was answered a window later.
-const KEPT: usize = 2 * STEPS as usize;
+/// For so many steps everything is remembered: for the window before a request that is answered a window later.
+const KEPT: u64 = 2 * STEPS;
 
-/// How things stood, since the beginning.
+/// What requests had reserved, and how much of that turned out unused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Past {
-    pub(super) departed: u64,
+pub(super) struct Answered {
+    pub(super) reserved: u64,
     pub(super) unused: u64,
-    pub(super) returned: u64,
 }
 
-/// The past of two windows, in constant memory.
+/// The requests of two windows that were answered and counted, in constant memory.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     step: u64,
-    // How things stood when each step began; of a step that isn't among the last, forgotten.
-    begun: Box<[Past]>,
+    // Of the last steps, the one in use among them.
+    steps: Box<[Answered]>,
     turn: u64,
-    now: Past,
 }
 
 impl History {
     pub(super) fn new(window: u64) -> Self {
         Self {
             step: (window / STEPS).max(1),
-            begun: vec![Past::default(); KEPT].into_boxed_slice(),
+            steps: vec![Answered::default(); KEPT as usize].into_boxed_slice(),
             turn: 0,
-            now: Past::default(),
         }
     }
 
-    /// How things stand.
-    pub(super) const fn now(&self) -> Past {
-        self.now
-    }
-
-    /// Moves on to `now`, and changes how things stand.
-    pub(super) fn change(&mut self, now: Time, change: impl FnOnce(&mut Past)) {
-        let turn = now.nanos() / self.step;
-        // More steps than there are need no more than one round.
-        let from = self.turn.max(turn.saturating_sub(KEPT as u64));
-        for turn in from..turn {
-            self.begun[(turn + 1) as usize % KEPT] = self.now;
+    /// A request that left at `dated` is answered now.
+    pub(super) fn add(&mut self, answered: Answered, dated: Time, now: Time) {
+        let turn = (now.nanos() / self.step).max(self.turn);
+        for turn in self.turn.max(turn.saturating_sub(KEPT))..turn {
+            self.steps[((turn + 1) % KEPT) as usize] = Answered::default();
         }
-        self.turn = self.turn.max(turn);
-        change(&mut self.now);
-    }
-
-    /// How things stood at `t`, or a little earlier; none where that is forgotten.
-    pub(super) fn before(&self, t: Time) -> Option<Past> {
-        self.at(t.nanos() / self.step)
-    }
-
-    /// How things stood at `t`, or a little later; none where that is forgotten.
-    pub(super) fn after(&self, t: Time) -> Option<Past> {
-        self.at((t.nanos() / self.step).saturating_add(1))
-    }
-
-    fn at(&self, turn: u64) -> Option<Past> {
-        if turn > self.turn {
-            return Some(self.now);
+        self.turn = turn;
+        let turn = dated.nanos() / self.step;
+        if self.remembers(turn) {
+            self.steps[(turn % KEPT) as usize].add(answered);
         }
-        let kept = self.turn - turn < KEPT as u64;
-        kept.then(|| self.begun[turn as usize % KEPT])
+    }
+
+    fn remembers(&self, turn: u64) -> bool {
+        turn <= self.turn && self.turn - turn < KEPT
+    }
+
+    /// The steps that lie wholly between, the last first: when each began, and the sum of all since.
+    pub(super) fn between(&self, after: Option<Time>, before: Time) -> impl Iterator<Item = (Time, Answered)> {
+        let first = after.map_or(0, |after| after.nanos() / self.step + 1);
+        let end = before.nanos() / self.step;
+        let mut sum = Answered::default();
+        let known = |turn: &u64| self.remembers(*turn);
+        let first = first.max((self.turn + 1).saturating_sub(KEPT));
+        let end = end.min(self.turn + 1);
+        (first..end).rev().filter(known).map(move |turn| {
+            sum.add(self.steps[(turn % KEPT) as usize]);
+            (Time::from_nanos(turn * self.step), sum)
+        })
+    }
+}
+
+impl Answered {
+    const fn add(&mut self, other: Self) {
+        self.reserved = self.reserved.saturating_add(other.reserved);
+        self.unused = self.unused.saturating_add(other.unused);
+    }
+
+    /// What is on the account of one that keeps all but a `part`th of what is unused.
+    pub(super) const fn kept(self, part: u64) -> u64 {
+        self.reserved.saturating_sub(self.unused / part)
     }
 }

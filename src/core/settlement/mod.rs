@@ -2,7 +2,7 @@
 
 mod history;
 
-use self::history::{History, Past};
+use self::history::{Answered, History};
 use super::time::Time;
 
 /// What becomes of what a request reserved and didn't use.
@@ -29,13 +29,11 @@ pub(crate) struct Departure {
     pub(crate) mark: Option<Mark>,
 }
 
-/// How much had turned out unused, and never to have counted, since the beginning, when a request left; and the
-/// least that a bucket that keeps everything has on its account when it gets there.
+/// How much had left and had turned out unused, since the beginning, when a request left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
+    departed: u64,
     unused: u64,
-    returned: u64,
-    kept: u64,
 }
 
 /// What the provider had on its account when a request got there.
@@ -44,8 +42,6 @@ struct Word {
     at: Time,
     mark: Mark,
     used: u64,
-    // No more than this had left when it was counted.
-    departed: u64,
 }
 
 /// What speaks against one way of keeping.
@@ -88,9 +84,7 @@ pub(crate) struct Settlement {
     window: u64,
     transit: u64,
     history: History,
-    // A bucket from which half of what is unused is given back, in tokens × nanoseconds.
-    kept: u128,
-    kept_at: Time,
+    now: Mark,
     rolling: Against,
     bucket: Against,
     fixed: Against,
@@ -112,8 +106,10 @@ impl Settlement {
             window,
             transit,
             history: History::new(window),
-            kept: 0,
-            kept_at: Time::ZERO,
+            now: Mark {
+                departed: 0,
+                unused: 0,
+            },
             rolling: Against::default(),
             bucket: Against::default(),
             fixed: Against::default(),
@@ -126,61 +122,27 @@ impl Settlement {
     }
 
     /// A request of `reserved` leaves.
-    pub(crate) fn departed(&mut self, reserved: u64, now: Time) -> Mark {
-        let refill = self.refill(now.since(self.kept_at).as_nanos());
-        self.kept = self.kept.saturating_sub(refill);
-        self.kept = self.kept.saturating_add(self.scaled(reserved));
-        self.kept_at = self.kept_at.max(now);
-        self.history.change(now, |now| {
-            now.departed = now.departed.saturating_add(reserved);
-        });
-        let Past {
-            departed,
-            unused,
-            returned,
-        } = self.history.now();
-        // What left lately may not be there yet, and the rest may have refilled by as much more.
-        let there = self.history.before(earlier(now, self.transit));
-        let under_way = departed - there.map_or(0, |there| there.departed);
-        let kept = self.kept.saturating_sub(self.scaled(under_way));
-        let kept = kept.saturating_sub(self.refill(self.transit.into()));
-        Mark {
-            unused,
-            returned,
-            kept: u64::try_from(kept / u128::from(self.window.max(1))).unwrap_or(u64::MAX),
-        }
+    pub(crate) const fn departed(&mut self, reserved: u64) -> Mark {
+        self.now.departed = self.now.departed.saturating_add(reserved);
+        self.now
     }
 
-    /// A request of `reserved` turned out never to have been counted by the provider, which so holds that much less.
-    pub(crate) fn returned(&mut self, reserved: u64, now: Time) {
-        self.kept = self.kept.saturating_sub(self.scaled(reserved));
-        self.history.change(now, |now| {
-            now.returned = now.returned.saturating_add(reserved);
-        });
+    /// A request of `reserved` turned out never to have been counted by the provider.
+    pub(crate) const fn returned(&mut self, reserved: u64) {
+        self.now.departed = self.now.departed.saturating_sub(reserved);
     }
 
-    /// A request turned out to use so much less than it had reserved.
-    pub(crate) fn unused(&mut self, tokens: u64, now: Time) {
-        self.kept = self.kept.saturating_sub(self.scaled(tokens) / 2);
-        self.history.change(now, |now| {
-            now.unused = now.unused.saturating_add(tokens);
-        });
-    }
-
-    fn scaled(&self, tokens: u64) -> u128 {
-        u128::from(tokens) * u128::from(self.window)
-    }
-
-    /// What refills in so many nanoseconds, in tokens × nanoseconds.
-    fn refill(&self, nanos: u128) -> u128 {
-        nanos.saturating_mul(self.limit.into())
+    /// A request that left at `dated` with `reserved` was answered, and turned out to use so much less.
+    pub(crate) fn answered(&mut self, reserved: u64, unused: u64, dated: Time, now: Time) {
+        self.now.unused = self.now.unused.saturating_add(unused);
+        self.history.add(Answered { reserved, unused }, dated, now);
     }
 
     /// Whether requests are to be spread out over the window, so that some leave while others have been answered: where
     /// all leave in one burst, no answer tells what became of the rest. Begins when a request first turned out to use less than
     /// it had reserved, and ends when it is known or after a few windows.
     pub(crate) fn on_trial(&mut self, now: Time) -> bool {
-        if self.history.now().unused == 0 || self.belief != Belief::Keeps {
+        if self.now.unused == 0 || self.belief != Belief::Keeps {
             return false;
         }
         let end = || later(now, self.window.saturating_mul(TRIAL));
@@ -200,19 +162,11 @@ impl Settlement {
 
     /// The provider had `used` on its account after the request that left `at` that instant with this mark.
     pub(crate) fn hear(&mut self, mark: Mark, used: u64, at: Time) {
-        // It has counted this request at least: one that says otherwise says nothing.
-        if self.belief != Belief::Keeps || used == 0 {
+        // It has counted this request at least: who says otherwise says nothing. And where nothing is left, more may be used.
+        if self.belief != Belief::Keeps || used == 0 || used >= self.limit {
             return;
         }
-        let Some(departed) = self.history.after(later(at, self.transit)) else {
-            return;
-        };
-        let word = Word {
-            at,
-            mark,
-            used,
-            departed: departed.departed,
-        };
+        let word = Word { at, mark, used };
         if self.too_low_for_rolling(&word) {
             self.rolling.speak(at, self.window);
         }
@@ -229,42 +183,30 @@ impl Settlement {
     }
 
     fn too_low_for_rolling(&self, word: &Word) -> bool {
-        let over = match later(word.at, self.transit).nanos().checked_sub(self.window) {
-            None => Some(Past::default()),
-            Some(over) => self.history.after(Time::from_nanos(over)),
-        };
-        let over = over.map(|over| Word {
-            at: word.at,
-            mark: Mark {
-                unused: over.unused,
-                returned: over.returned,
-                kept: 0,
-            },
-            used: 0,
-            departed: over.departed,
-        });
-        over.is_some_and(|over| self.lower(word, &over, 2) > self.margin())
+        let over = later(word.at, self.transit).nanos().checked_sub(self.window);
+        let counted = self.counted(over.map(Time::from_nanos), word).last();
+        let least = counted.map_or(0, |(_, counted)| counted.kept(2));
+        self.too_low(word, least.into(), MARGIN)
     }
 
     fn too_low_for_bucket(&mut self, word: &Word) -> bool {
-        let returned = self.history.now().returned - word.mark.returned;
-        let least = word.mark.kept.saturating_sub(returned);
-        let mut low = i128::from(least) - i128::from(word.used) > self.margin();
+        let end = later(word.at, self.transit);
+        let over = end.nanos().checked_sub(self.window);
+        // It was empty at most when each of these steps began.
+        let since_empty = self.counted(over.map(Time::from_nanos), word).map(|(begun, counted)| {
+            i128::from(counted.kept(2)) - self.refill(end, begun)
+        });
+        let mut least = since_empty.max().unwrap_or(0);
         let Some(full) = self.full else {
             self.full = Some(*word);
-            return low;
+            return self.too_low(word, least, MARGIN);
         };
-        if !self.surely_after(word, &full) {
-            return low;
+        if self.surely_after(word, &full) {
+            least = least.max(self.least_after(&full, word, 2) - self.refill(end, full.at));
         }
-        let between = later(word.at, self.transit).since(full.at).as_nanos();
-        let refilled = self.refill(between) / u128::from(self.window.max(1));
-        let refilled = i128::try_from(refilled).unwrap_or(i128::MAX);
-        let lower = self.lower(word, &full, 2).saturating_sub(refilled);
-        low |= lower > self.margin();
-        let refilled = self.refill(word.at.since(full.at).as_nanos()) / u128::from(self.window.max(1));
-        let refilled = i128::try_from(refilled).unwrap_or(i128::MAX);
-        if low || risen(word, &full, 2).saturating_add(refilled) >= 0 {
+        let low = self.too_low(word, least, MARGIN);
+        let replaces = low || word.above(&full, 2) + self.refill(word.at, full.at) >= 0;
+        if self.surely_after(word, &full) && replaces {
             self.full = Some(*word);
         }
         low
@@ -278,9 +220,8 @@ impl Settlement {
         if !self.surely_after(word, &high) {
             return false;
         }
-        let lower = self.lower(word, &high, 4);
-        let ended = lower > self.margin() / 2;
-        if ended || risen(word, &high, 4) >= 0 {
+        let ended = self.too_low(word, self.least_after(&high, word, 4), 2 * MARGIN);
+        if ended || word.above(&high, 4) >= 0 {
             self.high = Some(*word);
         }
         if !ended {
@@ -293,26 +234,43 @@ impl Settlement {
         twice
     }
 
-    /// By how much less is on the account at `word` than if it had kept what came since `since`, but for a `part`th of
-    /// what turned out unused.
-    fn lower(&self, word: &Word, since: &Word, part: u64) -> i128 {
-        let Some(there) = self.history.before(earlier(word.at, self.transit)) else {
-            return 0;
-        };
-        let grown = i128::from(word.used) - i128::from(since.used);
-        let departed = i128::from(there.departed) - i128::from(since.departed);
-        let unused = word.mark.unused.saturating_sub(since.mark.unused) / part;
-        let returned = self.history.now().returned.saturating_sub(since.mark.returned);
-        departed - i128::from(unused) - i128::from(returned) - grown
+    /// What was counted before `word`, surely: the sums since each step, the last first.
+    fn counted(&self, after: Option<Time>, word: &Word) -> impl Iterator<Item = (Time, Answered)> {
+        self.history.between(after, earlier(word.at, self.transit))
+    }
+
+    /// The least on the account at `word` if it kept all but a `part`th of what is unused of what came after `other`.
+    fn least_after(&self, other: &Word, word: &Word, part: u64) -> i128 {
+        let counted = self.counted(Some(later(other.at, self.transit)), word).last();
+        let counted = counted.map_or(0, |(_, counted)| counted.kept(part));
+        i128::from(other.used) + i128::from(counted)
+    }
+
+    fn too_low(&self, word: &Word, least: i128, margin: u64) -> bool {
+        i128::from(word.used) + i128::from(self.limit / margin) < least
+    }
+
+    /// What a bucket refills between these two.
+    fn refill(&self, to: Time, from: Time) -> i128 {
+        let refill = u128::from(self.limit).saturating_mul(to.since(from).as_nanos());
+        i128::try_from(refill / u128::from(self.window.max(1))).unwrap_or(i128::MAX / 4)
     }
 
     /// Whether it was counted later, whatever overtook what.
     fn surely_after(&self, word: &Word, other: &Word) -> bool {
         word.at > later(other.at, self.transit)
     }
+}
 
-    fn margin(&self) -> i128 {
-        i128::from(self.limit / MARGIN)
+impl Word {
+    /// About how much higher an account that keeps all but a `part`th of what is unused is from now on, by this word, than by
+    /// the other.
+    fn above(&self, other: &Self, part: u64) -> i128 {
+        let base = |word: &Self| {
+            let left = word.mark.departed.saturating_sub(word.mark.unused / part);
+            i128::from(word.used) - i128::from(left)
+        };
+        base(self) - base(other)
     }
 }
 
@@ -333,16 +291,6 @@ impl Against {
     fn is_enough(&self, at: Time, window: u64) -> bool {
         self.times >= BELIEVE && at <= later(self.first, window.saturating_mul(TOGETHER))
     }
-}
-
-/// How much higher an account that keeps everything, but for a `part`th of what turns out unused, would be from now on
-/// if `word` were true than if `other` were.
-fn risen(word: &Word, other: &Word, part: u64) -> i128 {
-    let base = |word: &Word| {
-        let back = word.mark.returned.saturating_add(word.mark.unused / part);
-        i128::from(word.used) - i128::from(word.departed) + i128::from(back)
-    };
-    base(word) - base(other)
 }
 
 const fn later(t: Time, nanos: u64) -> Time {
