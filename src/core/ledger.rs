@@ -54,7 +54,10 @@ impl Ledger {
         let settlement = meters.iter().position(tokens).map(|index| {
             let meter = &meters[index];
             let window = nanos(meter.id().window);
-            (index, Settlement::new(meter.stated(), window, meter.transit()))
+            (
+                index,
+                Settlement::new(meter.stated(), window, meter.transit()),
+            )
         });
         Self {
             settlement,
@@ -381,13 +384,17 @@ impl Ledger {
 
     /// Another amount for the limit on this resource and window; false where there is none such.
     pub(crate) fn resize(&mut self, id: LimitId, stated: u64) -> bool {
-        let same = |meter: &&mut Meter| {
-            meter.id().resource == id.resource && meter.id().window == id.window
-        };
-        let Some(meter) = self.meters.iter_mut().find(same) else {
+        let same =
+            |meter: &Meter| meter.id().resource == id.resource && meter.id().window == id.window;
+        let Some(index) = self.meters.iter().position(same) else {
             return false;
         };
-        meter.resize(stated, id.amount);
+        self.meters[index].resize(stated, id.amount);
+        if let Some((watched, settlement)) = &mut self.settlement
+            && *watched == index
+        {
+            settlement.resize(stated);
+        }
         true
     }
 }

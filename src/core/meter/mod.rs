@@ -181,7 +181,8 @@ impl Meter {
                 .iter()
                 .all(|pace| pace.fits(n.min(pace.capacity()), held))
             && self.spread.iter().all(|spread| {
-                self.account.fits(n, held.saturating_add(self.last_quarter()), now)
+                let with_rest = n.saturating_add(self.last_quarter());
+                self.account.fits(with_rest, held, now)
                     || spread.fits(n.min(spread.capacity()), held)
             })
     }
@@ -190,8 +191,9 @@ impl Meter {
         self.pace.iter_mut().chain(&mut self.spread)
     }
 
+    /// What is spread out of the most that it ever holds.
     const fn last_quarter(&self) -> u64 {
-        self.id.amount / 4
+        self.largest() / 4
     }
 
     /// From now on the last quarter of the amount is spread over the window: so that requests leave, and answers come, while
@@ -224,12 +226,11 @@ impl Meter {
             return at;
         }
         let slowly = paced(&self.spread, at);
-        let beyond = held.saturating_add(self.last_quarter());
-        if n.saturating_add(self.last_quarter()) > self.largest() {
+        let with_rest = n.saturating_add(self.last_quarter());
+        if with_rest > self.largest() {
             return slowly;
         }
-        let at_once = self.account.earliest(n, beyond, at, now);
-        at_once.min(slowly)
+        slowly.min(self.account.earliest(with_rest, held, at, now))
     }
 
     pub(crate) fn hold(&mut self, n: u64) {

@@ -50,7 +50,11 @@ impl History {
     }
 
     /// The steps that lie wholly between, the last first: when each began, and the sum of all since.
-    pub(super) fn between(&self, after: Option<Time>, before: Time) -> impl Iterator<Item = (Time, Answered)> {
+    pub(super) fn between(
+        &self,
+        after: Option<Time>,
+        before: Time,
+    ) -> impl Iterator<Item = (Time, Answered)> {
         let first = after.map_or(0, |after| after.nanos() / self.step + 1);
         let end = before.nanos() / self.step;
         let mut sum = Answered::default();

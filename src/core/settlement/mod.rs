@@ -9,10 +9,14 @@ use super::time::Time;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Settle {
-    /// It stays charged until the provider's `remaining` shows, over several answers, that it gives back; then it is
-    /// given back here too. To have something to see, the last quarter of a window is spread out for eight windows.
-    /// Found out where clearly less is used than reserved, about two thirds or less; for a provider that is known to give back
-    /// say [`TrueUp`](Self::TrueUp).
+    /// It stays charged until the provider's `remaining` has shown that it gives back: that it can't keep, whichever way it
+    /// counts. Then it is given back here too, until a refusal says otherwise. To have something to see, the last quarter of
+    /// a window is spread out over it, for eight windows at most.
+    ///
+    /// A client that asks for as much as it may finds out in three or four windows, rarely in ten, where four fifths or less
+    /// of what is reserved are used; where it is nine tenths or more, never, as there is little to give back. For a
+    /// provider that is known to give back say [`TrueUp`](Self::TrueUp), for one that charges a tenth less than is
+    /// reserved here [`Keep`](Self::Keep): by what it says these two are hard to tell from each other.
     #[default]
     Auto,
     /// It stays charged: for providers that keep what was reserved.
@@ -82,7 +86,8 @@ const TRIAL: u64 = 8;
 pub(crate) struct Settlement {
     limit: u64,
     window: u64,
-    transit: u64,
+    // By how much one request may overtake another: twice the allowance, as some are held up for longer.
+    slack: u64,
     history: History,
     now: Mark,
     rolling: Against,
@@ -104,7 +109,7 @@ impl Settlement {
         Self {
             limit,
             window,
-            transit,
+            slack: transit.saturating_mul(2).max(window / 64),
             history: History::new(window),
             now: Mark {
                 departed: 0,
@@ -149,6 +154,13 @@ impl Settlement {
         now < *self.trial.get_or_insert_with(end)
     }
 
+    /// The limit is another from now on: what was said of the one before says nothing of it.
+    pub(crate) fn resize(&mut self, limit: u64) {
+        self.limit = limit;
+        (self.full, self.high) = (None, None);
+        [self.rolling, self.bucket, self.fixed] = [Against::default(); 3];
+    }
+
     pub(crate) fn gives_back(&self) -> bool {
         self.belief == Belief::GivesBack
     }
@@ -183,19 +195,19 @@ impl Settlement {
     }
 
     fn too_low_for_rolling(&self, word: &Word) -> bool {
-        let over = later(word.at, self.transit).nanos().checked_sub(self.window);
+        let over = later(word.at, self.slack).nanos().checked_sub(self.window);
         let counted = self.counted(over.map(Time::from_nanos), word).last();
         let least = counted.map_or(0, |(_, counted)| counted.kept(2));
         self.too_low(word, least.into(), MARGIN)
     }
 
     fn too_low_for_bucket(&mut self, word: &Word) -> bool {
-        let end = later(word.at, self.transit);
+        let end = later(word.at, self.slack);
         let over = end.nanos().checked_sub(self.window);
         // It was empty at most when each of these steps began.
-        let since_empty = self.counted(over.map(Time::from_nanos), word).map(|(begun, counted)| {
-            i128::from(counted.kept(2)) - self.refill(end, begun)
-        });
+        let since_empty = self
+            .counted(over.map(Time::from_nanos), word)
+            .map(|(begun, counted)| i128::from(counted.kept(2)) - self.refill(end, begun));
         let mut least = since_empty.max().unwrap_or(0);
         let Some(full) = self.full else {
             self.full = Some(*word);
@@ -228,20 +240,24 @@ impl Settlement {
             return false;
         }
         // It must have ended between these two; and can't have, if it ended a short while ago.
-        let twice = later(word.at, self.transit) < self.ends;
-        let first = if twice { high.at } else { high.at.max(self.ends) };
+        let twice = later(word.at, self.slack) < self.ends;
+        let first = if twice {
+            high.at
+        } else {
+            high.at.max(self.ends)
+        };
         self.ends = later(first, self.window);
         twice
     }
 
     /// What was counted before `word`, surely: the sums since each step, the last first.
     fn counted(&self, after: Option<Time>, word: &Word) -> impl Iterator<Item = (Time, Answered)> {
-        self.history.between(after, earlier(word.at, self.transit))
+        self.history.between(after, earlier(word.at, self.slack))
     }
 
     /// The least on the account at `word` if it kept all but a `part`th of what is unused of what came after `other`.
     fn least_after(&self, other: &Word, word: &Word, part: u64) -> i128 {
-        let counted = self.counted(Some(later(other.at, self.transit)), word).last();
+        let counted = self.counted(Some(later(other.at, self.slack)), word).last();
         let counted = counted.map_or(0, |(_, counted)| counted.kept(part));
         i128::from(other.used) + i128::from(counted)
     }
@@ -258,7 +274,7 @@ impl Settlement {
 
     /// Whether it was counted later, whatever overtook what.
     fn surely_after(&self, word: &Word, other: &Word) -> bool {
-        word.at > later(other.at, self.transit)
+        word.at > later(other.at, self.slack)
     }
 }
 

@@ -55,7 +55,9 @@ impl Provider {
         self.at = now;
         let first = match self.shape {
             Shape::Rolling | Shape::Bucket => (now + 1).saturating_sub(WINDOW),
-            Shape::Fixed(Some(phase)) => ((now + WINDOW - phase) / WINDOW * WINDOW + phase).saturating_sub(WINDOW),
+            Shape::Fixed(Some(phase)) => {
+                ((now + WINDOW - phase) / WINDOW * WINDOW + phase).saturating_sub(WINDOW)
+            }
             Shape::Fixed(None) => {
                 if now >= self.begun + WINDOW {
                     self.begun = now;
@@ -141,7 +143,13 @@ impl History {
     fn any(random: &mut Random) -> Self {
         let low = random.upto(95);
         let fast = random.upto(SECOND * 2);
-        let kinds = [Kind::Rolling, Kind::Rolling, Kind::Bucket, Kind::Aligned(7), Kind::FirstUse];
+        let kinds = [
+            Kind::Rolling,
+            Kind::Rolling,
+            Kind::Bucket,
+            Kind::Aligned(7),
+            Kind::FirstUse,
+        ];
         let always = random.chance(50);
         let slowest = if random.chance(50) { 3 } else { 25 };
         Self {
@@ -154,10 +162,26 @@ impl History {
                 true => (u64::MAX, 0),
                 false => (random.upto(2 * WINDOW), random.upto(WINDOW)),
             },
-            lost: if random.chance(30) { random.upto(40) } else { 0 },
-            unheard: if random.chance(30) { random.upto(20) } else { 0 },
-            invalid: if random.chance(30) { random.upto(30) } else { 0 },
-            others: if random.chance(50) { random.upto(60) } else { 0 },
+            lost: if random.chance(30) {
+                random.upto(40)
+            } else {
+                0
+            },
+            unheard: if random.chance(30) {
+                random.upto(20)
+            } else {
+                0
+            },
+            invalid: if random.chance(30) {
+                random.upto(30)
+            } else {
+                0
+            },
+            others: if random.chance(50) {
+                random.upto(60)
+            } else {
+                0
+            },
             less: if random.chance(30) { random.upto(5) } else { 0 },
             windows: 12,
         }
@@ -181,7 +205,8 @@ impl History {
                 1 => {
                     let (tokens, _, _, _) = requests[id as usize];
                     let fate = random.upto(99);
-                    let answered = now + self.latency.0 + random.upto(self.latency.1 - self.latency.0);
+                    let answered =
+                        now + self.latency.0 + random.upto(self.latency.1 - self.latency.0);
                     provider.advance(now);
                     let gone = self.lost + self.unheard;
                     if (self.lost..gone).contains(&fate) {
@@ -203,7 +228,12 @@ impl History {
                     provider.settle(id + 1, used, now);
                     let left = self.limit.saturating_sub(said);
                     ledger.observe(Resource::Tokens, Some(self.limit), left, departure);
-                    ledger.settle(&Cost::tokens(tokens), &Cost::tokens(used), departure.at, Settle::Auto);
+                    ledger.settle(
+                        &Cost::tokens(tokens),
+                        &Cost::tokens(used),
+                        departure.at,
+                        Settle::Auto,
+                    );
                 }
                 3 => {
                     provider.charge(0, id, now);
@@ -254,7 +284,12 @@ impl History {
 
 fn shapes(random: &mut Random) -> [Shape; 4] {
     let phase = random.upto(WINDOW - 1);
-    [Shape::Rolling, Shape::Bucket, Shape::Fixed(Some(phase)), Shape::Fixed(None)]
+    [
+        Shape::Rolling,
+        Shape::Bucket,
+        Shape::Fixed(Some(phase)),
+        Shape::Fixed(None),
+    ]
 }
 
 #[test]
@@ -271,16 +306,53 @@ fn a_provider_that_keeps_is_never_taken_for_one_that_gives_back() {
 }
 
 #[test]
-fn a_provider_that_gives_back_is_found_out_within_a_few_windows() {
-    for seed in 0..cases(60) {
-        let random = &mut Random(seed);
-        for used in [(20, 60), (50, 100), (60, 80)] {
-            for shape in shapes(random) {
+fn one_that_gives_back_is_mostly_found_out_in_four_windows_and_surely_in_twelve() {
+    for used in [(20, 60), (50, 100), (60, 80)] {
+        for which in 0..4 {
+            let mut all = Vec::new();
+            for seed in 0..cases(40) {
+                let random = &mut Random(seed);
+                let shape = shapes(random)[which];
                 let history = History::saturated(used);
                 let provider = Provider::new(shape, history.limit, false);
                 let found = history.play(provider, random);
-                assert!(found.is_some_and(|windows| windows <= 5), "seed {seed}: {shape:?} {used:?} {found:?}");
+                assert!(found.is_some(), "seed {seed}: {shape:?} {used:?}");
+                all.extend(found);
             }
+            all.sort_unstable();
+            assert!(all[all.len() / 2] <= 4, "{which} {used:?}: {all:?}");
+        }
+    }
+}
+
+#[test]
+fn words_that_cannot_be_true_say_nothing() {
+    for said in [0, 30_000, u64::MAX] {
+        let mut settlement = Settlement::new(30_000, WINDOW, TRANSIT);
+        for n in 0..2_000 {
+            let (left, now) = (at(n * SECOND / 4), at(n * SECOND / 4 + SECOND));
+            let mark = settlement.departed(200);
+            settlement.hear(mark, said, left);
+            settlement.answered(200, 100, left, now);
+        }
+        assert!(!settlement.gives_back(), "{said}");
+    }
+}
+
+#[test]
+fn no_amount_and_no_instant_overflows() {
+    let any = |random: &mut Random| random.next() >> random.upto(63);
+    for seed in 0..cases(400) {
+        let random = &mut Random(seed);
+        let window = any(random).max(1);
+        let mut settlement = Settlement::new(any(random), window, any(random));
+        for _ in 0..100 {
+            let (left, now) = (at(any(random)), at(any(random)));
+            let mark = settlement.departed(any(random));
+            settlement.hear(mark, any(random), left);
+            settlement.answered(any(random), any(random), left, now);
+            settlement.returned(any(random));
+            settlement.on_trial(now);
         }
     }
 }
