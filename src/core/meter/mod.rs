@@ -135,7 +135,7 @@ impl Meter {
             Account::Bucket(account) => account.advance(now),
             Account::Fixed(account) => account.advance(now),
         }
-        for pace in self.paces_mut() {
+        for pace in self.pace.iter_mut().chain(&mut self.spread) {
             pace.advance(now);
         }
     }
@@ -185,10 +185,6 @@ impl Meter {
                 self.account.fits(with_rest, held, now)
                     || spread.fits(n.min(spread.capacity()), held)
             })
-    }
-
-    fn paces_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        self.pace.iter_mut().chain(&mut self.spread)
     }
 
     /// What is spread out of the most that it ever holds.

