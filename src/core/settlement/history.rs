@@ -58,10 +58,9 @@ impl History {
         let first = after.map_or(0, |after| after.nanos() / self.step + 1);
         let end = before.nanos() / self.step;
         let mut sum = Answered::default();
-        let known = |turn: &u64| self.remembers(*turn);
         let first = first.max((self.turn + 1).saturating_sub(KEPT));
         let end = end.min(self.turn + 1);
-        (first..end).rev().filter(known).map(move |turn| {
+        (first..end).rev().map(move |turn| {
             sum.add(self.steps[(turn % KEPT) as usize]);
             (Time::from_nanos(turn * self.step), sum)
         })

@@ -178,14 +178,16 @@ impl Settlement {
     /// The provider had `used` on its account after the request that left `at` that instant with this mark.
     pub(crate) fn hear(&mut self, mark: Mark, used: u64, at: Time) {
         // It has counted this request at least: who says otherwise says nothing. And where nothing is left, more may be used.
-        if self.belief != Belief::Keeps || used == 0 || used >= self.limit {
+        let nonsense = used == 0 || used >= self.limit;
+        if self.belief != Belief::Keeps || self.now.unused == 0 || nonsense {
             return;
         }
         let word = Word { at, mark, used };
-        if self.too_low_for_rolling(&word) {
+        let (rolling, bucket) = self.least(&word);
+        if self.too_low(&word, rolling, MARGIN) {
             self.rolling.speak(at, self.window);
         }
-        if self.too_low_for_bucket(&word) {
+        if self.too_low_for_bucket(&word, bucket) {
             self.bucket.speak(at, self.window);
         }
         if self.too_low_for_fixed(&word) {
@@ -197,30 +199,32 @@ impl Settlement {
         }
     }
 
-    fn too_low_for_rolling(&self, word: &Word) -> bool {
-        let over = later(word.at, self.slack).nanos().checked_sub(self.window);
-        let counted = self.counted(over.map(Time::from_nanos), word).last();
-        let least = counted.map_or(0, |(_, counted)| counted.kept(2));
-        self.too_low(word, least.into(), MARGIN)
+    /// The least that a rolling window, and a bucket that may have been empty at any instant, have on their accounts.
+    fn least(&self, word: &Word) -> (i128, i128) {
+        let end = later(word.at, self.slack);
+        let over = end.nanos().checked_sub(self.window).map(Time::from_nanos);
+        let (mut rolling, mut bucket) = (0, 0);
+        for (begun, counted) in self.counted(over, word) {
+            let scaled = u128::from(counted.kept(2)).saturating_mul(self.window.into());
+            rolling = counted.kept(2);
+            bucket = bucket.max(scaled.saturating_sub(self.refill(end, begun)));
+        }
+        (rolling.into(), self.tokens(bucket))
     }
 
-    fn too_low_for_bucket(&mut self, word: &Word) -> bool {
+    fn too_low_for_bucket(&mut self, word: &Word, mut least: i128) -> bool {
         let end = later(word.at, self.slack);
-        let over = end.nanos().checked_sub(self.window);
-        // It was empty at most when each of these steps began.
-        let since_empty = self
-            .counted(over.map(Time::from_nanos), word)
-            .map(|(begun, counted)| i128::from(counted.kept(2)) - self.refill(end, begun));
-        let mut least = since_empty.max().unwrap_or(0);
         let Some(full) = self.full else {
             self.full = Some(*word);
             return self.too_low(word, least, MARGIN);
         };
         if self.surely_after(word, &full) {
-            least = least.max(self.least_after(&full, word, 2) - self.refill(end, full.at));
+            least = least
+                .max(self.least_after(&full, word, 2) - self.tokens(self.refill(end, full.at)));
         }
         let low = self.too_low(word, least, MARGIN);
-        let replaces = low || word.above(&full, 2) + self.refill(word.at, full.at) >= 0;
+        let replaces =
+            low || word.above(&full, 2) + self.tokens(self.refill(word.at, full.at)) >= 0;
         if self.surely_after(word, &full) && replaces {
             self.full = Some(*word);
         }
@@ -269,10 +273,13 @@ impl Settlement {
         i128::from(word.used) + i128::from(self.limit / margin) < least
     }
 
-    /// What a bucket refills between these two.
-    fn refill(&self, to: Time, from: Time) -> i128 {
-        let refill = u128::from(self.limit).saturating_mul(to.since(from).as_nanos());
-        i128::try_from(refill / u128::from(self.window.max(1))).unwrap_or(i128::MAX / 4)
+    /// What a bucket refills between these two, in tokens × nanoseconds.
+    fn refill(&self, to: Time, from: Time) -> u128 {
+        u128::from(self.limit).saturating_mul(to.since(from).as_nanos())
+    }
+
+    fn tokens(&self, scaled: u128) -> i128 {
+        i128::try_from(scaled / u128::from(self.window.max(1))).unwrap_or(i128::MAX / 4)
     }
 
     /// Whether it was counted later, whatever overtook what.
