@@ -13,10 +13,11 @@ pub enum Settle {
     /// counts. Then it is given back here too, until a refusal says otherwise. To have something to see, the last quarter of
     /// a window is spread out over it, in eight of 64 windows.
     ///
-    /// A client that asks for as much as it may finds out in three or four windows, rarely in ten, where four fifths or less
-    /// of what is reserved are used; where it is nine tenths or more, never, as there is little to give back. For a
-    /// provider that is known to give back say [`TrueUp`](Self::TrueUp), for one that charges a tenth less than is
-    /// reserved here [`Keep`](Self::Keep): by what it says these two are hard to tell from each other.
+    /// A client that asks for as much as it may mostly finds out in two to four windows where three quarters or less of what
+    /// is reserved are used; where it is nine tenths, never, as there is little to give back. Taken for granted is that
+    /// requests get there within twice the limit's [`transit`](crate::Limit::transit). For a provider that is known to give
+    /// back say [`TrueUp`](Self::TrueUp); for one that keeps, but charges a tenth less than is reserved here, say
+    /// [`Keep`](Self::Keep): where hardly more than that is unused, the two look alike.
     #[default]
     Auto,
     /// It stays charged: for providers that keep what was reserved.
