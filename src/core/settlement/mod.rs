@@ -14,7 +14,7 @@ pub enum Settle {
     /// a window is spread out over it, in eight of 64 windows.
     ///
     /// A client that asks for as much as it may mostly finds out in two to four windows where three quarters or less of what
-    /// is reserved are used; where it is nine tenths, never, as there is little to give back. Taken for granted is that
+    /// is reserved are used; above nine tenths hardly ever, as there is little to give back. Taken for granted is that
     /// requests get there within twice the limit's [`transit`](crate::Limit::transit). For a provider that is known to give
     /// back say [`TrueUp`](Self::TrueUp); for one that keeps, but charges a tenth less than is reserved here, say
     /// [`Keep`](Self::Keep): where hardly more than that is unused, the two look alike.
