@@ -105,26 +105,41 @@
 
 mod accounts;
 mod answers;
+mod body;
+mod bucket;
 mod builder;
 mod call;
 mod complaint;
+mod dialects;
+mod dice;
 mod faults;
+mod limits;
 mod meters;
+mod odd;
 mod provider;
 mod reply;
 mod report;
+mod script;
 mod server;
 mod service;
+mod settings;
 mod state;
+mod stream;
+mod telling;
 
 pub use self::{
+    body::ProviderBody,
     builder::{ProviderBuilder, Settlement},
     call::Call,
-    faults::{Delay, Faults, Outage, When},
+    dialects::RateHeaders,
+    faults::{Delay, Faults, Hint, Outage, When},
+    limits::Limits,
     meters::Shape,
+    odd::Odd,
     provider::Provider,
     reply::Reply,
     report::{Arrival, Outcome, Report},
     server::ProviderBox,
     service::{ProviderFuture, ProviderService},
+    stream::{Stream, StreamFault},
 };
