@@ -114,22 +114,22 @@ impl Provider {
         self.lock().scripted.push_back(answer);
     }
 
-    /// Other limits from now on, for the models that are in no pool: providers adapt them, too.
-    /// What was charged stays charged.
-    pub fn limits(&self, change: impl FnOnce(Limits) -> Limits) {
-        self.resize(0, change);
+    /// Other limits from `now` on, for the models that are in no pool: providers adapt them, too.
+    /// What was charged stays charged. Two changes at the same moment may lose one.
+    pub fn limits(&self, now: Instant, change: impl FnOnce(Limits) -> Limits) {
+        self.resize(now, 0, change);
     }
 
-    /// Other limits from now on for the pool that this model is in.
-    pub fn limits_of(&self, model: &str, change: impl FnOnce(Limits) -> Limits) {
-        self.resize(self.inner.settings.pool(model), change);
+    /// Other limits from `now` on for the pool that this model is in.
+    pub fn limits_of(&self, now: Instant, model: &str, change: impl FnOnce(Limits) -> Limits) {
+        self.resize(now, self.inner.settings.pool(model), change);
     }
 
-    fn resize(&self, pool: usize, change: impl FnOnce(Limits) -> Limits) {
+    fn resize(&self, now: Instant, pool: usize, change: impl FnOnce(Limits) -> Limits) {
         let before = self.lock().limits[pool];
         let limits = change(before);
         let rules = self.inner.settings.rules(&limits);
-        let since_start = self.since_start(Instant::now());
+        let since_start = self.since_start(now);
         let mut state = self.lock();
         let now = state.at(since_start);
         state.limits[pool] = limits;

@@ -3,9 +3,12 @@
 
 mod answers;
 mod counting;
+mod dialects;
 mod faults;
+mod pools;
 mod reports;
 mod server;
+mod streams;
 
 use std::time::Duration;
 
