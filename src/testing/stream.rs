@@ -17,7 +17,7 @@ use super::Delay;
 ///     .keep_alive(Duration::from_millis(100));
 /// # let _ = slow;
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct Stream {
     pub(super) pieces: u64,
@@ -35,7 +35,13 @@ impl Stream {
     pub fn at_once() -> Self {
         Self {
             pieces: 1,
-            ..Self::default()
+            piece_bytes: None,
+            chunk_bytes: None,
+            created_bytes: 0,
+            first: Delay::default(),
+            pace: Delay::default(),
+            comments: false,
+            keep_alive: None,
         }
     }
 
@@ -88,6 +94,12 @@ impl Stream {
     pub fn keep_alive(mut self, every: Duration) -> Self {
         self.keep_alive = (!every.is_zero()).then_some(every);
         self
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self::at_once()
     }
 }
 
