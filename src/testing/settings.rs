@@ -136,11 +136,11 @@ impl Settings {
         if self.count_cached {
             0
         } else {
-            self.from_cache(prompt)
+            self.cached_of(prompt)
         }
     }
 
-    pub(super) fn from_cache(&self, prompt: u64) -> u64 {
+    pub(super) fn cached_of(&self, prompt: u64) -> u64 {
         part(prompt, self.cached)
     }
 

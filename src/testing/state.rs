@@ -219,7 +219,7 @@ fn spend(settings: &Settings, call: &Call, drawn: f64) -> Spent {
     let completion = times(call.most(), least + (most - least) * drawn);
     Spent {
         prompt,
-        cached: settings.from_cache(prompt),
+        cached: settings.cached_of(prompt),
         completion,
         reasoning: part(completion, settings.reasoning),
     }

@@ -37,7 +37,10 @@ impl Teller<'_> {
     pub(super) fn status(&self, plan: &Plan) -> Option<u16> {
         match plan {
             Plan::Limited(_) if self.refuses_in_stream() => Some(200),
-            Plan::Limited(refusal) => Some(self.refuse(refusal).status().as_u16()),
+            Plan::Limited(refusal) => {
+                let status = self.settings.dialect.refusal_status(&self.refused(refusal));
+                Some(status.as_u16())
+            }
             plan => plan.status(),
         }
     }

@@ -10,6 +10,14 @@ use super::{
     Refused, openai,
 };
 
+/// What can never fit is too large, unless the wait that is stated says otherwise.
+pub(super) fn status(refused: &Refused<'_>) -> StatusCode {
+    match (refused.refusal.wait, refused.said) {
+        (None, None) => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
 pub(super) fn refused(refused: &Refused<'_>) -> Answer {
     let refusal = refused.refusal;
     let (limit, used, asked) = (refusal.limit, refusal.used, refusal.asked);
@@ -17,31 +25,25 @@ pub(super) fn refused(refused: &Refused<'_>) -> Answer {
     let on = refusal.kind.text().replace("per min (", "per minute (");
     let more =
         "Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing";
-    let (status, message) = match (refusal.wait, refused.said) {
-        (None, None) => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "Request too large for model `{model}` in organization `{organization}` service \
+    let message = match (refusal.wait, refused.said) {
+        (None, None) => format!(
+            "Request too large for model `{model}` in organization `{organization}` service \
                  tier `on_demand` on {on}: Limit {limit}, Requested {asked}, please reduce your \
                  message size and try again. {more}"
-            ),
         ),
         (_, said) => {
             let hint = said.map_or(String::new(), |wait| {
                 format!(" Please try again in {}.", go_duration(wait))
             });
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                format!(
-                    "Rate limit reached for model `{model}` in organization `{organization}` \
+            format!(
+                "Rate limit reached for model `{model}` in organization `{organization}` \
                      service tier `on_demand` on {on}: Limit {limit}, Used {used}, Requested \
                      {asked}.{hint} {more}"
-                ),
             )
         }
     };
     let mut complaint = Complaint::limit(refusal.kind.resource(), message);
-    complaint.status = status;
+    complaint.status = status(refused);
     let mut answer = openai::complain(&complaint);
     if let Some(wait) = refused.said {
         // To the hundredth of a second, rounded up.

@@ -230,7 +230,15 @@ impl Dialect {
         }
     }
 
-    /// The same as a stream that a 200 begins.
+    /// The status of that.
+    pub(super) fn refusal_status(self, refused: &Refused<'_>) -> StatusCode {
+        match self {
+            Self::Groq => groq::status(refused),
+            _ => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// The same refusal as a stream that a 200 begins.
     pub(super) fn refused_in_stream(
         self,
         call: &Call,
