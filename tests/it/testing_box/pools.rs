@@ -74,6 +74,18 @@ fn what_others_spend_is_missing_here() {
 }
 
 #[test]
+fn what_others_spend_is_their_answer_as_well() {
+    let provider = Provider::anthropic()
+        .output_tokens_per_minute(600)
+        .build()
+        .unwrap();
+    let now = provider.started();
+    assert!(provider.spend(now, &Call::chat("claude", 10, 600)));
+    let refused = provider.handle(now, &Call::chat("claude", 10, 1));
+    assert_eq!(refused.retry_after(), Some(ms(100)));
+}
+
+#[test]
 fn what_is_overdrawn_shows_as_nothing_or_as_less() {
     for (provider, shown) in [(Provider::openai(), "0"), (Provider::azure(), "-27689")] {
         let provider = provider.tokens_per_minute(1_000).build().unwrap();
