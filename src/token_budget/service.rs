@@ -152,9 +152,13 @@ impl Watch for Settling {
 
     fn finish(mut self) {
         let usage = self.usage.take().and_then(UsageScanner::finish);
-        if let (Some(grant), Some(usage)) = (self.grant.take(), usage) {
-            let used = grant.used(&usage);
-            grant.settle(&used, self.settle);
+        match (self.grant.take(), usage) {
+            (Some(grant), Some(usage)) => {
+                let used = grant.used(&usage);
+                grant.settle(&used, self.settle);
+            }
+            (Some(grant), None) => grant.served(),
+            (None, _) => {}
         }
     }
 }

@@ -2,7 +2,11 @@
 
 mod departure;
 mod holding;
+#[cfg(feature = "testing")]
+mod learning;
 mod rate_limit;
+#[cfg(feature = "testing")]
+mod sharing;
 mod token_budget;
 #[cfg(feature = "testing")]
 mod utilisation;
