@@ -158,5 +158,5 @@ pub use crate::{
     rate_limit::RateLimitLayer,
     respond::RespondLayer,
     token_budget::TokenBudgetLayer,
-    verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
+    verdict::{Classify, Provider, RateReading, RateStatus, Usage, Verdict},
 };

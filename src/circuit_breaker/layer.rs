@@ -11,6 +11,7 @@ use crate::{
         dice::Dice,
         ring::Window,
     },
+    verdict::Provider,
 };
 
 /// Refuses calls to a service that fails, until it has recovered. See the [module](super).
@@ -247,6 +248,14 @@ impl<P> CircuitBreakerLayer<P> {
     /// outside of the limiters, to spare callers the queue.
     pub fn gate(&self) -> CircuitGateLayer {
         CircuitGateLayer::new(Arc::clone(&self.circuit))
+    }
+}
+
+impl CircuitBreakerLayer<Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> CircuitBreakerLayer<Provider> {
+        self.with(|_| provider)
     }
 }
 

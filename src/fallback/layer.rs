@@ -10,7 +10,7 @@ use super::{
 use crate::{
     answers::{Http, Judged, Opaque},
     inner::CloneInner,
-    verdict::Verdict,
+    verdict::{Provider, Verdict},
 };
 
 /// Tries another service, or the same with another request, where the first couldn't serve. See
@@ -111,6 +111,14 @@ impl<L, P> FallbackLayer<L, P> {
             plan: self.plan,
             answers: answers(self.answers),
         }
+    }
+}
+
+impl<L> FallbackLayer<L, Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> FallbackLayer<L, Provider> {
+        self.with(|_| provider)
     }
 }
 

@@ -22,21 +22,36 @@
 //!     provider::classify(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), body),
 //!     Verdict::RateLimited {
 //!         resource: Some(Resource::Tokens),
+//!         window: Some(Duration::from_secs(60)),
 //!         retry_after: Some(Duration::from_secs(1)),
 //!     },
 //! );
 //! ```
 
+mod detect;
 mod envelope;
 mod errors;
 mod failure;
+mod grpc;
 mod headers;
+mod json_string;
+mod limit;
+mod names;
+mod prose;
 mod retry_after;
+mod signs;
 mod span;
+mod stated;
+mod trust;
 mod usage;
 
 pub use errors::classify;
+pub(crate) use errors::classify_as;
 pub use failure::classify_error;
+pub use grpc::grpc;
 pub use headers::rate_status;
+pub(crate) use headers::rate_status_as;
 pub use retry_after::retry_after;
 pub use usage::UsageScanner;
+
+pub use crate::verdict::Provider;
