@@ -130,6 +130,7 @@ pub mod edge;
 mod error;
 pub mod fallback;
 pub mod inner;
+pub mod presets;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;

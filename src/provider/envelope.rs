@@ -229,7 +229,9 @@ impl Facts {
             b"retry_after_ms" | b"retryafterms" => {
                 self.wait = self.wait.or_else(|| span::milliseconds(value));
             }
-            b"quotaid" | b"quotametric" | b"quota_id" | b"quota_metric" => self.add_quota(value),
+            b"quotaid" | b"quotametric" | b"quota_id" | b"quota_metric" | b"quota_limit" => {
+                self.add_quota(value);
+            }
             b"quotavalue" | b"quota_limit_value" if value == b"0" => self.zero_quota = true,
             key if key.starts_with(b"x-ratelimit-") || key.starts_with(b"retry-after") => {
                 if self.headers.len() < MAX_WORDS

@@ -117,7 +117,9 @@ impl Answer<'_> {
         if self.status == 413 || facts.hints(signs::LARGE) || large || never || many {
             return Verdict::TooLarge;
         }
+        // Who names a window means a limit, however much is going on.
         let crowded = self.status >= 429 || limited || fine && facts.error;
+        let crowded = crowded && which.window.is_none();
         let relayed = self.status == 429 && says(signs::RELAYED_PROSE);
         if facts.hints(signs::BUSY) || crowded && says(signs::BUSY_PROSE) || relayed {
             return Verdict::Overloaded { retry_after: hint };
@@ -203,9 +205,25 @@ impl Answer<'_> {
             _ if facts.has("requests") => Some(Resource::Requests),
             Some(b"tokens") if !narrow => Some(Resource::Tokens),
             Some(b"requests") => Some(Resource::Requests),
-            _ => told.resource,
+            _ => told.resource.or_else(|| self.coded()),
         };
         Which { resource, ..told }
+    }
+
+    /// The resource that a code names: `token_quota_exceeded`, `limit_requests`.
+    fn coded(&self) -> Option<Resource> {
+        let mut words = self.facts.words.iter();
+        words.find_map(|word| {
+            let about = |part| word.contains(part);
+            // `too_many_requests` is the status, the others are about the request itself.
+            if !(about("limit") || about("quota")) || about("toomanyrequests") {
+                None
+            } else if about("token") {
+                Some(Resource::Tokens)
+            } else {
+                about("request").then_some(Resource::Requests)
+            }
+        })
     }
 
     /// How long to wait, where what is said of it can be.
@@ -296,6 +314,103 @@ fn empty_or_due(status: &RateStatus, hint: Option<Duration>) -> Option<Resource>
         let mut found = readings.iter().filter(|(_, reading)| test(reading));
         found.next().filter(|_| found.next().is_none()).map(|f| f.0)
     };
-    only(&|reading| reading.remaining == Some(0))
+    // Anthropic's reading of all tokens repeats the tighter one of input and output.
+    let narrow = [status.input_tokens, status.output_tokens];
+    let narrow = narrow.iter().any(|reading| reading.remaining == Some(0));
+    let repeated = |reading: &RateReading| narrow && *reading == status.tokens;
+    only(&|reading| reading.remaining == Some(0) && !repeated(reading))
         .or_else(|| only(&|reading| hint.is_some() && reading.reset == hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::span::LONGEST;
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    const VALUE: &str = "(-?[0-9]{1,35}|[0-9]{1,3}[.][0-9]{1,12}|[0-9]{1,4}(ms|s|m|h)|[1-9][0-9]{3}-[01][0-9]-[0-3][0-9]T1[0-9]:00:00Z|inf|nan|~5|1,000|true|false|[ -~]{0,12})";
+
+    fn names() -> impl Strategy<Value = &'static str> {
+        proptest::sample::select(vec![
+            "retry-after",
+            "retry-after-ms",
+            "x-ms-retry-after-ms",
+            "x-should-retry",
+            "x-ratelimit-type",
+            "x-ratelimit-limit-tokens",
+            "x-ratelimit-remaining-tokens",
+            "x-ratelimit-reset-tokens",
+            "x-ratelimit-renewalperiod-tokens",
+            "x-ratelimit-remaining",
+            "x-ratelimit-reset",
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+            "ratelimitbysize-reset",
+            "ratelimitbysize-remaining",
+            "x-tokenlimit-remaining",
+            "date",
+            "grpc-status",
+            "grpc-retry-pushback-ms",
+            "x-amzn-errortype",
+        ])
+    }
+
+    fn parts() -> impl Strategy<Value = String> {
+        let parts = "(\\{|\\}|\\[|\\]|:|,|\"error\":|\"message\":|\"code\":|\"retryDelay\":|\"quotaId\":|\"X-RateLimit-Reset\":|\"429\"|\"rate_limit_exceeded\"|\"GenerateRequestsPerDay\"|[0-9]{1,36}|\"Limit [0-9]{1,30}, Requested ~?[0-9]{1,30}. try again in [0-9.]{1,40}(s|ms|m|)\"|\"tokens per (min|day|month)\"){0,20}";
+        parts.prop_map(String::from)
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic_or_wait_for_nonsense(
+            status in 100_u16..600,
+            headers in proptest::collection::vec((names(), VALUE), 0..8),
+            body in parts(),
+        ) {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    map.append(HeaderName::from_static(name), value);
+                }
+            }
+            let status = StatusCode::from_u16(status).unwrap();
+            for provider in [None, Some(Provider::AzureOpenAi), Some(Provider::Gemini), Some(Provider::Other)] {
+                let verdict = classify_as(provider, status, &map, body.as_bytes());
+                if let Some(wait) = verdict.retry_after() {
+                    prop_assert!(!wait.is_zero() && wait <= LONGEST, "{wait:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_that_are_empty_the_narrower_is_told() {
+        let mut headers = HeaderMap::new();
+        for name in ["requests", "tokens", "input-tokens", "output-tokens"] {
+            let left = if name.ends_with("put-tokens") || name == "requests" {
+                "7"
+            } else {
+                "0"
+            };
+            let name = format!("anthropic-ratelimit-{name}-remaining");
+            headers.insert(HeaderName::try_from(name).unwrap(), left.parse().unwrap());
+        }
+        let resource =
+            |headers: &HeaderMap| match classify(StatusCode::TOO_MANY_REQUESTS, headers, b"") {
+                Verdict::RateLimited { resource, .. } => resource,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(resource(&headers), Some(Resource::Tokens));
+        headers.insert(
+            "anthropic-ratelimit-output-tokens-remaining",
+            HeaderValue::from_static("0"),
+        );
+        assert_eq!(resource(&headers), Some(Resource::OutputTokens));
+        headers.insert(
+            "anthropic-ratelimit-requests-remaining",
+            HeaderValue::from_static("0"),
+        );
+        assert_eq!(resource(&headers), None);
+    }
 }

@@ -25,7 +25,11 @@ const APART: usize = 8;
 /// As a message says it: `tokens per min (TPM)`, `40 API calls / minute`, `your daily rate limit`,
 /// `free-models-per-day`. What is said first counts.
 pub(super) fn told(prose: &str) -> Which {
-    let words: Vec<&str> = words(prose).collect();
+    let words: Vec<&str> = prose
+        .lines()
+        .filter(|line| !is_status(line))
+        .flat_map(words)
+        .collect();
     let mut noun: Option<(usize, Option<Resource>)> = None;
     let near = |noun: Option<(usize, Option<Resource>)>, at: usize| {
         let (stood, resource) = noun?;
@@ -60,6 +64,12 @@ pub(super) fn told(prose: &str) -> Which {
         resource: limited(&words),
         window: None,
     }
+}
+
+/// The name of the status 429 says nothing of requests.
+fn is_status(line: &str) -> bool {
+    let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    line.trim_end_matches(['.', '!']) == "too many requests"
 }
 
 /// A message's words; a slash is a `per`.
@@ -217,9 +227,9 @@ fn spanned(quota: &str) -> Option<Duration> {
     }
 }
 
-/// Google's quotas in prose: `Quota exceeded for metric: …, limit: 250` and `quota_id: "…"`.
+/// Google's quotas in prose: `Quota exceeded for …googleapis.com/…`, `metric: …`, `quota_id: "…"`.
 pub(super) fn quotas(prose: &str) -> impl Iterator<Item = String> {
-    ["metric: ", "quota_id: ", "quota_metric: ", "quotaid: "]
+    ["googleapis.com/", "metric: ", "quota_id: ", "quotaid: "]
         .iter()
         .flat_map(move |mark| {
             prose
@@ -339,6 +349,7 @@ mod tests {
             ("allocated quota exceeded", Some(Tokens), None),
             ("limit type: tokens", Some(Tokens), None),
             ("rate limit exceeded", None, None),
+            ("429 too many requests", None, None),
             ("your requests to x have exceeded rate limit", None, None),
             ("number of concurrent connections has exceeded", None, None),
         ] {

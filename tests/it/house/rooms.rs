@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &["core"]),
     ("verdict", &["core", "error"]),
     ("quota", &["core", "error", "verdict"]),
+    ("presets", &["core", "quota"]),
     ("provider", &["core", "error", "verdict"]),
     ("body", &["core", "error", "verdict", "provider"]),
     ("answers", &["core", "error", "verdict", "provider", "body"]),
