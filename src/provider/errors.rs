@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     envelope::Facts,
+    exhausted::{empty_or_due, reading},
     grpc,
     headers::rate_status_as,
     limit::{self, DAY, MONTH, Which},
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     core::cost::Resource,
-    verdict::{Provider, RateReading, RateStatus, Verdict},
+    verdict::{Provider, RateStatus, Verdict},
 };
 
 /// What an answer means. `body` is as much of it as is at hand, or empty. Whose answer it is, is
@@ -291,37 +292,6 @@ impl Answer<'_> {
     }
 }
 
-fn reading(status: &RateStatus, resource: Resource) -> Option<RateReading> {
-    Some(match resource {
-        Resource::Requests => status.requests,
-        Resource::Tokens => status.tokens,
-        Resource::InputTokens => status.input_tokens,
-        Resource::OutputTokens => status.output_tokens,
-        Resource::Unit(_) => return None,
-    })
-}
-
-/// The resource of which nothing is left, or else the one that is whole again just when the
-/// answer says to come back.
-fn empty_or_due(status: &RateStatus, hint: Option<Duration>) -> Option<Resource> {
-    let readings = [
-        (Resource::Requests, status.requests),
-        (Resource::OutputTokens, status.output_tokens),
-        (Resource::InputTokens, status.input_tokens),
-        (Resource::Tokens, status.tokens),
-    ];
-    let only = |test: &dyn Fn(&RateReading) -> bool| {
-        let mut found = readings.iter().filter(|(_, reading)| test(reading));
-        found.next().filter(|_| found.next().is_none()).map(|f| f.0)
-    };
-    // Anthropic's reading of all tokens repeats the tighter one of input and output.
-    let narrow = [status.input_tokens, status.output_tokens];
-    let narrow = narrow.iter().any(|reading| reading.remaining == Some(0));
-    let repeated = |reading: &RateReading| narrow && *reading == status.tokens;
-    only(&|reading| reading.remaining == Some(0) && !repeated(reading))
-        .or_else(|| only(&|reading| hint.is_some() && reading.reset == hint))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,35 +352,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn of_two_that_are_empty_the_narrower_is_told() {
-        let mut headers = HeaderMap::new();
-        for name in ["requests", "tokens", "input-tokens", "output-tokens"] {
-            let left = if name.ends_with("put-tokens") || name == "requests" {
-                "7"
-            } else {
-                "0"
-            };
-            let name = format!("anthropic-ratelimit-{name}-remaining");
-            headers.insert(HeaderName::try_from(name).unwrap(), left.parse().unwrap());
-        }
-        let resource =
-            |headers: &HeaderMap| match classify(StatusCode::TOO_MANY_REQUESTS, headers, b"") {
-                Verdict::RateLimited { resource, .. } => resource,
-                other => panic!("{other:?}"),
-            };
-        assert_eq!(resource(&headers), Some(Resource::Tokens));
-        headers.insert(
-            "anthropic-ratelimit-output-tokens-remaining",
-            HeaderValue::from_static("0"),
-        );
-        assert_eq!(resource(&headers), Some(Resource::OutputTokens));
-        headers.insert(
-            "anthropic-ratelimit-requests-remaining",
-            HeaderValue::from_static("0"),
-        );
-        assert_eq!(resource(&headers), None);
     }
 }

@@ -31,6 +31,7 @@
 mod detect;
 mod envelope;
 mod errors;
+mod exhausted;
 mod failure;
 mod grpc;
 mod headers;
