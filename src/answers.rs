@@ -1,4 +1,5 @@
-//! What a request and an answer are: [`Http`] for http types, [`Opaque`] for any others.
+//! What a request and an answer are: [`Http`] for http types, [`Provider`] for those of one provider, [`Opaque`] for any
+//! others.
 //!
 //! Every layer has one type parameter for it, `Http` by default.
 

@@ -15,7 +15,7 @@
 //! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
 //!
 //! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`RespondLayer`] turns refusals into responses for
-//! servers, [`Quota`] is the limiter itself, and `testing` (a feature) is a provider in a box.
+//! servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
 //!
 //! # The simple path
 //!

@@ -24,6 +24,7 @@ use crate::{
 /// | [`deadline`](Self::deadline) | none |
 /// | [`budget`](Self::budget) | 10 % of the requests and a reserve of 10 |
 /// | [`only`](Self::only) | all requests |
+/// | [`provider`](Self::provider) | told from each answer |
 #[must_use]
 pub struct BackoffRetryLayer<G = Always, P = Http> {
     policy: Arc<Policy>,

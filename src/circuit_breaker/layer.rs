@@ -28,6 +28,7 @@ use crate::{
 /// | [`max_hint`](Self::max_hint) | 10 min |
 /// | [`exhausted_for`](Self::exhausted_for) | 10 min |
 /// | [`slow_after`](Self::slow_after) | 10 s |
+/// | [`provider`](Self::provider) | told from each answer |
 ///
 /// The layer, its clones, its services and their handles are one circuit: a setting that is
 /// changed later is changed for all of them, and the circuit starts anew.

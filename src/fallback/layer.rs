@@ -20,6 +20,7 @@ use crate::{
 /// |---|---|
 /// | [`on`](Self::on) | rate limited, overloaded, transient, quota exhausted, too large, refused |
 /// | [`name`](Self::name) | `"fallback"` |
+/// | [`provider`](Self::provider) | told from each answer |
 #[must_use]
 pub struct FallbackLayer<L, P = Http> {
     link: L,

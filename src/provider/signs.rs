@@ -38,7 +38,7 @@ pub(super) const MONEY_PROSE: &[&[&str]] = &[
         "reached|exceeded|hit|crossed|monthly",
     ],
     &[
-        "monthly",
+        "monthly|weekly",
         "usage|limit|quota|threshold|cap",
         "reached|exceeded|exhausted|crossed|used",
     ],

@@ -43,6 +43,7 @@
 //! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
+//! | [`provider`](RateLimitLayer::provider) | told from each answer |
 //! | [`opaque`](RateLimitLayer::opaque) | off: answers are `http::Response<_>` |
 //!
 //! # Sharing

@@ -48,6 +48,7 @@
 //! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`keyed`](TokenBudgetLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](TokenBudgetLayer::priority) | [`Priority::Standard`] |
+//! | [`provider`](TokenBudgetLayer::provider) | told from each answer |
 //! | [`opaque`](TokenBudgetLayer::opaque) | off: answers are `http::Response<_>` |
 //!
 //! # What it learns
