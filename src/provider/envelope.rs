@@ -100,6 +100,7 @@ impl Facts {
             }
             // A proxy's page says no more than its status.
             Some(b'<') | None => {}
+            Some(_) if wraps == 0 && is_stream(text) => self.events(text),
             Some(_) => {
                 let (words, json) = text.split_at(prose::json(text).unwrap_or(text.len()));
                 self.say(words);
@@ -117,6 +118,17 @@ impl Facts {
                         json => self.walk(json, wraps + 1),
                     }
                 }
+            }
+        }
+    }
+
+    /// What the events of a stream say.
+    fn events(&mut self, stream: &[u8]) {
+        for line in stream.split(|byte| *byte == b'\n') {
+            if let Some(data) = line.strip_prefix(b"data:")
+                && data.trim_ascii_start().first() == Some(&b'{')
+            {
+                self.text(data, 1);
             }
         }
     }
@@ -253,6 +265,12 @@ impl Facts {
     }
 }
 
+/// Server-sent events, by how they begin.
+fn is_stream(text: &[u8]) -> bool {
+    let fields: [&[u8]; 4] = [b"event:", b"data:", b"id:", b": "];
+    fields.iter().any(|field| text.starts_with(field))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +311,15 @@ mod tests {
             let wary = Facts::read(body.as_bytes(), Trust::Unquoted);
             assert!(!wary.has("slowdown"), "{body}: {wary:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_says_what_its_events_say() {
+        let stream = b"event: message\ndata: {\"type\":\"a\",\"delta\":{\"code\":\"slow_down\"}}\n\n\
+            event: error\r\ndata:{\"error\":{\"code\":\"b\"}}\r\n\r\ndata: [DONE]\n\ndata: overloaded";
+        let facts = Facts::read(stream, Trust::Errors);
+        assert_eq!(facts.words, ["a", "b"]);
+        assert!(facts.error && facts.prose.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 /// Parts of codes that mean money, whatever the status: waiting doesn't help.
 pub(super) const MONEY: &[&str] = &[
     "insufficientquota",
+    "exceededcurrentquota",
     "insufficientbalance",
     "insufficientcredit",
     "insufficientfunds",
@@ -46,7 +47,8 @@ pub(super) const MONEY_PROSE: &[&[&str]] = &[
     &["regain access on"],
     &["billing hard limit"],
     &["key limit exceeded"],
-    &["account", "not active|suspended|overdue|in good standing"],
+    &["account", "not active|in good standing|overdue"],
+    &["suspended", "spend|invoice|payment|balance|billing"],
     &["extra usage", "required"],
     &["free tier|free quota", "has been exhausted|used up"],
     &["invalid_payment_instrument"],

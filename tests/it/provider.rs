@@ -233,7 +233,7 @@ async fn every_layer_can_be_told_whose_answers_it_reads() {
     });
     let quota = Quota::new(Limit::requests_per_minute(100)).unwrap();
     let ask = || Request::new(Full::<Bytes>::default());
-    let unknown = BackoffRetryLayer::new().layer(client.clone());
+    let unknown = BackoffRetryLayer::new().layer(client);
     let answer = unknown.oneshot(ask()).await.unwrap();
     let verdict = Verdict::of(&answer).unwrap();
     assert!(
@@ -252,11 +252,7 @@ async fn every_layer_can_be_told_whose_answers_it_reads() {
                     TokenBudgetLayer::new(quota)
                         .cost(|_: &Request<_>| tower_quota::Cost::request())
                         .provider(openai)
-                        .layer(
-                            CircuitBreakerLayer::new()
-                                .provider(openai)
-                                .layer(client.clone()),
-                        ),
+                        .layer(CircuitBreakerLayer::new().provider(openai).layer(client)),
                 ),
             ),
         );
