@@ -34,7 +34,7 @@ pub(super) const MONEY_PROSE: &[&[&str]] = &[
     ],
     &["credit limit|included credits", "reached|exceeded"],
     &[
-        "spend|spending",
+        "spend |spend-|spending",
         "limit|cap|threshold",
         "reached|exceeded|hit|crossed|monthly",
     ],
@@ -48,7 +48,7 @@ pub(super) const MONEY_PROSE: &[&[&str]] = &[
     &["billing hard limit"],
     &["key limit exceeded"],
     &["account", "not active|in good standing|overdue"],
-    &["suspended", "spend|invoice|payment|balance|billing"],
+    &["suspended", "spending|invoice|payment|balance|billing"],
     &["extra usage", "required"],
     &["free tier|free quota", "has been exhausted|used up"],
     &["invalid_payment_instrument"],
