@@ -14,7 +14,10 @@ use http_body::Body;
 use tokio::{runtime::Handle, time::Sleep};
 
 use super::{MOST, MeteredBody, metered::Ahead};
-use crate::{provider, verdict::Verdict};
+use crate::{
+    provider,
+    verdict::{Provider, Verdict},
+};
 
 /// As long is waited for it, all in all.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -32,6 +35,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 #[must_use = "futures do nothing unless polled"]
 pub struct Peek<B: Body> {
     state: State<B>,
+    // Whose answer it is, where that is known beforehand.
+    provider: Option<Provider>,
 }
 
 enum State<B: Body> {
@@ -55,9 +60,10 @@ struct Reading<B: Body> {
 impl<B: Body> Unpin for Peek<B> {}
 
 impl<B: Body> Peek<B> {
-    pub(crate) const fn new(response: Response<B>) -> Self {
+    pub(crate) const fn new(response: Response<B>, provider: Option<Provider>) -> Self {
         Self {
             state: State::Fresh(response),
+            provider,
         }
     }
 }
@@ -67,7 +73,7 @@ impl<B: Body> Future for Peek<B> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut reading = match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(response) => match begin(response) {
+            State::Fresh(response) => match begin(response, self.provider) {
                 Ok(response) => return Poll::Ready(response),
                 Err(reading) => reading,
             },
@@ -75,7 +81,7 @@ impl<B: Body> Future for Peek<B> {
             State::Done => panic!("polled after it was ready"),
         };
         if reading.poll(cx).is_ready() {
-            return Poll::Ready(reading.finish());
+            return Poll::Ready(reading.finish(self.provider));
         }
         self.state = State::Reading(reading);
         Poll::Pending
@@ -83,7 +89,10 @@ impl<B: Body> Future for Peek<B> {
 }
 
 /// The response, where there is nothing to read.
-fn begin<B: Body>(mut response: Response<B>) -> Result<Response<MeteredBody<B>>, Box<Reading<B>>> {
+fn begin<B: Body>(
+    mut response: Response<B>,
+    provider: Option<Provider>,
+) -> Result<Response<MeteredBody<B>>, Box<Reading<B>>> {
     let told = Verdict::of(&response).is_some();
     if !told && response.status().as_u16() >= 400 {
         if !response.body().is_end_stream() {
@@ -95,7 +104,7 @@ fn begin<B: Body>(mut response: Response<B>) -> Result<Response<MeteredBody<B>>,
                 patience: None,
             }));
         }
-        let verdict = provider::classify(response.status(), response.headers(), &[]);
+        let verdict = provider::classify_as(provider, response.status(), response.headers(), &[]);
         response.extensions_mut().insert(verdict);
     }
     Ok(response.map(MeteredBody::new))
@@ -122,7 +131,7 @@ impl<B: Body> Reading<B> {
         Poll::Ready(())
     }
 
-    fn finish(mut self) -> Response<MeteredBody<B>> {
+    fn finish(mut self, provider: Option<Provider>) -> Response<MeteredBody<B>> {
         let verdict = {
             let mut data = self.ahead.data();
             let body = match (data.next(), data.next()) {
@@ -131,7 +140,7 @@ impl<B: Body> Reading<B> {
                 _ => Cow::Owned(self.ahead.data().flatten().copied().collect()),
             };
             let body = &body[..body.len().min(MOST)];
-            provider::classify(self.parts.status, &self.parts.headers, body)
+            provider::classify_as(provider, self.parts.status, &self.parts.headers, body)
         };
         self.parts.extensions.insert(verdict);
         Response::from_parts(self.parts, MeteredBody::ahead(self.ahead))

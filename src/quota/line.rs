@@ -174,7 +174,7 @@ impl Line {
                 let stated = Stated {
                     limit: reading.limit,
                     remaining: reading.remaining,
-                    window: None,
+                    window: reading.window,
                 };
                 turn |= adopts && ledger.adopt(resource, stated, planned, cost, departure);
                 ledger.observe(resource, stated, departure);

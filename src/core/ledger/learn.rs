@@ -76,7 +76,7 @@ impl Ledger {
         let Some(remaining) = stated.remaining else {
             return;
         };
-        let Some(index) = self.meter_of(resource, stated.limit) else {
+        let Some(index) = self.meter_of(resource, stated) else {
             return;
         };
         let meter = &mut self.meters[index];
@@ -146,22 +146,21 @@ impl Ledger {
         self.meters.iter().position(same)
     }
 
-    /// The limit on `resource` of that amount; without one, the only one on `resource`.
-    fn meter_of(&self, resource: Resource, stated: Option<u64>) -> Option<usize> {
-        let mut only = None;
-        for (index, meter) in self.meters.iter().enumerate() {
-            if meter.id().resource == resource {
-                if Some(meter.stated()) == stated {
-                    return Some(index);
-                }
-                only = if only.is_none() {
-                    Some(Some(index))
-                } else {
-                    Some(None)
-                };
-            }
-        }
-        only.flatten()
+    /// The limit on `resource` of that amount, or else of that window; without either, the only one on `resource`.
+    fn meter_of(&self, resource: Resource, stated: Stated) -> Option<usize> {
+        let of = |index: &usize| self.meters[*index].id().resource == resource;
+        let all = || (0..self.meters.len()).filter(of);
+        let amount = |index: &usize| Some(self.meters[*index].stated()) == stated.limit;
+        let window = |index: &usize| Some(self.meters[*index].id().window) == stated.window;
+        let only = || {
+            let mut all = all();
+            all.next().filter(|_| all.next().is_none())
+        };
+        // A figure for another window says nothing of the only limit that we know.
+        let only = || only().filter(|index| stated.window.is_none() || window(index));
+        (all().find(amount))
+            .or_else(|| all().find(window))
+            .or_else(only)
     }
 
     /// Another amount for the limit on this resource and window; false where there is none such.
