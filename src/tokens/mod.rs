@@ -40,10 +40,23 @@
 //!
 //! A wrong `max_tokens` costs as much as a wrong prompt: say what is needed, not what is possible.
 
+mod address;
+mod calibration;
 mod estimate;
+#[cfg(feature = "tiktoken")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tiktoken")))]
+pub mod exact;
+mod fit;
+mod lax;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod text;
 mod weigh;
 
-pub use estimate::{Estimate, IMAGE, IMAGE_LOW, OUTPUT, estimate, estimate_cost, estimate_request};
+pub use address::model_of;
+pub(crate) use address::with_model;
+pub use calibration::{Calibrated, Calibration, Lesson};
+pub use estimate::{
+    Estimate, IMAGE, IMAGE_LOW, OUTPUT, count_text, estimate, estimate_cost, estimate_request,
+};

@@ -1,32 +1,187 @@
-//! How many tokens a text has, by its bytes.
+//! What a text is made of, and what that weighs.
 
 /// Sixteenths of a token, so that sums are exact.
 pub(super) const TOKEN: u64 = 16;
 
-/// The weight of every byte. A character of several bytes weighs by its first one.
-const WEIGHTS: [u8; 256] = {
-    let mut weights = [0; 256];
+/// How many traits of a request are told apart.
+pub(super) const TRAITS: usize = 21;
+/// How many of them are of texts; the others are of what stands around them.
+const OF_TEXTS: usize = 18;
+/// Messages, items and tools: what stands around each.
+pub(super) const MESSAGES: usize = 18;
+/// Tools and schemas, in sixteenths of a token: providers write them out in ways of their own.
+pub(super) const TOOLS: usize = 19;
+/// The answer's beginning: once.
+pub(super) const PRIMING: usize = 20;
+
+/// The weight of every trait while nothing is learnt, in sixteenths of a token.
+///
+/// Beginnings weigh nothing at first: what they cost is in the weight of the bytes.
+pub(super) const WEIGHTS: [u8; TRAITS] = [
+    4, 4, 0, // Small letters, capitals, beginnings of words.
+    4, 4, 4, // Spaces: alone, after another one, at the beginning of a line.
+    6, 0, // Digits, beginnings of numbers.
+    8, 0, // Punctuation, beginnings of it.
+    8, // Line breaks and tabs.
+    8, 8, // Characters of two bytes: Latin, others.
+    16, 16, 16,
+    16, // Of three: E0 to E2 (Indic, symbols), kana, Chinese, Korean and the rest.
+    48, // Of four: emoji.
+    64, 1, 48,
+];
+
+/// Lanes of eight bits each, so that a byte is counted with a few additions.
+type Lanes = [u64; 3];
+
+/// A byte by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Small,
+    Capital,
+    Space,
+    Digit,
+    Punctuation,
+    Control,
+    /// Not the first of its character.
+    Rest,
+    Latin,
+    Two,
+    Symbol,
+    Kana,
+    Chinese,
+    Three,
+    Four,
+}
+
+const KINDS: usize = 14;
+
+const ALL: [Kind; KINDS] = [
+    Kind::Small,
+    Kind::Capital,
+    Kind::Space,
+    Kind::Digit,
+    Kind::Punctuation,
+    Kind::Control,
+    Kind::Rest,
+    Kind::Latin,
+    Kind::Two,
+    Kind::Symbol,
+    Kind::Kana,
+    Kind::Chinese,
+    Kind::Three,
+    Kind::Four,
+];
+
+/// The kind of every byte. A character of several bytes counts by its first one.
+static KIND: [Kind; 256] = {
+    let mut kinds = [Kind::Control; 256];
     let mut byte = 0;
     while byte < 256 {
-        weights[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b' ' => 4,
-            b'0'..=b'9' => 6,
-            0x00..=0x7f => 8,
-            0x80..=0xbf => 0,
-            0xc0..=0xdf => 8,
-            0xe0..=0xef => 16,
-            0xf0..=0xff => 48,
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' => Kind::Small,
+            b'A'..=b'Z' => Kind::Capital,
+            b' ' => Kind::Space,
+            b'0'..=b'9' => Kind::Digit,
+            0x00..=0x1f | 0x7f => Kind::Control,
+            0x21..=0x7e => Kind::Punctuation,
+            0x80..=0xbf => Kind::Rest,
+            0xc0..=0xcb => Kind::Latin,
+            0xcc..=0xdf => Kind::Two,
+            0xe0..=0xe2 => Kind::Symbol,
+            0xe3 => Kind::Kana,
+            0xe4..=0xe9 => Kind::Chinese,
+            0xea..=0xef => Kind::Three,
+            0xf0..=0xff => Kind::Four,
         };
         byte += 1;
     }
-    weights
+    kinds
 };
 
-/// The weight of a text, in sixteenths of a token.
-pub(super) fn weigh(text: &[u8]) -> u64 {
-    text.iter()
-        .map(|byte| u64::from(WEIGHTS[usize::from(*byte)]))
-        .sum()
+/// What a byte of the second kind counts as behind one of the first.
+static PAIRS: [[Lanes; KINDS]; KINDS] = {
+    let mut pairs = [[[0; 3]; KINDS]; KINDS];
+    let mut before = 0;
+    while before < KINDS {
+        let mut kind = 0;
+        while kind < KINDS {
+            pairs[before][kind] = lanes(ALL[before], ALL[kind]);
+            kind += 1;
+        }
+        before += 1;
+    }
+    pairs
+};
+
+const fn lanes(before: Kind, kind: Kind) -> Lanes {
+    use Kind::*;
+    let in_word = matches!(before, Small | Capital | Rest);
+    let (trait_, begins) = match kind {
+        // A hump begins a word too.
+        Small => (0, if in_word { None } else { Some(2) }),
+        Capital if matches!(before, Capital) => (1, None),
+        Capital => (1, Some(2)),
+        Space if matches!(before, Space) => (4, None),
+        Space if matches!(before, Control) => (5, None),
+        Space => (3, None),
+        Digit if matches!(before, Digit) => (6, None),
+        Digit => (6, Some(7)),
+        Punctuation if matches!(before, Punctuation) => (8, None),
+        Punctuation => (8, Some(9)),
+        Control => (10, None),
+        Rest => return [0; 3],
+        Latin => (11, if in_word { None } else { Some(2) }),
+        Two => (12, if in_word { None } else { Some(2) }),
+        Symbol => (13, None),
+        Kana => (14, None),
+        Chinese => (15, None),
+        Three => (16, None),
+        Four => (17, None),
+    };
+    let mut lanes = [0; 3];
+    lanes[trait_ / 8] += 1 << (trait_ % 8 * 8);
+    if let Some(begun) = begins {
+        let begun: usize = begun;
+        lanes[begun / 8] += 1 << (begun % 8 * 8);
+    }
+    lanes
+}
+
+/// How often each trait was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traits(pub(super) [u32; TRAITS]);
+
+impl Traits {
+    /// Adds a text's.
+    pub(super) fn text(&mut self, text: &[u8]) {
+        let mut before = Kind::Control;
+        // As many bytes as a lane can count.
+        for chunk in text.chunks(255) {
+            let mut sum: Lanes = [0; 3];
+            for byte in chunk {
+                let kind = KIND[usize::from(*byte)];
+                let lanes = &PAIRS[before as usize][kind as usize];
+                sum = [sum[0] + lanes[0], sum[1] + lanes[1], sum[2] + lanes[2]];
+                before = kind;
+            }
+            let counts = sum.iter().flat_map(|lanes| lanes.to_le_bytes());
+            for (count, more) in self.0[..OF_TEXTS].iter_mut().zip(counts) {
+                *count = count.saturating_add(u32::from(more));
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, trait_: usize, n: u64) {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        self.0[trait_] = self.0[trait_].saturating_add(n);
+    }
+
+    /// By the weights of the beginning, in sixteenths of a token.
+    pub(super) fn weight(&self) -> u64 {
+        let weighed = |(count, weight): (&u32, &u8)| u64::from(*count) * u64::from(*weight);
+        self.0.iter().zip(&WEIGHTS).map(weighed).sum()
+    }
 }
 
 #[cfg(test)]
@@ -34,7 +189,9 @@ mod tests {
     use super::*;
 
     fn tokens(text: &str) -> u64 {
-        weigh(text.as_bytes()).div_ceil(TOKEN)
+        let mut traits = Traits::default();
+        traits.text(text.as_bytes());
+        traits.weight().div_ceil(TOKEN)
     }
 
     #[test]
@@ -86,5 +243,27 @@ mod tests {
         assert_eq!(tokens("жж"), 1);
         assert_eq!(tokens("🦀"), 3);
         assert_eq!(tokens(""), 0);
+    }
+
+    #[test]
+    fn traits_are_told_apart() {
+        let found = |text: &str| {
+            let mut traits = Traits::default();
+            traits.text(text.as_bytes());
+            let [small, capitals, words, ..] = traits.0;
+            (small, capitals, words, traits.0)
+        };
+        assert_eq!(found("one twoThree FOUR").0, 10);
+        assert_eq!(found("one twoThree FOUR").1, 5);
+        assert_eq!(found("one twoThree FOUR").2, 4);
+        assert_eq!(found("déjà vu").2, 2);
+        assert_eq!(found("\n    a  b c").3[3..6], [2, 4, 1]);
+        assert_eq!(found("12 345, {\"a\":6}").3[6..10], [6, 3, 6, 4]);
+        assert_eq!(
+            found("aé ж कか漢한🦀").3[11..OF_TEXTS],
+            [1, 1, 1, 1, 1, 1, 1]
+        );
+        // As long as a lane can count, and longer.
+        assert_eq!(found(&"a".repeat(100_000)).0, 100_000);
     }
 }
