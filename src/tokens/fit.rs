@@ -4,16 +4,18 @@
 //! them is, alone and together with each other one (a Kalman filter whose weights may wander a little). It starts from
 //! the weights that everybody starts from.
 
-use super::text::{TOKEN, TRAITS, Traits, WEIGHTS};
+use super::text::{OF_TEXTS, TOKEN, TRAITS, Traits, WEIGHTS};
 
 /// How far an answer's count may be off what the weights can express: this part of it …
 const NOISE: f64 = 0.03;
 /// … and this many tokens.
 const NOISE_TOKENS: f64 = 2.0;
+/// What the first weights of texts have in them, to be rather too high.
+const SAFETY: f64 = 1.1;
 /// How unsure a weight is at first, as a part of it …
-const UNSURE: f64 = 0.6;
-/// … and, of the beginnings that weigh nothing at first, in tokens.
-const UNSURE_TOKENS: f64 = 0.5;
+const UNSURE: f64 = 0.3;
+/// … and in tokens.
+const UNSURE_TOKENS: f64 = 0.03;
 /// How much of its first unsureness (its variance) a weight gets back with every answer.
 const WANDER: f64 = 1e-4;
 /// An answer further off than this many deviations teaches no more than one that is as far off.
@@ -24,8 +26,10 @@ const IN_A_ROW: u8 = 4;
 const MOST: f64 = 4.0;
 /// An answer whose count is further off than by this factor, by the first weights, isn't about what was sent.
 const ABSURD: f64 = 8.0;
-/// The margin is at most this part of the estimate.
+/// The margin is at most this part of the estimate, at first …
 const MARGIN: f64 = 0.05;
+/// … and half of it after so many answers.
+const MARGIN_ANSWERS: f64 = 5.0;
 
 /// Weights in tokens.
 #[derive(Clone, Debug)]
@@ -41,14 +45,13 @@ pub(super) struct Fit {
 }
 
 fn first_weight(at: usize) -> f64 {
-    f64::from(WEIGHTS[at]) / 16.0
+    let safety = if at < OF_TEXTS { SAFETY } else { 1.0 };
+    f64::from(WEIGHTS[at]) / TOKEN as f64 / safety
 }
 
 fn first_deviation(at: usize) -> f64 {
-    match WEIGHTS[at] {
-        0 => UNSURE_TOKENS,
-        weight => f64::from(weight) / 16.0 * UNSURE,
-    }
+    let tokens = if at < OF_TEXTS { UNSURE_TOKENS } else { 0.0 };
+    first_weight(at) * UNSURE + tokens
 }
 
 impl Fit {
@@ -91,7 +94,8 @@ impl Fit {
         let x = traits.0.map(f64::from);
         let mean = dot(&self.weights, &x);
         let deviation = dot(&x, &self.spread(&x)).max(0.0).sqrt();
-        let tokens = mean + deviation.min(mean * MARGIN);
+        let most = MARGIN / (1.0 + self.answers as f64 / MARGIN_ANSWERS);
+        let tokens = mean + deviation.min(mean * most);
         // The cast saturates.
         tokens.clamp(first / ABSURD, first * ABSURD).ceil() as u64
     }
@@ -128,7 +132,7 @@ impl Fit {
         let off = off.clamp(-furthest, furthest);
         for at in 0..TRAITS {
             let gain = spread[at] / variance;
-            let most = first_weight(at).max(UNSURE_TOKENS) * MOST;
+            let most = (first_weight(at) + UNSURE_TOKENS) * MOST;
             self.weights[at] = (self.weights[at] + gain * off).clamp(0.0, most);
             for other in 0..TRAITS {
                 self.unsure[at][other] -= gain * spread[other];

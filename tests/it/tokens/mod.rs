@@ -1,0 +1,4 @@
+//! What requests will cost.
+
+#[cfg(feature = "tiktoken")]
+mod estimates;
