@@ -87,6 +87,7 @@
 
 mod estimated;
 mod layer;
+mod pools;
 mod service;
 
 #[cfg(doc)]
@@ -94,4 +95,5 @@ use crate::{Priority, Quota, Reason, Rejected, Scope, Settle};
 
 pub use estimated::Estimated;
 pub use layer::TokenBudgetLayer;
+pub use pools::{Pooled, Pools};
 pub use service::{Settling, TokenBudget, TokenBudgetFuture};

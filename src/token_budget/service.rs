@@ -18,6 +18,7 @@ use crate::{
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
     quota::{Grant, Quota},
+    tokens::Lesson,
     verdict::{Classify, Usage, Verdict},
 };
 
@@ -58,9 +59,8 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let learn = Learn {
-            settle: self.settle,
-        };
+        let settle = self.settle;
+        let learn = |lesson| Learn { settle, lesson };
         TokenBudgetFuture {
             admission: self
                 .limiter
@@ -72,6 +72,7 @@ where
 /// Teaches the quota what an answer says, and settles.
 struct Learn {
     settle: Settle,
+    lesson: Option<Lesson>,
 }
 
 impl Aftermath for Learn {
@@ -97,6 +98,7 @@ impl Aftermath for Learn {
                     usage: facts
                         .filter(|(_, headers)| is_json(headers))
                         .map(|_| UsageScanner::new()),
+                    lesson: self.lesson.clone(),
                 };
             }
             Verdict::RateLimited {
@@ -114,6 +116,7 @@ impl Aftermath for Learn {
             grant: None,
             settle: self.settle,
             usage: None,
+            lesson: None,
         }
     }
 }
@@ -141,6 +144,7 @@ pub struct Settling {
     grant: Option<Grant>,
     settle: Settle,
     usage: Option<UsageScanner>,
+    lesson: Option<Lesson>,
 }
 
 impl Watch for Settling {
@@ -152,6 +156,9 @@ impl Watch for Settling {
 
     fn finish(mut self) {
         let usage = self.usage.take().and_then(UsageScanner::finish);
+        if let (Some(lesson), Some(usage)) = (self.lesson.take(), &usage) {
+            lesson.learn(usage);
+        }
         if let (Some(grant), Some(usage)) = (self.grant.take(), usage) {
             let used = grant.used(&usage);
             grant.settle(&used, self.settle);

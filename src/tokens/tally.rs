@@ -97,15 +97,10 @@ impl<'e> Tally<'e> {
     /// Makes one trait of all that came since: providers write out tools and schemas in ways of their own, which make
     /// more or less of them, but about the same each time.
     pub(super) fn lump(&mut self, since: Sum) {
-        if let Scale::Bytes(_) = self.scale {
-            let more = self
-                .sum
-                .traits
-                .weight()
-                .saturating_sub(since.traits.weight());
-            self.sum.traits = since.traits;
-            self.sum.traits.add(TOOLS, more);
-        }
+        let weight = self.sum.traits.weight();
+        let more = weight.saturating_sub(since.traits.weight());
+        self.sum.traits = since.traits;
+        self.sum.traits.add(TOOLS, more);
     }
 
     pub(super) fn sum(&self) -> Sum {

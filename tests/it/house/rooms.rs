@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admission",
         &[
-            "core", "error", "verdict", "quota", "provider", "body", "answers",
+            "core", "error", "verdict", "quota", "provider", "body", "answers", "tokens",
         ],
     ),
     // The layers that limit.

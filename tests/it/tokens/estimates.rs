@@ -38,11 +38,16 @@ impl Dice {
     }
 }
 
-/// What a request is made of: those to learn from have other texts than those to estimate.
+/// What a request is made of: those to learn from have the one half of every text, those to estimate the other.
 #[derive(Clone, Copy, PartialEq)]
 enum Half {
     Learn,
     Estimate,
+}
+
+fn halves(text: &str) -> (&str, &str) {
+    let middle = (text.len() / 2..).find(|&at| text.is_char_boundary(at));
+    text.split_at(middle.unwrap())
 }
 
 /// A chat of one to five messages, each of texts of one kind and cut anywhere, and the tokens that its model counts.
@@ -55,8 +60,11 @@ fn chat(dice: &mut Dice, model: &str, kinds: &[usize], half: Half) -> (String, u
             let wanted = 20 << dice.below(8);
             let mut text = String::new();
             while text.chars().count() < wanted {
-                let at = 2 * dice.below(kind.texts.len() / 2) + usize::from(half == Half::Estimate);
-                text.push_str(kind.texts[at]);
+                let at = dice.below(kind.texts.len());
+                let (head, tail) = halves(kind.texts[at]);
+                // By turns, since texts begin otherwise than they end.
+                let first = (half == Half::Learn) == (at % 2 == 0);
+                text.push_str(if first { head } else { tail });
                 text.push_str("\n\n");
             }
             let skipped = dice.below(12);
