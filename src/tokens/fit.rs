@@ -4,7 +4,7 @@
 //! them is, alone and together with each other one (a Kalman filter whose weights may wander a little). It starts from
 //! the weights that everybody starts from.
 
-use super::text::{OF_TEXTS, TOKEN, TRAITS, Traits, WEIGHTS};
+use super::text::{OF_TEXTS, TOKEN, TRAITS, Traits, WEIGHTS, WIDE};
 
 /// How far an answer's count may be off what the weights can express: this part of it …
 const NOISE: f64 = 0.03;
@@ -14,6 +14,8 @@ const NOISE_TOKENS: f64 = 2.0;
 const SAFETY: f64 = 1.1;
 /// How unsure a weight is at first, as a part of it …
 const UNSURE: f64 = 0.3;
+/// … of characters beyond ASCII, of which some models have far more words than others …
+const UNSURE_WIDE: f64 = 0.6;
 /// … and in tokens.
 const UNSURE_TOKENS: f64 = 0.03;
 /// How much of its first unsureness (its variance) a weight gets back with every answer.
@@ -50,8 +52,12 @@ fn first_weight(at: usize) -> f64 {
 }
 
 fn first_deviation(at: usize) -> f64 {
-    let tokens = if at < OF_TEXTS { UNSURE_TOKENS } else { 0.0 };
-    first_weight(at) * UNSURE + tokens
+    first_weight(at)
+        * match at {
+            WIDE..OF_TEXTS => UNSURE_WIDE,
+            _ => UNSURE,
+        }
+        + UNSURE_TOKENS
 }
 
 impl Fit {
@@ -157,4 +163,121 @@ fn first_tokens(traits: &Traits) -> f64 {
 
 fn dot(a: &[f64; TRAITS], b: &[f64; TRAITS]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn traits(text: &str) -> Traits {
+        let mut traits = Traits::default();
+        traits.text(text.as_bytes());
+        traits
+    }
+
+    fn prose() -> Traits {
+        traits(&"It takes some words, 12 or so, to say what this is about. ".repeat(10))
+    }
+
+    #[test]
+    fn it_comes_to_what_it_is_told_and_starts_a_little_high() {
+        let (prose, mut fit) = (prose(), Fit::new());
+        let first = fit.estimate(&prose);
+        let counted = first * 4 / 5;
+        fit.learn(&prose, counted);
+        let then = fit.estimate(&prose);
+        assert!(
+            counted < then && then < first,
+            "{counted} < {then} < {first}"
+        );
+        for _ in 0..50 {
+            fit.learn(&prose, counted);
+        }
+        let last = fit.estimate(&prose);
+        assert!(
+            last.abs_diff(counted) * 50 <= counted,
+            "{last} for {counted}"
+        );
+        assert!(fit.error() < 0.02, "{}", fit.error());
+        assert_eq!(fit.answers(), 51);
+    }
+
+    #[test]
+    fn what_cant_be_true_teaches_nothing() {
+        let (prose, mut fit) = (prose(), Fit::new());
+        let first = fit.estimate(&prose);
+        for counted in [0, 1, first / 10, first * 10, u64::MAX] {
+            fit.learn(&prose, counted);
+        }
+        fit.learn(&Traits::default(), 100);
+        assert_eq!((fit.answers(), fit.estimate(&prose)), (0, first));
+    }
+
+    #[test]
+    fn outliers_hardly_matter_and_a_change_is_followed() {
+        let (prose, mut fit) = (prose(), Fit::new());
+        let counted = fit.estimate(&prose);
+        for at in 0..100 {
+            let outlier = if at % 2 == 0 { 5 } else { 1 };
+            fit.learn(
+                &prose,
+                if at % 10 == 9 {
+                    counted * outlier / 3
+                } else {
+                    counted
+                },
+            );
+        }
+        let after = fit.estimate(&prose);
+        assert!(
+            after.abs_diff(counted) * 20 < counted,
+            "{after} for {counted}"
+        );
+        // Another tokenizer behind the same name.
+        for _ in 0..30 {
+            fit.learn(&prose, counted * 3 / 2);
+        }
+        let after = fit.estimate(&prose);
+        assert!(
+            after.abs_diff(counted * 3 / 2) * 20 < counted,
+            "{after} for {}",
+            counted * 3 / 2
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_figures_break_it(
+            lessons in proptest::collection::vec(
+                (any::<[u16; TRAITS]>(), 0..32_u32, any::<u64>(), 0..64_u32), 0..200,
+            ),
+        ) {
+            let mut fit = Fit::new();
+            for (counts, shift, counted, less) in lessons {
+                let traits = Traits(counts.map(|count| u32::from(count) << shift.min(16)));
+                // Of which some are near enough to be believed.
+                let counted = if less < 8 {
+                    (first_tokens(&traits) / 4.0 * f64::from(less)) as u64
+                } else {
+                    counted >> less
+                };
+                fit.learn(&traits, counted);
+                let first = first_tokens(&traits);
+                let found = fit.estimate(&traits) as f64;
+                prop_assert!(found <= first * ABSURD + 1.0 && found + 1.0 >= first / ABSURD);
+                prop_assert!(fit.weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0));
+                prop_assert!(fit.unsure.iter().flatten().all(|unsure| unsure.is_finite()));
+            }
+            // And it still learns.
+            let prose = prose();
+            let counted = prose.weight() / TOKEN;
+            for _ in 0..300 {
+                fit.learn(&prose, counted);
+            }
+            let found = fit.estimate(&prose);
+            prop_assert!(found.abs_diff(counted) * 10 < counted, "{} for {}", found, counted);
+        }
+    }
 }

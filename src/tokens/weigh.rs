@@ -162,6 +162,8 @@ impl<'de> Visitor<'de> for Weigh<'_, '_> {
                 }
                 other => {
                     tally.text(other);
+                    // However it is written out, something stands between it and its value.
+                    tally.text("\":");
                     Place::Plain
                 }
             };
