@@ -2,6 +2,7 @@
 
 mod departure;
 mod holding;
+mod pools;
 mod rate_limit;
 mod token_budget;
 #[cfg(feature = "testing")]

@@ -2,3 +2,6 @@
 
 #[cfg(feature = "tiktoken")]
 mod estimates;
+#[cfg(feature = "tiktoken")]
+mod exact;
+mod learning;
