@@ -35,11 +35,11 @@ const LONGEST: usize = 256;
 /// let calibration = Calibration::new();
 /// let request = Request::new(r#"{"model":"some","messages":[{"role":"user","content":"漢字漢字漢字漢字漢字漢字"}]}"#);
 /// let (cost, lesson) = calibration.weigh(&request).unwrap();
-/// assert_eq!(cost.of(Resource::InputTokens), 19);
+/// assert_eq!(cost.of(Resource::InputTokens), 21);
 /// // … send it …
-/// lesson.unwrap().learn(&Usage::new(13, 40));
+/// lesson.unwrap().learn(&Usage::new(14, 40));
 /// let (cost, _) = calibration.weigh(&request).unwrap();
-/// assert!(cost.of(Resource::InputTokens) < 17);
+/// assert!(cost.of(Resource::InputTokens) < 19);
 /// assert_eq!(calibration.models()[0].answers, 1);
 /// ```
 #[derive(Clone, Default)]

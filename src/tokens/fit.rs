@@ -140,8 +140,8 @@ impl Fit {
             let gain = spread[at] / variance;
             let most = (first_weight(at) + UNSURE_TOKENS) * MOST;
             self.weights[at] = (self.weights[at] + gain * off).clamp(0.0, most);
-            for other in 0..TRAITS {
-                self.unsure[at][other] -= gain * spread[other];
+            for (unsure, spread) in self.unsure[at].iter_mut().zip(spread) {
+                *unsure -= gain * spread;
             }
         }
         for at in 0..TRAITS {
