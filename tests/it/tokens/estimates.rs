@@ -63,7 +63,7 @@ fn chat(dice: &mut Dice, model: &str, kinds: &[usize], half: Half) -> (String, u
                 let at = dice.below(kind.texts.len());
                 let (head, tail) = halves(kind.texts[at]);
                 // By turns, since texts begin otherwise than they end.
-                let first = (half == Half::Learn) == (at % 2 == 0);
+                let first = (half == Half::Learn) == at.is_multiple_of(2);
                 text.push_str(if first { head } else { tail });
                 text.push_str("\n\n");
             }
