@@ -4,17 +4,19 @@
 pub(super) const TOKEN: u64 = 64;
 
 /// How many traits of a request are told apart.
-pub(super) const TRAITS: usize = 22;
+pub(super) const TRAITS: usize = 23;
 /// How many of them are of texts; the others are of what stands around them.
-pub(super) const OF_TEXTS: usize = 19;
+pub(super) const OF_TEXTS: usize = 20;
+/// Blocks of letters without a beginning: no word is as long, so they aren't made of words.
+const SOLID: usize = 19;
 /// The first of those of characters beyond ASCII.
 pub(super) const WIDE: usize = 11;
 /// Messages, items and tools: what stands around each.
-pub(super) const MESSAGES: usize = 19;
+pub(super) const MESSAGES: usize = 20;
 /// Tools and schemas, in 64ths of a token: providers write them out in ways of their own.
-pub(super) const TOOLS: usize = 20;
+pub(super) const TOOLS: usize = 21;
 /// The answer's beginning: once.
-pub(super) const PRIMING: usize = 21;
+pub(super) const PRIMING: usize = 22;
 
 /// The weight of every trait while nothing is learnt, in 64ths of a token.
 ///
@@ -30,9 +32,13 @@ pub(super) const WEIGHTS: [u16; TRAITS] = [
     64, 42, 72, 64,  // Of three: E0 to E2 (Indic, symbols), kana, Chinese, Korean.
     28,  // Wide punctuation, which counts as kana too.
     192, // Of four: emoji.
+    208, // Blocks of letters that aren't made of words: with these, 1 token for 4.
     // Four tokens, what it is, three tokens.
     256, 1, 192,
 ];
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
 
 /// Lanes of eight bits each, so that a byte is counted with a few additions.
 type Lanes = [u64; 3];
@@ -169,19 +175,26 @@ impl Traits {
     /// Adds a text's.
     pub(super) fn text(&mut self, text: &[u8]) {
         let mut before = Kind::Control;
-        // As many bytes as a lane can count.
-        for chunk in text.chunks(255) {
-            let mut sum: Lanes = [0; 3];
-            for byte in chunk {
-                let kind = KIND[usize::from(*byte)];
-                let lanes = &PAIRS[before as usize][kind as usize];
-                sum = [sum[0] + lanes[0], sum[1] + lanes[1], sum[2] + lanes[2]];
-                before = kind;
+        // As many blocks as a lane can count.
+        for chunk in text.chunks(15 * BLOCK) {
+            let (mut sum, mut solid): (Lanes, u32) = ([0; 3], 0);
+            for block in chunk.chunks(BLOCK) {
+                let mut part: Lanes = [0; 3];
+                for byte in block {
+                    let kind = KIND[usize::from(*byte)];
+                    let lanes = &PAIRS[before as usize][kind as usize];
+                    part = [part[0] + lanes[0], part[1] + lanes[1], part[2] + lanes[2]];
+                    before = kind;
+                }
+                let [small, capitals, words, ..] = part[0].to_le_bytes();
+                solid += u32::from(usize::from(small + capitals) == BLOCK && words <= 1);
+                sum = [sum[0] + part[0], sum[1] + part[1], sum[2] + part[2]];
             }
             let counts = sum.iter().flat_map(|lanes| lanes.to_le_bytes());
-            for (count, more) in self.0[..OF_TEXTS].iter_mut().zip(counts) {
+            for (count, more) in self.0[..SOLID].iter_mut().zip(counts) {
                 *count = count.saturating_add(u32::from(more));
             }
+            self.0[SOLID] = self.0[SOLID].saturating_add(solid);
         }
     }
 
@@ -260,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_are_no_words_count_by_fours() {
+        for text in ["a", "acgt", "aaaaaaaaaaaaaaaaaaaaaaaaab"] {
+            let found = tokens(&text.repeat(4_000 / text.len()));
+            assert!((990..1_100).contains(&found), "{text}: {found}");
+        }
+    }
+
+    #[test]
     fn traits_are_told_apart() {
         let found = |text: &str| {
             let mut traits = Traits::default();
@@ -273,8 +294,12 @@ mod tests {
         assert_eq!(found("déjà vu").2, 2);
         assert_eq!(found("\n    a  b c").3[3..6], [2, 4, 1]);
         assert_eq!(found("12 345, {\"a\":6}").3[6..10], [6, 3, 6, 4]);
+        let letters = found(&"acgt".repeat(250));
+        assert_eq!((letters.2, letters.3[SOLID]), (1, 62));
+        assert_eq!(found(&"getWindowSize".repeat(10)).3[SOLID], 0);
+        assert_eq!(found(&"incomprehensibly so ".repeat(10)).3[SOLID], 3);
         let wide = found("aé ж कか漢한。，🦀").3;
-        assert_eq!(wide[11..OF_TEXTS], [1, 1, 1, 3, 1, 1, 2, 1]);
+        assert_eq!(wide[WIDE..SOLID], [1, 1, 1, 3, 1, 1, 2, 1]);
         // As long as a lane can count, and longer.
         assert_eq!(found(&"a".repeat(100_000)).0, 100_000);
     }
