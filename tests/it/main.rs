@@ -22,3 +22,4 @@ mod stack;
 mod support;
 #[cfg(feature = "testing")]
 mod testing_box;
+mod tokens;

@@ -4,6 +4,7 @@ mod departure;
 mod holding;
 #[cfg(feature = "testing")]
 mod learning;
+mod pools;
 mod rate_limit;
 #[cfg(feature = "testing")]
 mod sharing;
