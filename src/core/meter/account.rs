@@ -102,6 +102,15 @@ impl Account {
         }
     }
 
+    /// Nobody else was seen of late.
+    pub(super) fn is_alone(&self) -> bool {
+        match self {
+            Self::Unknown | Self::Bucket(_) => true,
+            Self::Rolling(account) => account.is_alone(),
+            Self::Fixed(account) => account.is_alone(),
+        }
+    }
+
     pub(super) fn resize(&mut self, amount: u64, burst: Option<u64>) {
         match self {
             Self::Unknown => {}

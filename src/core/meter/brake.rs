@@ -18,10 +18,10 @@ pub(super) struct Brake {
 impl Brake {
     /// Refused for the first time: half of everything may go at once.
     pub(super) fn new(amount: u64, window: u64, burst: u64, now: Time) -> Self {
-        let mut pace = Bucket::new(amount, window, half(amount, burst), 0, now);
-        // What may go at once has gone.
-        pace.charge(pace.capacity());
-        Self { pace, changed: now }
+        Self {
+            pace: Bucket::new(amount, window, half(amount, burst), 0, now),
+            changed: now,
+        }
     }
 
     /// What left at `dated` was refused. Those that left together are refused together, for one reason.

@@ -146,6 +146,11 @@ impl Fixed {
             .max(self.counted.saturating_add(self.others.level()))
     }
 
+    /// Nobody else was seen of late.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.others.level() == 0
+    }
+
     pub(crate) fn fits(&self, n: u64, held: u64, at: Time) -> bool {
         let fits = |used: u64| used.saturating_add(held).saturating_add(n) <= self.amount;
         if !fits(self.used()) {

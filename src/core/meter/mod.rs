@@ -315,6 +315,7 @@ impl Meter {
         if !self.is_known() {
             return;
         }
+        self.roll(dated, now);
         match &mut self.brake {
             Some(brake) => brake.halve(amount, dated, now),
             None => {
@@ -330,6 +331,10 @@ impl Meter {
         let Some(brake) = &mut self.brake else {
             return false;
         };
+        // Beside others no burst is clean for long.
+        if !self.account.is_alone() {
+            return false;
+        }
         let eased = brake.ease(amount, window, dated, now);
         if eased && brake.is_off(amount) {
             self.brake = None;

@@ -12,6 +12,9 @@ const FALL: u64 = 16;
 const MORE: u64 = 6;
 const MOST: u64 = 20;
 
+/// So much of the limit is ours, whatever others take: who leaves everything to them is never seen by them.
+const OURS: u64 = 8;
+
 /// The most that others had spent at once, of late: the peak of the last window, and what is left of earlier ones.
 ///
 /// Others that spend steadily go on when a window ends, so that what they had is not free then.
@@ -81,8 +84,7 @@ impl Others {
         let level = level.saturating_add((level / MORE).min(self.amount / MOST));
         let ago = self.newest.saturating_sub(then.nanos() / self.span);
         if let Some(peak) = self.peaks.get_mut(ago as usize) {
-            // More than everything is no more than everything, and takes no longer to forget.
-            *peak = level.min(self.amount).max(*peak);
+            *peak = level.min(self.amount - self.amount / OURS).max(*peak);
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Meter, account::Account, bucket::Bucket, rolling::Rolling};
 use crate::core::time::{Time, nanos};
 
 /// Others are seen where answers have raised what is missing by this share of the limit in a window.
-const SEEN: u64 = 8;
+const SEEN: u64 = 16;
 /// It stays a rolling window for so many windows, and until nobody else was seen of late.
 const STAYS: u64 = 3;
 
@@ -35,15 +35,8 @@ impl Meter {
                     }
                     shared.raised = shared.raised.saturating_add(raised);
                 }
-                // A bucket that holds more than a window's worth may grant what no window would.
-                if shared.raised > amount / SEEN && bucket.capacity() <= amount {
-                    (shared.rolling, shared.since) = (true, now);
-                    let (spent, burst) = (bucket.used(), self.burst);
-                    let mut rolling = Rolling::new(amount, window, self.transit);
-                    // Other answers that are under way may know of more.
-                    rolling.charge(spent, dated);
-                    self.account = Account::Rolling(rolling);
-                    self.pace = burst.map(|burst| Bucket::new(amount, window, burst, 0, now));
+                if shared.raised > amount / SEEN {
+                    self.roll(dated, now);
                 }
             }
             Account::Rolling(rolling) => {
@@ -61,6 +54,25 @@ impl Meter {
             }
             Account::Unknown | Account::Fixed(_) => {}
         }
+    }
+
+    /// What refills isn't all ours: keeps the account as a rolling window for the time being.
+    pub(super) fn roll(&mut self, dated: Time, now: Time) {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        let Account::Bucket(bucket) = &self.account else {
+            return;
+        };
+        // A bucket that holds more than a window's worth may grant what no window would.
+        if bucket.capacity() > amount {
+            return;
+        }
+        let mut rolling = Rolling::new(amount, window, self.transit);
+        // Other answers that are under way may know of more.
+        rolling.charge(bucket.used(), dated);
+        self.account = Account::Rolling(rolling);
+        let pace = |burst| Bucket::new(amount, window, burst, 0, now);
+        self.pace = self.burst.map(pace);
+        (self.shared.rolling, self.shared.since) = (true, now);
     }
 
     pub(super) const fn is_bucket(&self) -> bool {
