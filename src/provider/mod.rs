@@ -29,6 +29,7 @@
 
 mod envelope;
 mod errors;
+mod events;
 mod failure;
 mod headers;
 mod retry_after;

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -94,9 +94,7 @@ impl Aftermath for Learn {
                 return Settling {
                     grant: Some(grant),
                     settle: self.settle,
-                    usage: facts
-                        .filter(|(_, headers)| is_json(headers))
-                        .map(|_| UsageScanner::new()),
+                    usage: facts.and_then(|(_, headers)| UsageScanner::of(headers)),
                 };
             }
             Verdict::RateLimited {
@@ -122,16 +120,6 @@ impl Aftermath for Learn {
 fn refused(grant: Grant, settle: Settle) {
     let used = grant.used(&Usage::default());
     grant.settle(&used, settle);
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE);
-    content_type.is_none_or(|value| {
-        let value = value.as_bytes();
-        value
-            .windows(4)
-            .any(|part| part.eq_ignore_ascii_case(b"json"))
-    })
 }
 
 /// Reads the usage as the answer's body passes, and settles at its end. Until then the request

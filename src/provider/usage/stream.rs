@@ -1,0 +1,129 @@
+//! Streams of events.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::json::Json;
+use crate::provider::events::{Events, Part, over};
+
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
+
+/// So many places where a usage seems to be are kept: nearly always the last is one.
+const PLACES: usize = 8;
+
+/// The events of `text/event-stream`, each with a document for its data.
+///
+/// An event that came whole is looked at only where it has the name of something that matters,
+/// which is found at the speed of memory; only an event that was cut is walked over byte by byte.
+#[derive(Debug)]
+pub(super) struct Stream {
+    events: Events,
+    json: Json,
+}
+
+impl Stream {
+    pub(super) fn new() -> Self {
+        let mut json = Json::new();
+        json.begin();
+        Self {
+            events: Events::default(),
+            json,
+        }
+    }
+
+    pub(super) fn push(&mut self, mut chunk: &[u8]) {
+        if self.json.has_failed() {
+            return;
+        }
+        if self.events.is_inside() {
+            self.walk(&mut chunk);
+        }
+        let (whole, mut rest) = chunk.split_at(over(chunk));
+        self.skim(whole);
+        while !rest.is_empty() {
+            self.walk(&mut rest);
+        }
+    }
+
+    pub(super) fn into_json(self) -> Json {
+        self.json
+    }
+
+    /// Walks to the event's end, or the chunk's.
+    fn walk(&mut self, chunk: &mut &[u8]) {
+        while let Some(part) = self.events.next(chunk) {
+            match part {
+                Part::Name(_) => {}
+                Part::Data(data) => self.json.push(data),
+                Part::End => {
+                    self.json.begin();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Looks at events that are all there, and of those only at the ones that may matter.
+    fn skim(&mut self, events: &[u8]) {
+        self.json.deafen(true);
+        self.visit_all(events, &ERROR, b"{\"");
+        self.json.deafen(false);
+        // A stream's first usage is one of its own kind; after it only the last one matters.
+        let (mut from, mut places, mut count) = (0, [0; PLACES], 0);
+        while let Some(at) = find(&USAGE, b"{", &events[from..]) {
+            from += at;
+            if self.json.found() > 0 {
+                places[count % PLACES] = from;
+                count += 1;
+                from += 1;
+            } else {
+                from = self.visit(events, from);
+            }
+        }
+        for nth in (count.saturating_sub(PLACES)..count).rev() {
+            let before = self.json.found();
+            self.visit(events, places[nth % PLACES]);
+            if self.json.found() > before {
+                return;
+            }
+        }
+        // None of them was one, so that an earlier one may be.
+        if count > PLACES {
+            self.visit_all(events, &USAGE, b"{");
+        }
+    }
+
+    fn visit_all(&mut self, events: &[u8], name: &Finder<'static>, values: &[u8]) {
+        let mut from = 0;
+        while let Some(at) = find(name, values, &events[from..]) {
+            from = self.visit(events, from + at);
+        }
+    }
+
+    /// Walks over the event in which this place is, and returns where it ends.
+    fn visit(&mut self, events: &[u8], place: usize) -> usize {
+        let mut rest = &events[over(&events[..place])..];
+        self.walk(&mut rest);
+        events.len() - rest.len()
+    }
+}
+
+/// Where the next member is whose name begins so and whose value begins with one of `values`, as
+/// far as its line says.
+fn find(name: &Finder<'static>, values: &[u8], text: &[u8]) -> Option<usize> {
+    name.find_iter(text).find(|at| {
+        let rest = &text[at + name.needle().len()..];
+        let rest = rest.strip_prefix(b"Metadata").unwrap_or(rest);
+        let Some(rest) = rest.strip_prefix(b"\"") else {
+            return false;
+        };
+        let mut value = rest
+            .iter()
+            .filter(|byte| !matches!(byte, b':' | b' ' | b'\t'));
+        value
+            .next()
+            .is_none_or(|byte| values.contains(byte) || matches!(byte, b'\r' | b'\n'))
+    })
+}
