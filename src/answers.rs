@@ -29,8 +29,14 @@ pub trait Answers<R> {
     /// Resolves once the answer's verdict can be told.
     type Reading: Future<Output = Self::Out<()>>;
 
-    /// Reads what the verdict needs: nothing of a success, a bounded part of an error.
+    /// Reads what the verdict needs: a bounded part of an error, and of a stream what comes before its
+    /// first content, since that may be an error under a success's status. Nothing of any other success.
     fn read(&self, answer: R) -> Self::Reading;
+
+    /// The same for a layer that does nothing about an error in a stream: a success isn't held back.
+    fn glance(&self, answer: R) -> Self::Reading {
+        self.read(answer)
+    }
 
     /// Status and headers, where there are any.
     fn facts<'a>(&self, answer: &'a Self::Out<()>) -> Option<(StatusCode, &'a HeaderMap)>;
@@ -65,6 +71,10 @@ impl<B: Body> Answers<Response<B>> for Http {
 
     fn read(&self, answer: Response<B>) -> Peek<B> {
         Peek::new(answer)
+    }
+
+    fn glance(&self, answer: Response<B>) -> Peek<B> {
+        Peek::shallow(answer)
     }
 
     fn facts<'a>(
@@ -189,6 +199,10 @@ impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
 
     fn read(&self, answer: R) -> P::Reading {
         self.answers.read(answer)
+    }
+
+    fn glance(&self, answer: R) -> P::Reading {
+        self.answers.glance(answer)
     }
 
     fn facts<'a>(&self, answer: &'a P::Out<()>) -> Option<(StatusCode, &'a HeaderMap)> {

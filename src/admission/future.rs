@@ -30,6 +30,9 @@ pub(crate) trait Aftermath {
     /// Keeps hold of the grant until the answer's body ends.
     type Watch: Watch;
 
+    /// Whether it does something about an error in a stream, for which its head is held back.
+    const READS_STREAMS: bool;
+
     /// An answer arrived. `facts` are its status and headers, where it has any.
     fn answered(
         &self,
@@ -303,7 +306,11 @@ where
                     let grant = grant.take();
                     match outcome {
                         Ok(answer) => {
-                            let reading = this.answers.read(answer);
+                            let reading = if A::READS_STREAMS {
+                                this.answers.read(answer)
+                            } else {
+                                this.answers.glance(answer)
+                            };
                             this.state.set(State::Reading { reading, grant });
                         }
                         Err(error) => {

@@ -36,3 +36,5 @@ pub use replay::ReplayBody;
 
 /// As much of an error's body is read; what follows says nothing new.
 const MOST: usize = 64 * 1024;
+/// As much of a stream is read before its first content: some send the whole prompt back first, twice.
+const MOST_OF_A_STREAM: usize = 256 * 1024;

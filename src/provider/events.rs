@@ -24,8 +24,10 @@ pub(super) struct Events {
 
 #[derive(Clone, Copy, Debug, Default)]
 enum Line {
-    /// In the field's name, or before it.
+    /// Before the first one, where a byte order mark may be.
     #[default]
+    First,
+    /// In the field's name, or before it.
     Field,
     /// Behind the colon, where one space is no part of the value.
     Colon(Value),
@@ -61,6 +63,8 @@ impl Events {
     pub(super) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<Part<'a>> {
         while let Some(&byte) = chunk.first() {
             match self.line {
+                Line::First if matches!(byte, 0xef | 0xbb | 0xbf) => *chunk = &chunk[1..],
+                Line::First => self.line = Line::Field,
                 Line::Field => {
                     *chunk = &chunk[1..];
                     let cr = std::mem::take(&mut self.cr);
@@ -163,7 +167,7 @@ mod tests {
         all
     }
 
-    const STREAM: &str = ": hi\n\nevent: ping\ndata:  a: b\nid: 7\ndatax: no\ndata\ndata:c\n\n\n\
+    const STREAM: &str = "\u{feff}: hi\n\nevent: ping\ndata:  a: b\nid: 7\ndatax: no\ndata\ndata:c\n\n\n\
         retry: 3\n\ndata: {\"é\":1}\ndatum: x\n\ndata: cut";
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what does this answer mean? | [`classify`] |
 //! | what does this error mean, that came instead of an answer? | [`classify_error`] |
+//! | what do a gRPC answer's trailers mean? | [`grpc`] |
 //! | how long do the headers ask to wait? | [`retry_after`] |
 //! | what is left of the provider's limits? | [`rate_status`] |
 //! | what did the request really use? | [`UsageScanner`] |
@@ -31,6 +32,8 @@ mod envelope;
 mod errors;
 mod events;
 mod failure;
+mod grpc;
+mod head;
 mod headers;
 mod retry_after;
 mod span;
@@ -38,6 +41,8 @@ mod usage;
 
 pub use errors::classify;
 pub use failure::classify_error;
+pub use grpc::grpc;
+pub(crate) use head::StreamHead;
 pub use headers::rate_status;
 pub use retry_after::retry_after;
 pub use usage::UsageScanner;

@@ -77,6 +77,8 @@ struct Learn {
 impl Aftermath for Learn {
     type Watch = Settling;
 
+    const READS_STREAMS: bool = true;
+
     fn answered(
         &self,
         verdict: Verdict,

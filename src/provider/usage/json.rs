@@ -2,8 +2,7 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
-use super::read::Raw;
-use crate::verdict::Usage;
+use super::found::Found;
 
 /// A `usage` object larger than this isn't one.
 const MAX_USAGE: usize = 8 * 1024;
@@ -74,21 +73,7 @@ pub(super) struct Json {
     key_len: usize,
     // The usage so far, where it came in more than one chunk.
     capture: Vec<u8>,
-    found: Found,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-struct Found {
-    /// The usage of a document that stands alone.
-    alone: Option<Usage>,
-    /// What a stream's begin says of its message: the input, and a place-holder for the output.
-    begun: Option<Box<Raw>>,
-    /// The last usage in a stream: many send one with every event, so that it is read at the end.
-    last: Vec<u8>,
-    /// How many usages of a stream there were.
-    count: u64,
-    failed: bool,
+    pub(super) found: Found,
 }
 
 impl Json {
@@ -104,13 +89,7 @@ impl Json {
             key: [0; KEY],
             key_len: 0,
             capture: Vec::new(),
-            found: Found {
-                alone: None,
-                begun: None,
-                last: Vec::new(),
-                count: 0,
-                failed: false,
-            },
+            found: Found::new(),
         }
     }
 
@@ -129,39 +108,10 @@ impl Json {
         self.deaf = deaf;
     }
 
-    /// How many usages a stream had so far.
-    pub(super) const fn found(&self) -> u64 {
-        self.found.count
-    }
-
-    /// Whether an error was among the documents.
-    pub(super) const fn has_failed(&self) -> bool {
-        self.found.failed
-    }
-
-    /// The usage that counts.
-    pub(super) fn finish(self) -> Option<Usage> {
-        let Found {
-            alone,
-            begun,
-            last,
-            failed,
-            count: _,
-        } = self.found;
-        if failed {
-            return None;
-        }
-        if last.is_empty() {
-            // The beginning alone doesn't say what came of it.
-            return alone;
-        }
-        Raw::read(&last)?.after(begun.as_deref()).usage()
-    }
-
     /// How much is allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.capture.capacity() + self.found.last.capacity()
+        self.capture.capacity() + self.found.capacity()
     }
 
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
@@ -296,7 +246,7 @@ impl Json {
     fn value(&mut self, chunk: &[u8], member: Member) -> usize {
         for (at, byte) in chunk.iter().enumerate() {
             if matches!((member, byte), (Member::Error, b'{' | b'"')) {
-                self.found.failed = true;
+                self.found.fail();
             }
             self.state = match (byte, member) {
                 (b':' | b' ' | b'\t' | b'\r' | b'\n', _) => continue,
@@ -403,13 +353,18 @@ impl Json {
         let fits = self.capture.len() + at <= MAX_USAGE;
         self.state = match (ended, fits) {
             (true, true) => {
-                if self.capture.is_empty() {
-                    self.keep(part);
+                let usage = if self.capture.is_empty() {
+                    part
                 } else {
-                    let mut capture = std::mem::take(&mut self.capture);
-                    capture.extend_from_slice(part);
-                    self.keep(&capture);
-                    self.capture = capture;
+                    self.capture.extend_from_slice(part);
+                    &self.capture
+                };
+                let message = matches!(self.level, Level::Wrapped { message: true });
+                match (self.deaf, self.stream) {
+                    (true, _) => {}
+                    (false, false) => self.found.alone(usage),
+                    (false, true) if message => self.found.begun(usage),
+                    (false, true) => self.found.later(usage),
                 }
                 State::Between
             }
@@ -426,27 +381,6 @@ impl Json {
             },
         };
         at
-    }
-}
-
-impl Json {
-    /// A usage has ended.
-    fn keep(&mut self, usage: &[u8]) {
-        if self.deaf {
-        } else if !self.stream {
-            self.found.alone = Raw::read(usage).and_then(|raw| raw.usage());
-        } else if matches!(self.level, Level::Wrapped { message: true }) {
-            // Only a stream's first one: what comes later says more.
-            if self.found.count == 0 {
-                self.found.begun = Raw::read(usage).map(Box::new);
-                self.found.count += u64::from(self.found.begun.is_some());
-            }
-        } else if usage.iter().any(u8::is_ascii_digit) {
-            // Without figures it says nothing, and takes nothing back.
-            self.found.last.clear();
-            self.found.last.extend_from_slice(usage);
-            self.found.count += 1;
-        }
     }
 }
 

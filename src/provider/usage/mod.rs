@@ -1,5 +1,6 @@
 //! What a request really used, read from the answer while it streams by.
 
+mod found;
 mod frames;
 mod json;
 mod read;
@@ -110,9 +111,9 @@ impl UsageScanner {
     /// The usage, if the body had one that ended.
     pub fn finish(self) -> Option<Usage> {
         match self.format {
-            Format::Json(json) => json.finish(),
-            Format::Stream(stream) => stream.into_json().finish(),
-            Format::Frames(frames) => frames.into_json().finish(),
+            Format::Json(json) => json.found.finish(),
+            Format::Stream(stream) => stream.into_json().found.finish(),
+            Format::Frames(frames) => frames.into_json().found.finish(),
             Format::Unknown | Format::Other => None,
         }
     }

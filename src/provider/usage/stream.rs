@@ -34,7 +34,7 @@ impl Stream {
     }
 
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
-        if self.json.has_failed() {
+        if self.json.found.has_failed() {
             return;
         }
         if self.events.is_inside() {
@@ -74,7 +74,7 @@ impl Stream {
         let (mut from, mut places, mut count) = (0, [0; PLACES], 0);
         while let Some(at) = find(&USAGE, b"{", &events[from..]) {
             from += at;
-            if self.json.found() > 0 {
+            if self.json.found.count() > 0 {
                 places[count % PLACES] = from;
                 count += 1;
                 from += 1;
@@ -83,9 +83,9 @@ impl Stream {
             }
         }
         for nth in (count.saturating_sub(PLACES)..count).rev() {
-            let before = self.json.found();
+            let before = self.json.found.count();
             self.visit(events, places[nth % PLACES]);
-            if self.json.found() > before {
+            if self.json.found.count() > before {
                 return;
             }
         }

@@ -126,7 +126,7 @@ fn only_a_cut_through_the_usage_allocates() {
     assert_eq!(json.capacity(), 0);
     json.push(br#","usage":{"prompt_tokens":2"#);
     assert!(json.capacity() > 0);
-    assert_eq!(json.finish(), usage(1, 0, 1, 0));
+    assert_eq!(json.found.finish(), usage(1, 0, 1, 0));
 }
 
 #[test]

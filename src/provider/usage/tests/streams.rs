@@ -164,7 +164,7 @@ fn no_stream_however_long_takes_memory() {
     }
     let json = stream.into_json();
     assert!(json.capacity() <= 16 * 1024, "{}", json.capacity());
-    assert_eq!(json.finish(), None);
+    assert_eq!(json.found.finish(), None);
 }
 
 /// Pieces of events, good and bad.

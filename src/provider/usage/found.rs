@@ -1,0 +1,84 @@
+//! What was found in an answer.
+
+use super::read::Raw;
+use crate::verdict::Usage;
+
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The usage of a document that stands alone.
+    alone: Option<Usage>,
+    /// What a stream's begin says of its message: the input, and a place-holder for the output.
+    begun: Option<Box<Raw>>,
+    /// The last usage of a stream, as it was sent: many send one with every event, so that it is
+    /// read at the end.
+    last: Vec<u8>,
+    count: u64,
+    failed: bool,
+}
+
+impl Found {
+    pub(super) const fn new() -> Self {
+        Self {
+            alone: None,
+            begun: None,
+            last: Vec::new(),
+            count: 0,
+            failed: false,
+        }
+    }
+
+    /// How many usages a stream had.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether an error was among a stream's documents.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) const fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// The usage of a document that stands alone.
+    pub(super) fn alone(&mut self, usage: &[u8]) {
+        self.alone = Raw::read(usage).and_then(|raw| raw.usage());
+    }
+
+    /// The usage of a message that begins: only a stream's first one, since what comes later says
+    /// more.
+    pub(super) fn begun(&mut self, usage: &[u8]) {
+        if self.count == 0 {
+            self.begun = Raw::read(usage).map(Box::new);
+            self.count = u64::from(self.begun.is_some());
+        }
+    }
+
+    /// Another usage of a stream. Without figures it says nothing, and takes nothing back.
+    pub(super) fn later(&mut self, usage: &[u8]) {
+        if usage.iter().any(u8::is_ascii_digit) {
+            self.last.clear();
+            self.last.extend_from_slice(usage);
+            self.count += 1;
+        }
+    }
+
+    /// The usage that counts.
+    pub(super) fn finish(self) -> Option<Usage> {
+        if self.failed {
+            return None;
+        }
+        if self.last.is_empty() {
+            // What a stream began with doesn't say what came of it.
+            return self.alone;
+        }
+        Raw::read(&self.last)?.after(self.begun.as_deref()).usage()
+    }
+
+    /// How much is allocated.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.last.capacity()
+    }
+}
