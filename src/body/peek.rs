@@ -157,9 +157,7 @@ fn begin<B: Body>(
     if failed && !told {
         let verdict = provider::classify(response.status(), response.headers(), &[]);
         response.extensions_mut().insert(verdict);
-    } else if !told
-        && let Some(verdict) = provider::grpc(response.headers())
-    {
+    } else if !told && let Some(verdict) = provider::grpc(response.headers()) {
         // A gRPC answer that has nothing but its status.
         response.extensions_mut().insert(verdict);
     }
