@@ -133,8 +133,13 @@ fn begin<B: Body>(
     mut response: Response<B>,
     depth: Depth,
 ) -> Result<Response<MeteredBody<B>>, Box<Reading<B>>> {
-    let told = Verdict::of(&response).is_some();
     let failed = response.status().as_u16() >= 400;
+    let mut told = Verdict::of(&response).is_some();
+    // A gRPC answer that has nothing but its status.
+    if !told && let Some(verdict) = provider::grpc(response.headers()) {
+        response.extensions_mut().insert(verdict);
+        told = true;
+    }
     let subject = match depth {
         _ if told => None,
         _ if failed => Some(Subject::Error),
@@ -156,9 +161,6 @@ fn begin<B: Body>(
     }
     if failed && !told {
         let verdict = provider::classify(response.status(), response.headers(), &[]);
-        response.extensions_mut().insert(verdict);
-    } else if !told && let Some(verdict) = provider::grpc(response.headers()) {
-        // A gRPC answer that has nothing but its status.
         response.extensions_mut().insert(verdict);
     }
     Ok(response.map(MeteredBody::new))
