@@ -3,6 +3,7 @@
 mod holding;
 mod layers;
 mod peek;
+mod throughput;
 
 use std::{
     convert::Infallible,
