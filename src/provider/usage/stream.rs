@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::json::Json;
-use crate::provider::events::{Events, Part, over};
+use crate::provider::events::{Events, Part, end, over};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
@@ -13,23 +13,38 @@ static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error
 /// So many places where a usage seems to be are kept: nearly always the last is one.
 const PLACES: usize = 8;
 
+/// So much is kept until there is enough to look at.
+const HELD: usize = 8 * 1024;
+
 /// The events of `text/event-stream`, each with a document for its data.
 ///
-/// An event that came whole is looked at only where it has the name of something that matters,
-/// which is found at the speed of memory; only an event that was cut is walked over byte by byte.
+/// An event is looked at only where it has the name of something that matters, which is found at
+/// the speed of memory. For that it must be there whole: the begin of one that was cut is kept
+/// until the rest comes, and small chunks until there are some. An event that is too long to be kept is
+/// walked over as it comes.
 #[derive(Debug)]
 pub(super) struct Stream {
     events: Events,
     json: Json,
+    // What wasn't looked at yet, from an event's begin on. Empty inside of one that is walked over.
+    held: Vec<u8>,
+    most: usize,
 }
 
 impl Stream {
     pub(super) fn new() -> Self {
+        Self::holding(HELD)
+    }
+
+    /// Which keeps at most so much to look at.
+    pub(super) fn holding(most: usize) -> Self {
         let mut json = Json::new();
         json.begin();
         Self {
-            events: Events::default(),
+            events: Events::begun(),
             json,
+            held: Vec::new(),
+            most,
         }
     }
 
@@ -40,15 +55,63 @@ impl Stream {
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
+        if self.held.len() + chunk.len() <= self.most {
+            self.held.extend_from_slice(chunk);
+            return;
+        }
+        if !self.held.is_empty() {
+            self.look();
+            self.complete(&mut chunk);
+        }
+        if self.events.is_inside() {
+            self.walk(&mut chunk);
+        }
         let (whole, mut rest) = chunk.split_at(over(chunk));
         self.skim(whole);
-        while !rest.is_empty() {
+        if rest.len() <= self.most && !self.events.is_inside() {
+            self.held.extend_from_slice(rest);
+        } else {
             self.walk(&mut rest);
         }
     }
 
-    pub(super) fn into_json(self) -> Json {
+    /// Looks at what is held of whole events, and holds the rest.
+    fn look(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        let whole = over(&held);
+        self.skim(&held[..whole]);
+        held.drain(..whole);
+        self.held = held;
+    }
+
+    /// Looks at the event whose begin is held, or walks over it where it is too long.
+    fn complete(&mut self, chunk: &mut &[u8]) {
+        let mut held = std::mem::take(&mut self.held);
+        match end(&held, chunk) {
+            _ if held.is_empty() => {}
+            Some(end) if held.len() + end <= self.most => {
+                let (part, rest) = chunk.split_at(end);
+                *chunk = rest;
+                held.extend_from_slice(part);
+                self.skim(&held);
+            }
+            _ => self.walk(&mut held.as_slice()),
+        }
+        held.clear();
+        self.held = held;
+    }
+
+    pub(super) fn into_json(mut self) -> Json {
+        self.look();
+        let held = std::mem::take(&mut self.held);
+        self.walk(&mut held.as_slice());
         self.json
+    }
+
+    /// How much is allocated.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.held.capacity() + self.json.capacity()
     }
 
     /// Walks to the event's end, or the chunk's.
