@@ -75,7 +75,7 @@
 //! | [`BufferBodyLayer`] | once, for everybody further in |
 //! | [`FallbackLayer`] | falls back when the retries are done; inside of them, each retry would fall back |
 //! | a deadline (`tower::timeout`) | around all attempts and waits, where one is wanted |
-//! | [`BackoffRetryLayer`] | outside of the limiters, so that each attempt pays: inside, retries pass unseen |
+//! | [`BackoffRetryLayer`] | outside of the limiters, so that each attempt pays and waits in line like any other |
 //! | [`CircuitBreakerLayer::gate`] | optional: spares callers the queue while the circuit is open |
 //! | [`RateLimitLayer`], [`TokenBudgetLayer`] | requests wait here; either way round, neither overshoots |
 //! | [`CircuitBreakerLayer`] | next to the client: judges it alone, its probe waits in no queue, its refusal gives the quota back |
@@ -124,6 +124,7 @@ pub mod backoff_retry;
 pub mod body;
 pub mod circuit_breaker;
 mod core;
+mod departure;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 pub mod edge;

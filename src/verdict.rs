@@ -55,6 +55,11 @@ impl Verdict {
         response.extensions().get::<Self>().copied()
     }
 
+    /// Whether the request may have reached the provider.
+    pub(crate) const fn was_sent(&self) -> bool {
+        !matches!(self, Self::Refused | Self::Transient { sent: false })
+    }
+
     /// How long the provider asks to wait.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

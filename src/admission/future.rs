@@ -2,26 +2,25 @@
 
 use std::{
     future::Future,
-    mem,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
 
+use super::{
+    door::{Door, Manners},
+    parked::{Parked, Turn},
+    sent::Sent,
+};
 use crate::{
     answers::Answers,
     body::Watch,
-    core::cost::Cost,
-    error::{BoxError, Rejected, RejectedError, Scope},
-    quota::{
-        Grant, Priority, Quota, Reserved, Waiting,
-        departure::{self, Offer, Seen},
-    },
+    departure,
+    error::{BoxError, Rejected, RejectedError},
+    quota::{Grant, Reserved},
     verdict::{Classify, Verdict},
 };
 
@@ -42,32 +41,6 @@ pub(crate) trait Aftermath {
     ) -> Self::Watch;
 }
 
-/// What a request meets at a limiting layer.
-pub(crate) struct Door<'a> {
-    pub(crate) quota: &'a Quota,
-    pub(crate) cost: Cost,
-    pub(crate) priority: Priority,
-    /// Refuse instead of waiting.
-    pub(crate) reject: bool,
-    /// Whose limit it is.
-    pub(crate) scope: Scope,
-}
-
-/// A request that couldn't go at once. Boxed, so that those who can stay small.
-struct Parked<S, Req> {
-    turn: Turn,
-    since: Instant,
-    // A fresh clone; the instance that was readied is dropped, which gives its reservation back.
-    service: S,
-    request: Option<Req>,
-}
-
-enum Turn {
-    // What layers further out, on the same quota, have charged for it.
-    Queued(Waiting, Cost),
-    Granted(Option<Grant>),
-}
-
 pin_project! {
     #[project = StateProj]
     enum State<S, Req, P>
@@ -79,9 +52,8 @@ pin_project! {
         Refused { rejected: Option<Rejected> },
         // In the quota's line; or its turn has come and the inner service isn't ready.
         Parked { parked: Box<Parked<S, Req>> },
-        // With the inner service. The charge gets its date when that is first polled, or, where another layer of ours
-        // further in holds the request, when that lets go.
-        Sent { #[pin] future: S::Future, grant: Option<Grant>, taken: bool },
+        // With the inner service.
+        Sent { #[pin] future: S::Future, sent: Option<Sent> },
         // The answer is there; as much of it is read as its verdict needs.
         Reading { #[pin] reading: P::Reading, grant: Option<Grant> },
         // Answered.
@@ -98,7 +70,7 @@ pin_project! {
     {
         answers: P,
         aftermath: A,
-        scope: Scope,
+        manners: Manners,
         #[pin]
         state: State<S, Req, P>,
     }
@@ -117,138 +89,53 @@ where
         answers: P,
         aftermath: A,
     ) -> Self {
-        let scope = door.scope;
-        // A layer further out, on the same quota, may have charged part of it.
-        let begun = departure::take_offer(door.quota.id());
-        let state = match reserve(&door, begun.as_ref()) {
-            Reserved::Granted(grant) => {
-                send(inner, request, grant.covered(begun.unwrap_or_default()))
-            }
-            Reserved::Queued(waiting) => {
-                departure::hold();
-                let service = inner.clone();
-                drop(mem::replace(inner, service.clone()));
-                State::Parked {
-                    parked: Box::new(Parked {
-                        turn: Turn::Queued(waiting, begun.unwrap_or_default()),
-                        since: Instant::now(),
-                        service,
-                        request: Some(request),
-                    }),
+        let (quota, manners) = (door.quota, door.manners);
+        let park = |turn, inner: &mut S, request| State::Parked {
+            parked: Parked::new(turn, inner, request, manners),
+        };
+        let state = if departure::is_used_up(quota.id()) {
+            let turn = Turn::Asking {
+                quota: quota.clone(),
+                cost: door.cost,
+                priority: door.priority,
+            };
+            park(turn, inner, request)
+        } else {
+            // A layer further out, on the same quota, may have charged part of it.
+            let begun = departure::take_offer(quota.id());
+            match door.reserve(begun.as_ref()) {
+                Reserved::Granted(grant) => {
+                    let grant = grant.covered(begun.unwrap_or_default());
+                    send(inner, request, grant, manners)
                 }
+                Reserved::Queued(waiting) => {
+                    let turn = Turn::Queued(waiting, begun.unwrap_or_default());
+                    park(turn, inner, request)
+                }
+                Reserved::Refused(rejected) => State::Refused {
+                    rejected: Some(rejected),
+                },
             }
-            Reserved::Refused(rejected) => State::Refused {
-                rejected: Some(rejected),
-            },
         };
         Self {
             answers,
             aftermath,
-            scope,
+            manners,
             state,
         }
     }
 }
 
-/// Takes what a request needs, less what has been charged already.
-fn reserve(door: &Door<'_>, charged: Option<&Cost>) -> Reserved {
-    let Door { quota, cost, .. } = door;
-    let rest;
-    let cost = match charged {
-        Some(charged) => {
-            rest = cost.clone().without(charged);
-            &rest
-        }
-        None => cost,
-    };
-    let begun = charged.is_some();
-    if door.reject {
-        match quota.reserve_now(cost, begun) {
-            Ok(grant) => Reserved::Granted(grant),
-            Err(rejected) => Reserved::Refused(rejected),
-        }
-    } else {
-        quota.reserve(cost, begun, door.priority)
-    }
-}
-
-/// What a layer further in, on the same quota, may take instead of charging again.
-fn offer(grant: &Grant, taken: bool) -> Offer {
-    Offer {
-        quota: grant.quota_id(),
-        charged: (!taken && !grant.has_left()).then(|| grant.total()),
-    }
-}
-
-fn send<S, Req, P>(inner: &mut S, request: Req, mut grant: Grant) -> State<S, Req, P>
+fn send<S, Req, P>(inner: &mut S, request: Req, grant: Grant, manners: Manners) -> State<S, Req, P>
 where
     S: Service<Req>,
     P: Answers<S::Response>,
 {
-    grant.hand_on();
-    let (future, seen) = departure::scope(offer(&grant, false), || inner.call(request));
-    heed(seen, &mut grant);
+    let mut sent = Sent::new(grant, manners);
+    let future = sent.call(|| inner.call(request));
     State::Sent {
         future,
-        grant: Some(grant),
-        taken: seen.taken,
-    }
-}
-
-/// Does what layers further in have said.
-fn heed(seen: Seen, grant: &mut Grant) {
-    if seen.left {
-        depart(grant);
-    } else if seen.held {
-        grant.hold();
-    }
-}
-
-/// The request has left: dates its charge and tells whoever is further out. Once.
-fn depart(grant: &mut Grant) {
-    if !grant.has_left() {
-        grant.depart();
-        departure::leave();
-    }
-}
-
-/// Waits of a second or more are worth knowing.
-fn report(waited: Duration, turn: &Result<Grant, Rejected>) {
-    match turn {
-        Ok(grant) if waited >= Duration::from_secs(1) => {
-            tracing::info!(?waited, cost = ?grant.cost(), "waited for the quota");
-        }
-        Ok(grant) => tracing::debug!(?waited, cost = ?grant.cost(), "waited for the quota"),
-        Err(rejected) => tracing::debug!(?waited, %rejected, "refused by the quota"),
-    }
-}
-
-impl<S, Req> Parked<S, Req>
-where
-    S: Service<Req>,
-    S::Error: Into<BoxError>,
-{
-    /// Waits for the turn, then for the inner service.
-    fn poll_grant(
-        &mut self,
-        cx: &mut Context<'_>,
-        scope: Scope,
-    ) -> Poll<Result<(Grant, Req), BoxError>> {
-        if let Turn::Queued(waiting, charged) = &mut self.turn {
-            let turn = ready!(waiting.poll_turn(cx));
-            report(self.since.elapsed(), &turn);
-            let grant = turn.map_err(|rejected| RejectedError::boxed(rejected.scope(scope)))?;
-            let charged = mem::take(charged);
-            self.turn = Turn::Granted(Some(grant.covered(charged)));
-        }
-        ready!(self.service.poll_ready(cx)).map_err(Into::into)?;
-        match (&mut self.turn, self.request.take()) {
-            (Turn::Granted(grant), Some(request)) => {
-                let grant = grant.take().expect("granted once");
-                Poll::Ready(Ok((grant, request)))
-            }
-            _ => unreachable!("a parked request is sent once"),
-        }
+        sent: Some(sent),
     }
 }
 
@@ -268,42 +155,27 @@ where
                 StateProj::Refused { rejected } => {
                     let rejected = rejected.take().expect("polled after it was ready");
                     this.state.set(State::Done);
-                    return Poll::Ready(Err(RejectedError::boxed(rejected.scope(*this.scope))));
+                    return Poll::Ready(Err(RejectedError::boxed(
+                        rejected.scope(this.manners.scope),
+                    )));
                 }
-                StateProj::Parked { parked } => {
-                    let Poll::Ready(turn) = parked.poll_grant(cx, *this.scope) else {
-                        departure::hold();
-                        return Poll::Pending;
-                    };
-                    match turn {
-                        Ok((grant, request)) => {
-                            let sent = send(&mut parked.service, request, grant);
-                            this.state.set(sent);
-                        }
-                        Err(error) => {
-                            this.state.set(State::Done);
-                            return Poll::Ready(Err(error));
-                        }
+                StateProj::Parked { parked } => match ready!(parked.poll(cx)) {
+                    Ok((grant, request, service)) => {
+                        let sent = send(service, request, grant, *this.manners);
+                        this.state.set(sent);
                     }
-                }
-                StateProj::Sent {
-                    future,
-                    grant,
-                    taken,
-                } => {
-                    let held = grant.as_mut().expect("taken once the answer is there");
-                    let (poll, seen) = departure::scope(offer(held, *taken), || future.poll(cx));
-                    *taken |= seen.taken;
-                    heed(seen, held);
-                    // Silence of who held it means that nobody asked, and an error that comes at once says itself
-                    // whether the request left.
-                    match &poll {
-                        Poll::Ready(Err(_)) => {}
-                        Poll::Pending if held.is_held() => {}
-                        _ => depart(held),
+                    Err(error) => {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Err(error));
                     }
-                    let outcome = ready!(poll);
-                    let grant = grant.take();
+                },
+                StateProj::Sent { future, sent } => {
+                    let held = sent.as_mut().expect("taken once the answer is there");
+                    let outcome = ready!(held.poll(future, cx));
+                    if outcome.is_ok() {
+                        held.depart();
+                    }
+                    let sent = sent.take();
                     match outcome {
                         Ok(answer) => {
                             let reading = if A::READS_STREAMS {
@@ -311,20 +183,19 @@ where
                             } else {
                                 this.answers.glance(answer)
                             };
+                            let grant = sent.map(|sent| sent.grant);
                             this.state.set(State::Reading { reading, grant });
                         }
                         Err(error) => {
                             this.state.set(State::Done);
                             let error = error.into();
-                            if let Some(mut grant) = grant {
-                                match this.answers.classify(Err(&error)) {
-                                    Verdict::Refused | Verdict::Transient { sent: false } => {
-                                        grant.refund();
-                                    }
-                                    // Dropped while another layer held it: it never left.
-                                    _ if grant.is_held() => {}
-                                    _ => depart(&mut grant),
+                            if let Some(mut sent) = sent {
+                                if !this.answers.classify(Err(&error)).was_sent() {
+                                    sent.grant.refund();
+                                } else if !sent.grant.is_held() {
+                                    sent.depart();
                                 }
+                                // Dropped while another layer held it, it never left.
                             }
                             return Poll::Ready(Err(error));
                         }

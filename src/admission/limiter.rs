@@ -6,7 +6,8 @@ use tower_service::Service;
 
 use super::{
     Charge, Keyed, Prioritised,
-    future::{Admission, Door},
+    door::{Door, Manners},
+    future::Admission,
 };
 use crate::{
     answers::{Answers, Http, Judged, Opaque},
@@ -22,6 +23,7 @@ pub(crate) struct Limiter<C, P> {
     charge: C,
     answers: P,
     reject: bool,
+    on_arrival: bool,
 }
 
 impl<C> Limiter<C, Http> {
@@ -31,6 +33,7 @@ impl<C> Limiter<C, Http> {
             charge,
             answers: Http,
             reject: false,
+            on_arrival: false,
         }
     }
 
@@ -79,11 +82,17 @@ impl<C, P> Limiter<C, P> {
             charge: charge(self.charge),
             answers: self.answers,
             reject: self.reject,
+            on_arrival: self.on_arrival,
         }
     }
 
     pub(crate) fn reject(mut self) -> Self {
         self.reject = true;
+        self
+    }
+
+    pub(crate) fn on_arrival(mut self) -> Self {
+        self.on_arrival = true;
         self
     }
 
@@ -101,6 +110,7 @@ impl<C, P> Limiter<C, P> {
             charge: self.charge,
             answers: answers(self.answers),
             reject: self.reject,
+            on_arrival: self.on_arrival,
         }
     }
 
@@ -122,8 +132,11 @@ impl<C, P> Limiter<C, P> {
             quota: own.as_ref().unwrap_or(&self.quota),
             cost: self.charge.cost(&request),
             priority: self.charge.priority(&request),
-            reject: self.reject,
-            scope: if own.is_some() { Scope::Caller } else { shared },
+            manners: Manners {
+                reject: self.reject,
+                on_arrival: self.on_arrival,
+                scope: if own.is_some() { Scope::Caller } else { shared },
+            },
         };
         Admission::new(inner, request, door, self.answers.clone(), aftermath)
     }

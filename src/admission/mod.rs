@@ -2,8 +2,12 @@
 //! quota's line to the inner service and back.
 
 mod charge;
+mod door;
+mod further;
 mod future;
 mod limiter;
+mod parked;
+mod sent;
 
 pub use charge::{Charge, CostOf, Keyed, OneRequest, Prioritised};
 pub(crate) use future::{Admission, Aftermath};

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     answers::{Answers, CopyRequest, Http},
+    departure,
     error::BoxError,
     verdict::{Classify, Verdict},
 };
@@ -61,7 +62,9 @@ pin_project! {
         Reading { #[pin] reading: R },
         // Waiting for the next try; nothing of the last one is held but its outcome.
         Waiting,
-        // The time has come; readying the inner service for the next try.
+        // The time has come; limiters further out that have charged the last try charge the next.
+        Asking,
+        // Readying the inner service for the next try.
         Readying,
         // The outcome was given.
         Done,
@@ -118,13 +121,25 @@ where
                         return Poll::Pending;
                     }
                     retries.arm_deadline();
-                    this.state.set(State::Readying);
+                    this.state.set(State::Asking);
                     continue;
                 }
+                StateProj::Asking => match departure::again(cx, None) {
+                    Poll::Ready(Ok(())) => {
+                        this.state.set(State::Readying);
+                        continue;
+                    }
+                    Poll::Ready(Err(rejected)) => {
+                        tracing::debug!(%rejected, "not retried: a limit further out refuses");
+                        break this.last.take().map(|last| *last);
+                    }
+                    Poll::Pending => None,
+                },
                 StateProj::Readying => {
                     let retries = this.retries.as_mut().expect("readying a retry");
                     match retries.service.poll_ready(cx) {
                         Poll::Ready(Ok(())) => {
+                            departure::hand_on();
                             if let Some(future) = retries.send(&*this.answers) {
                                 this.state.set(State::Calling { future });
                                 continue;
@@ -133,7 +148,10 @@ where
                         }
                         // It can't be sent: the last real outcome is what counts.
                         Poll::Ready(Err(_)) => break this.last.take().map(|last| *last),
-                        Poll::Pending => None,
+                        Poll::Pending => {
+                            departure::hold();
+                            None
+                        }
                     }
                 }
                 StateProj::Done => panic!("polled after ready"),
@@ -145,6 +163,7 @@ where
                     let Some(wait) = retries.next(verdict) else {
                         break Some(outcome);
                     };
+                    departure::over(verdict.was_sent());
                     // Before it waits it lets go of the try, its answer's connection included.
                     this.state.set(State::Waiting);
                     *this.last = Some(Box::new(outcome.map(|out| this.answers.let_go(out))));

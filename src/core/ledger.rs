@@ -54,7 +54,10 @@ impl Ledger {
         let settlement = meters.iter().position(tokens).map(|index| {
             let meter = &meters[index];
             let window = nanos(meter.id().window);
-            (index, Settlement::new(meter.stated(), window))
+            (
+                index,
+                Settlement::new(meter.stated(), window, meter.transit()),
+            )
         });
         Self {
             settlement,
@@ -220,10 +223,10 @@ impl Ledger {
                 meter.date(n, self.now);
             }
         }
-        let (watch, now) = (self.settlement.as_mut(), self.now);
+        let watch = self.settlement.as_mut();
         Departure {
-            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens), now)),
-            at: now,
+            mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
+            at: self.now,
         }
     }
 
@@ -260,7 +263,13 @@ impl Ledger {
         };
         if let Some((_, settlement)) = &mut self.settlement {
             let (charged, used) = (charged.of(Resource::Tokens), used.of(Resource::Tokens));
-            settlement.unused(charged.saturating_sub(used));
+            if used == 0 {
+                // Refused, and so never counted, by a provider that keeps what it counts.
+                settlement.returned(charged);
+            } else {
+                let unused = charged.saturating_sub(used);
+                settlement.answered(charged, unused, dated, self.now);
+            }
         }
         if policy == Settle::Auto {
             self.spread();
@@ -344,11 +353,13 @@ impl Ledger {
             return;
         };
         let meter = &mut self.meters[index];
+        // Of a limit of another amount nobody knows what is used of ours.
         if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
             && *watched == index
+            && stated.is_none_or(|stated| stated == meter.stated())
         {
             let used = meter.stated().saturating_sub(remaining);
-            settlement.hear(mark, used, self.now);
+            settlement.hear(mark, used, departure.at);
         }
         meter.observe(remaining, departure.at, self.now);
     }
@@ -373,13 +384,17 @@ impl Ledger {
 
     /// Another amount for the limit on this resource and window; false where there is none such.
     pub(crate) fn resize(&mut self, id: LimitId, stated: u64) -> bool {
-        let same = |meter: &&mut Meter| {
-            meter.id().resource == id.resource && meter.id().window == id.window
-        };
-        let Some(meter) = self.meters.iter_mut().find(same) else {
+        let same =
+            |meter: &Meter| meter.id().resource == id.resource && meter.id().window == id.window;
+        let Some(index) = self.meters.iter().position(same) else {
             return false;
         };
-        meter.resize(stated, id.amount);
+        self.meters[index].resize(stated, id.amount);
+        if let Some((watched, settlement)) = &mut self.settlement
+            && *watched == index
+        {
+            settlement.resize(stated);
+        }
         true
     }
 }

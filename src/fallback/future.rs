@@ -11,6 +11,7 @@ use tower_service::Service;
 use super::{layer::Plan, merge::Merge, second::Second, service::Chain};
 use crate::{
     answers::Answers,
+    departure,
     error::BoxError,
     verdict::{Classify, Verdict},
 };
@@ -65,7 +66,9 @@ pin_project! {
         Reading { #[pin] reading: R },
         // It couldn't even be readied.
         Unready { error: Option<BoxError> },
-        // The first couldn't serve; readying the second.
+        // The first couldn't serve; limiters further out that have charged it charge the second.
+        Asking,
+        // Readying the second.
         Readying,
         // The second service has the request.
         Falling { #[pin] late: L },
@@ -132,11 +135,27 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     Poll::Ready(out) => Ok(out),
                 },
                 StateProj::Unready { error } => Err(error.take().expect("polled after ready")),
+                StateProj::Asking => match departure::again(cx, None) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(())) => {
+                        this.state.set(State::Readying);
+                        continue;
+                    }
+                    Poll::Ready(Err(rejected)) => {
+                        tracing::debug!(%rejected, "not falling back: a limit further out refuses");
+                        let first = this.first.take().expect("polled after ready");
+                        return Poll::Ready((*first).map(|out| answers.first(out)));
+                    }
+                },
                 StateProj::Readying => {
                     let spare = this.spare.as_mut().expect("there is a second service");
                     match spare.second.service().poll_ready(cx) {
-                        Poll::Pending => return Poll::Pending,
+                        Poll::Pending => {
+                            departure::hold();
+                            return Poll::Pending;
+                        }
                         Poll::Ready(Ok(())) => {
+                            departure::hand_on();
                             let request = spare.request.take().expect("rewritten");
                             let future = spare.second.service().call(request);
                             *this.first = None;
@@ -179,7 +198,8 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                 return Poll::Ready(first.map(|out| answers.first(out)));
             }
             tracing::debug!(?verdict, "falling back");
-            this.state.set(State::Readying);
+            departure::over(verdict.was_sent());
+            this.state.set(State::Asking);
             // What the first still holds is of no use while the second is tried.
             *this.first = Some(Box::new(match verdict {
                 Verdict::Success => first,

@@ -2,12 +2,13 @@
 
 use std::{fmt, time::Duration};
 
-use super::{line::Line, sync::Arc};
+use super::{Priority, Quota, Reserved, line::Line, sync::Arc};
 use crate::{
     core::{
         cost::{Cost, Resource},
         settlement::{Departure, Settle},
     },
+    departure::Place,
     verdict::{RateStatus, Usage},
 };
 
@@ -95,16 +96,53 @@ impl Grant {
         matches!(self.stage, Stage::Held)
     }
 
-    /// Another layer of ours further in holds the request.
-    pub(crate) const fn hold(&mut self) {
-        if !self.has_left() {
-            self.stage = Stage::Held;
+    /// Where the request is.
+    pub(crate) const fn place(&self) -> Place {
+        match self.stage {
+            Stage::Held => Place::Held,
+            Stage::HandedOn => Place::HandedOn,
+            Stage::Left(_) => Place::Left,
         }
     }
 
-    /// The inner service gets the request now. What becomes of it is told later; nothing told, it counts as sent.
-    pub(crate) const fn hand_on(&mut self) {
-        self.stage = Stage::HandedOn;
+    /// The request is there now. Nothing more told, one that was handed on counts as sent; one that had left and is held again
+    /// has never arrived.
+    pub(crate) fn put(&mut self, place: Place) {
+        match (place, self.stage) {
+            (Place::Left, _) => self.depart(),
+            (Place::Held, Stage::Left(departure)) => {
+                let cost = &self.cost;
+                self.line.change(|ledger| {
+                    ledger.refund(cost, departure.at);
+                    ledger.hold(cost, false);
+                    true
+                });
+                self.stage = Stage::Held;
+            }
+            (Place::Held, _) => self.stage = Stage::Held,
+            (Place::HandedOn, Stage::Left(_)) => {}
+            (Place::HandedOn, _) => self.stage = Stage::HandedOn,
+        }
+    }
+
+    /// Asks for the same charge once more, for a further try of the same request, in front of those who haven't begun;
+    /// `reject` refuses instead of waiting. It takes no further place in flight.
+    pub(crate) fn ask_again(&self, reject: bool) -> Reserved {
+        let line = Arc::clone(&self.line);
+        let quota = Quota { line };
+        if reject {
+            quota.reserve_or_refuse(&self.cost, true)
+        } else {
+            quota.reserve(&self.cost, true, Priority::default())
+        }
+    }
+
+    /// The request is on its way once more, charged by `next`: what this has charged stays.
+    pub(crate) fn follow(&mut self, mut next: Self) {
+        self.depart();
+        next.slot = std::mem::take(&mut self.slot);
+        next.covered = std::mem::take(&mut self.covered);
+        *self = next;
     }
 
     /// The request leaves now: from here on its charge has a date. Once; later calls do nothing.
@@ -164,7 +202,9 @@ impl Grant {
 
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
-        self.hold();
+        if !self.has_left() {
+            self.stage = Stage::Held;
+        }
         if let Stage::Left(departure) = self.stage {
             let (cost, slot) = (&self.cost, std::mem::take(&mut self.slot));
             self.line.change(|ledger| {

@@ -40,7 +40,6 @@
 mod acquire;
 mod builder;
 mod calendar;
-pub(crate) mod departure;
 mod grant;
 mod keyed;
 mod line;
@@ -205,6 +204,14 @@ impl Quota {
     pub(crate) fn reserve_now(&self, cost: &Cost, begun: bool) -> Result<Grant, Rejected> {
         self.line.ask_now(cost, !begun, begun)?;
         Ok(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
+    }
+
+    /// The same as what becomes of the request.
+    pub(crate) fn reserve_or_refuse(&self, cost: &Cost, begun: bool) -> Reserved {
+        match self.reserve_now(cost, begun) {
+            Ok(grant) => Reserved::Granted(grant),
+            Err(rejected) => Reserved::Refused(rejected),
+        }
     }
 
     /// Takes `cost` now, or a place in line for it; `begun` as above.

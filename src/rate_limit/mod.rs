@@ -41,6 +41,7 @@
 //! | setting | default |
 //! |---|---|
 //! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, about a minute at the most |
+//! | [`on_arrival`](RateLimitLayer::on_arrival) | off: a request counts when it leaves |
 //! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
 //! | [`opaque`](RateLimitLayer::opaque) | off: answers are `http::Response<_>` |
@@ -67,7 +68,12 @@
 //! Inside of retries, so that each attempt pays; outside of the circuit breaker and of the
 //! attempt's time-out, so that neither sees the wait. See [the crate's page](crate).
 //!
-//! Outside of a retry it counts calls, not attempts, so that the provider may see more than the limit. Two quotas
+//! A charge stands for one departure: outside of a [`BackoffRetryLayer`](crate::BackoffRetryLayer) or
+//! [`FallbackLayer`](crate::FallbackLayer) each further try is charged too, before it leaves and in front of those who
+//! haven't begun; so is each of anybody else's retry around another limit of ours. Where the limit refuses the try, the
+//! last real outcome is returned. A retry that this crate can't see, in a client or on another task, counts as one call.
+//! On servers, where callers are to pay for what they ask and not for what becomes of it,
+//! [`on_arrival`](RateLimitLayer::on_arrival) counts a request once. Two quotas
 //! are stacked in the same order everywhere: where some take them the other way round, each may hold what the other waits
 //! for, until `max_wait`.
 

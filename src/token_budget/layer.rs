@@ -99,6 +99,12 @@ impl<C, P> TokenBudgetLayer<C, P> {
         self.map(Limiter::reject)
     }
 
+    /// Charges a request when it arrives here, once, whatever becomes of it further in: for servers. Without it a request
+    /// is charged when it leaves, and again each time that a layer of ours further in lets it go again.
+    pub fn on_arrival(self) -> Self {
+        self.map(Limiter::on_arrival)
+    }
+
     /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
     /// flight is free once the answer is there.
     pub fn opaque(self) -> TokenBudgetLayer<C, Opaque> {

@@ -30,18 +30,37 @@ enum Account {
     Fixed(Fixed),
 }
 
+impl Account {
+    fn fits(&self, n: u64, held: u64, now: Time) -> bool {
+        match self {
+            Self::Rolling(account) => account.fits(n, held),
+            Self::Bucket(account) => account.fits(n, held),
+            Self::Fixed(account) => account.fits(n, held, now),
+        }
+    }
+
+    fn earliest(&self, n: u64, held: u64, from: Time, now: Time) -> Time {
+        match self {
+            Self::Rolling(account) => account.earliest(n, held, from, now),
+            Self::Bucket(account) => account.earliest(n, held, from),
+            Self::Fixed(account) => account.earliest(n, held, from, now),
+        }
+    }
+}
+
 /// One limit's account.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     id: LimitId,
     // What the provider's own figure for this limit is; the difference is headroom.
     stated: u64,
+    transit: u64,
     held: u64,
     paused: Time,
     account: Account,
     // Set where the limit has a burst that its shape doesn't know.
     pace: Option<Bucket>,
-    // Set while the last part of every window is spread out.
+    // Set while the last quarter is spread out: paces what goes beyond the other three.
     spread: Option<Bucket>,
     burst: Option<u64>,
 }
@@ -85,6 +104,7 @@ impl Meter {
                 ..limit.id()
             },
             stated: limit.amount,
+            transit,
             held: 0,
             paused: Time::ZERO,
             account,
@@ -103,6 +123,11 @@ impl Meter {
         self.stated
     }
 
+    /// How much later than it left a charge may be counted.
+    pub(crate) const fn transit(&self) -> u64 {
+        self.transit
+    }
+
     /// Forgets what has expired by `now`. Everything below counts from there.
     pub(crate) fn advance(&mut self, now: Time) {
         match &mut self.account {
@@ -110,7 +135,7 @@ impl Meter {
             Account::Bucket(account) => account.advance(now),
             Account::Fixed(account) => account.advance(now),
         }
-        for pace in self.paces_mut() {
+        for pace in self.pace.iter_mut().chain(&mut self.spread) {
             pace.advance(now);
         }
     }
@@ -150,31 +175,30 @@ impl Meter {
     pub(crate) fn fits(&self, n: u64, now: Time) -> bool {
         let held = self.held;
         self.paused <= now
-            && match &self.account {
-                Account::Rolling(account) => account.fits(n, held),
-                Account::Bucket(account) => account.fits(n, held),
-                Account::Fixed(account) => account.fits(n, held, now),
-            }
+            && self.account.fits(n, held, now)
             && self
-                .paces()
+                .pace
+                .iter()
                 .all(|pace| pace.fits(n.min(pace.capacity()), held))
+            && self.spread.iter().all(|spread| {
+                let with_rest = n.saturating_add(self.last_quarter());
+                self.account.fits(with_rest, held, now)
+                    || spread.fits(n.min(spread.capacity()), held)
+            })
     }
 
-    fn paces(&self) -> impl Iterator<Item = &Bucket> {
-        self.pace.iter().chain(&self.spread)
+    /// What is spread out of the most that it ever holds.
+    const fn last_quarter(&self) -> u64 {
+        self.largest() / 4
     }
 
-    fn paces_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        self.pace.iter_mut().chain(&mut self.spread)
-    }
-
-    /// Three quarters of the amount may go at once from now on, and the rest at its rate: so that requests leave, and answers
-    /// come, while others have been answered already.
+    /// From now on the last quarter of the amount is spread over the window: so that requests leave, and answers come, while
+    /// others have been answered already.
     pub(crate) fn spread(&mut self, on: bool, now: Time) {
         if on != self.spread.is_some() {
-            let (amount, window) = (self.id.amount, nanos(self.id.window));
-            let at_once = (amount - amount / 4).max(1);
-            self.spread = on.then(|| Bucket::new(amount, window, at_once, 0, now));
+            let (quarter, window) = (self.last_quarter(), nanos(self.id.window));
+            let at_once = (quarter / 16).max(1);
+            self.spread = on.then(|| Bucket::new(quarter, window, at_once, 0, now));
         }
     }
 
@@ -188,14 +212,21 @@ impl Meter {
     /// charges count as if they left `now`. `n` must be at most [`largest`](Self::largest).
     pub(crate) fn earliest(&self, n: u64, from: Time, now: Time) -> Time {
         let (from, held) = (from.max(self.paused), self.held);
-        let at = match &self.account {
-            Account::Rolling(account) => account.earliest(n, held, from, now),
-            Account::Bucket(account) => account.earliest(n, held, from),
-            Account::Fixed(account) => account.earliest(n, held, from, now),
+        let paced = |pace: &Option<Bucket>, from| match pace {
+            Some(pace) => pace.earliest(n.min(pace.capacity()), held, from),
+            None => from,
         };
-        self.paces().fold(at, |at, pace| {
-            pace.earliest(n.min(pace.capacity()), held, at)
-        })
+        let at = self.account.earliest(n, held, from, now);
+        let at = paced(&self.pace, at);
+        if self.spread.is_none() {
+            return at;
+        }
+        let slowly = paced(&self.spread, at);
+        let with_rest = n.saturating_add(self.last_quarter());
+        if with_rest > self.largest() {
+            return slowly;
+        }
+        slowly.min(self.account.earliest(with_rest, held, at, now))
     }
 
     pub(crate) fn hold(&mut self, n: u64) {
@@ -224,8 +255,13 @@ impl Meter {
             Account::Bucket(account) => account.charge(n),
             Account::Fixed(account) => account.charge(n, now),
         }
-        for pace in self.paces_mut() {
+        if let Some(pace) = &mut self.pace {
             pace.charge(n);
+        }
+        let at_once = self.largest().saturating_sub(self.last_quarter());
+        let beyond = self.used().saturating_sub(at_once);
+        if let Some(spread) = self.spread.as_mut().filter(|_| beyond > 0) {
+            spread.charge(n.min(beyond));
         }
     }
 
@@ -248,7 +284,7 @@ impl Meter {
             Account::Bucket(account) => account.refund(n, dated),
             Account::Fixed(account) => account.refund(n, dated, now),
         }
-        for pace in self.paces_mut() {
+        if let Some(pace) = &mut self.pace {
             pace.refund(n, dated);
         }
     }
@@ -284,9 +320,13 @@ impl Meter {
             Account::Bucket(account) => account.resize(amount, self.burst.unwrap_or(amount)),
             Account::Fixed(account) => account.resize(amount),
         }
-        for pace in self.paces_mut() {
+        if let Some(pace) = &mut self.pace {
             let capacity = pace.capacity();
             pace.resize(amount, capacity);
+        }
+        let quarter = self.last_quarter();
+        if let Some(spread) = &mut self.spread {
+            spread.resize(quarter, (quarter / 16).max(1));
         }
     }
 
@@ -299,7 +339,7 @@ impl Meter {
             Account::Bucket(account) => account.earliest(total, held, now),
             Account::Fixed(account) => account.project(total, held, now),
         };
-        let paced = self.paces().map(|pace| {
+        let paced = self.pace.iter().map(|pace| {
             let total = ahead.saturating_add(n.min(pace.capacity()));
             pace.earliest(total, held, now)
         });

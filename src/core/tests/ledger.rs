@@ -62,7 +62,8 @@ fn lived(random: &mut Random) -> (Ledger, u64) {
             }
             3 | 4 if !dated.is_empty() => {
                 let (cost, date) = dated.swap_remove(random.upto(dated.len() as u64 - 1) as usize);
-                let policy = [Settle::Keep, Settle::TrueUp][random.upto(1) as usize];
+                let policies = [Settle::Keep, Settle::TrueUp, Settle::Auto];
+                let policy = policies[random.upto(2) as usize];
                 ledger.settle(&cost, &tokens(random.upto(80)), date, policy);
             }
             5 => ledger.observe(Resource::Tokens, None, random.upto(500), left(at(now))),

@@ -12,7 +12,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("inner", &[]),
     ("error", &["core"]),
     ("verdict", &["core", "error"]),
-    ("quota", &["core", "error", "verdict"]),
+    ("departure", &["core", "error"]),
+    ("quota", &["core", "error", "verdict", "departure"]),
     ("provider", &["core", "error", "verdict"]),
     ("body", &["core", "error", "verdict", "provider"]),
     ("answers", &["core", "error", "verdict", "provider", "body"]),
@@ -20,7 +21,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admission",
         &[
-            "core", "error", "verdict", "quota", "provider", "body", "answers",
+            "core",
+            "error",
+            "verdict",
+            "departure",
+            "quota",
+            "provider",
+            "body",
+            "answers",
         ],
     ),
     // The layers that limit.
@@ -57,13 +65,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "backoff_retry",
         &[
-            "inner", "core", "error", "verdict", "provider", "body", "answers",
+            "inner",
+            "core",
+            "error",
+            "verdict",
+            "departure",
+            "provider",
+            "body",
+            "answers",
         ],
     ),
     (
         "fallback",
         &[
-            "inner", "core", "error", "verdict", "provider", "body", "answers",
+            "inner",
+            "core",
+            "error",
+            "verdict",
+            "departure",
+            "provider",
+            "body",
+            "answers",
         ],
     ),
     (

@@ -140,11 +140,16 @@ async fn no_provider_refuses_and_at_least_97_percent_is_used() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_keeps_what_was_reserved_never_refuses() {
     for shape in SHAPES {
-        for completion in [0.2..=0.6, 0.5..=1.0] {
+        for completion in [0.2..=0.6, 0.5..=1.0, 0.9..=1.0] {
             let provider = provider(shape).completion(completion.clone());
             let provider = provider.settlement(Settlement::Keep);
             let report = saturate(provider, Settle::Auto, 60, MINUTE).await;
+            println!(
+                "{shape:?}, kept, {completion:?}: {:.4}",
+                report.utilisation()
+            );
             assert_eq!(report.rate_limited, 0, "{shape:?} {completion:?}");
+            assert!(report.utilisation() > 0.95, "{shape:?} {completion:?}");
         }
     }
 }
@@ -152,11 +157,12 @@ async fn a_provider_that_keeps_what_was_reserved_never_refuses() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_gives_back_is_used_by_what_is_really_spent() {
     for shape in SHAPES {
-        // Automatic settling needs something to see: it is told where it is the harder to find out.
         for (settle, completion) in [
             (Settle::TrueUp, 0.2..=0.6),
             (Settle::TrueUp, 0.5..=1.0),
             (Settle::Auto, 0.2..=0.6),
+            (Settle::Auto, 0.5..=1.0),
+            (Settle::Auto, 0.9..=1.0),
         ] {
             let provider = provider(shape).completion(completion.clone());
             let provider = provider.settlement(Settlement::TrueUp);

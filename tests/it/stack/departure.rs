@@ -12,7 +12,7 @@ use tower::{
 };
 use tower_quota::{
     BackoffRetryLayer, CircuitBreakerLayer, Limit, RateLimitLayer, TokenBudgetLayer,
-    testing::{Outcome, Provider, Shape},
+    testing::{Provider, Shape},
 };
 
 use super::{MINUTE, books, chat, cost, patient};
@@ -310,24 +310,4 @@ async fn a_panic_further_in_leaves_no_trace_on_the_thread() {
         let expected = (vec![(2 * n as u64 + 2, 0)], 0, 0);
         assert_eq!((books(&outer), books(&inner)), (expected.clone(), expected));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_inside_of_a_limit_pays_its_own_quota_for_each_try_and_the_outer_one_once() {
-    let outer = patient([Limit::requests_per_minute(100)]);
-    let inner = patient([Limit::requests_per_minute(100)]);
-    let provider = provider(1_000);
-    let service = RateLimitLayer::new(outer.clone()).layer(
-        BackoffRetryLayer::new()
-            .layer(RateLimitLayer::new(inner.clone()).layer(provider.service())),
-    );
-    let down = http::StatusCode::INTERNAL_SERVER_ERROR;
-    provider.faults(|f| f.errors(1.0, down));
-    assert_eq!(service.oneshot(chat(5)).await.unwrap().status(), down);
-    let admitted = |a: &&tower_quota::testing::Arrival| a.outcome == Outcome::Admitted;
-    assert_eq!(provider.arrivals().iter().filter(admitted).count(), 3);
-    assert_eq!(
-        (books(&outer).0, books(&inner).0),
-        (vec![(1, 0)], vec![(3, 0)])
-    );
 }

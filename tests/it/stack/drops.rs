@@ -16,7 +16,7 @@ use super::{Answer, Dice, books, chat, inside, patient_with};
 use crate::support::mock::poll;
 
 /// So many futures are dropped of each kind: 100,000 and some in all.
-const DROPS: usize = 14_400;
+const DROPS: usize = 11_520;
 const AT_ONCE: usize = 24;
 
 type Call = Pin<Box<dyn Future<Output = Result<Response<Answer>, BoxError>> + Send>>;

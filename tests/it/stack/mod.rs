@@ -4,6 +4,7 @@ mod busy;
 mod contract;
 mod departure;
 mod drops;
+mod further;
 mod hostile;
 mod letting_go;
 mod meddling;

@@ -94,15 +94,10 @@ async fn in_every_order_nothing_exceeds_a_limit_and_nothing_leaks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_tries_fail_every_limit_inside_of_the_retry_holds_all_the_same() {
+async fn where_tries_fail_every_limit_holds_all_the_same() {
     for order in every_order() {
         let report = run(&order, true).await;
-        // A limiter outside of the retry counts calls, not tries: so it can be exceeded, by tries.
-        let at = |part| order.iter().position(|p| *p == part).unwrap();
-        if at(Retry) < at(Requests).min(at(Tokens)) {
-            assert_eq!(report.rate_limited, 0, "{order:?}");
-        }
-        let again = report.requests.saturating_sub(400);
-        assert!(report.rate_limited <= again, "{order:?}");
+        assert!(report.requests > 400, "{order:?}: {report}");
+        assert_eq!(report.rate_limited, 0, "{order:?}");
     }
 }

@@ -36,14 +36,17 @@ pub(super) enum Part {
 
 use Part::{Breaker, Fallback, Gate, Requests, Retry, Tokens};
 
-/// Each layer's own future, and all of them.
-pub(super) const ALL: [&[Part]; 6] = [
+/// Each layer's own future, all of them, and limits outside of what tries again.
+pub(super) const ALL: [&[Part]; 9] = [
     &[Requests],
     &[Tokens],
     &[Requests, Breaker],
     &[Retry, Requests],
     &[Fallback, Requests, Tokens],
     &[Fallback, Retry, Gate, Requests, Tokens, Breaker],
+    &[Requests, Retry],
+    &[Tokens, Retry, Requests],
+    &[Requests, Tokens, Retry, Breaker],
 ];
 
 pub(super) struct World {

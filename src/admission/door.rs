@@ -1,0 +1,46 @@
+//! What a request meets at a limiting layer.
+
+use crate::{
+    core::cost::Cost,
+    error::Scope,
+    quota::{Priority, Quota, Reserved},
+};
+
+/// How a layer limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// Refuse instead of waiting.
+    pub(crate) reject: bool,
+    /// A request counts when it arrives here, once, whatever becomes of it further in.
+    pub(crate) on_arrival: bool,
+    /// Whose limit it is.
+    pub(crate) scope: Scope,
+}
+
+/// What a request meets at a limiting layer.
+pub(crate) struct Door<'a> {
+    pub(crate) quota: &'a Quota,
+    pub(crate) cost: Cost,
+    pub(crate) priority: Priority,
+    pub(crate) manners: Manners,
+}
+
+impl Door<'_> {
+    /// Takes what the request needs, less what layers further out, on the same quota, have `charged` already.
+    pub(super) fn reserve(&self, charged: Option<&Cost>) -> Reserved {
+        let rest;
+        let cost = match charged {
+            Some(charged) => {
+                rest = self.cost.clone().without(charged);
+                &rest
+            }
+            None => &self.cost,
+        };
+        let begun = charged.is_some();
+        if self.manners.reject {
+            self.quota.reserve_or_refuse(cost, begun)
+        } else {
+            self.quota.reserve(cost, begun, self.priority)
+        }
+    }
+}

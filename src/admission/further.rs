@@ -1,0 +1,84 @@
+//! A charge for a further try, which a layer further in has asked for.
+
+use std::task::{Context, Poll, Waker};
+
+use crate::{
+    core::cost::Cost,
+    departure,
+    error::{Rejected, Scope},
+    quota::{Grant, Reserved, Waiting},
+};
+
+/// A further charge, from the moment that it was asked for until it is claimed.
+pub(super) struct Further {
+    turn: Turn,
+    // Whoever has asked: woken when it is there, because nobody in between may look for it otherwise.
+    asker: Option<Waker>,
+    scope: Scope,
+}
+
+enum Turn {
+    // In the quota's line.
+    Queued(Waiting),
+    // Held for whoever claims it.
+    Granted(Grant),
+    Refused(Rejected),
+}
+
+impl Further {
+    pub(super) fn new(reserved: Reserved, asker: Waker, scope: Scope) -> Self {
+        Self {
+            turn: match reserved {
+                Reserved::Granted(grant) => Turn::Granted(grant),
+                Reserved::Queued(waiting) => Turn::Queued(waiting),
+                Reserved::Refused(rejected) => Turn::Refused(rejected),
+            },
+            asker: Some(asker),
+            scope,
+        }
+    }
+
+    /// Looks whether its turn has come.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Turn::Queued(waiting) = &mut self.turn
+            && let Poll::Ready(turn) = waiting.poll_turn(cx)
+        {
+            self.turn = match turn {
+                Ok(grant) => Turn::Granted(grant),
+                Err(rejected) => Turn::Refused(rejected),
+            };
+        }
+    }
+
+    pub(super) fn asked_by(&mut self, asker: Waker) {
+        self.asker = Some(asker);
+    }
+
+    /// Wakes whoever has asked, once it is there and wasn't looked for.
+    pub(super) fn wake(&mut self) {
+        if !matches!(self.turn, Turn::Queued(_))
+            && let Some(asker) = self.asker.take()
+        {
+            asker.wake();
+        }
+    }
+
+    /// What those further in find: `total` is what the request is charged all in all.
+    pub(super) fn offer(&self, total: impl FnOnce() -> Cost) -> departure::Further {
+        match &self.turn {
+            Turn::Queued(_) => departure::Further::Unasked,
+            Turn::Granted(_) => departure::Further::Granted(Box::new(total())),
+            Turn::Refused(rejected) => {
+                let rejected = rejected.clone().scope(self.scope);
+                departure::Further::Refused(Box::new(rejected))
+            }
+        }
+    }
+
+    pub(super) fn claim(self) -> Option<Grant> {
+        match self.turn {
+            Turn::Granted(grant) => Some(grant),
+            Turn::Queued(_) | Turn::Refused(_) => None,
+        }
+    }
+}

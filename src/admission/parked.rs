@@ -1,0 +1,138 @@
+//! A request that couldn't go at once.
+
+use std::{
+    mem,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::door::{Door, Manners};
+use crate::{
+    core::cost::Cost,
+    departure,
+    error::{BoxError, Rejected, RejectedError},
+    quota::{Grant, Priority, Quota, Reserved, Waiting},
+};
+
+/// A request that couldn't go at once. Boxed, so that those who can stay small.
+pub(super) struct Parked<S, Req> {
+    turn: Turn,
+    since: Instant,
+    // A fresh clone; the instance that was readied is dropped, which gives its reservation back.
+    service: S,
+    request: Option<Req>,
+    manners: Manners,
+}
+
+pub(super) enum Turn {
+    // Something in between tries again: those further out are asked for another charge first.
+    Asking {
+        quota: Quota,
+        cost: Cost,
+        priority: Priority,
+    },
+    // In the quota's line; and what layers further out, on the same quota, have charged.
+    Queued(Waiting, Cost),
+    Granted(Option<Grant>),
+}
+
+impl<S: Clone, Req> Parked<S, Req> {
+    pub(super) fn new(turn: Turn, inner: &mut S, request: Req, manners: Manners) -> Box<Self> {
+        departure::hold();
+        let service = inner.clone();
+        drop(mem::replace(inner, service.clone()));
+        Box::new(Self {
+            turn,
+            since: Instant::now(),
+            service,
+            request: Some(request),
+            manners,
+        })
+    }
+}
+
+impl<S, Req> Parked<S, Req>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+{
+    /// Waits for the turn, then for the inner service, which is to be called at once.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Grant, Req, &mut S), BoxError>> {
+        let ready = self.poll_ready(cx);
+        if ready.is_pending() {
+            departure::hold();
+        }
+        ready!(ready)?;
+        match (&mut self.turn, self.request.take()) {
+            (Turn::Granted(grant), Some(request)) => {
+                let grant = grant.take().expect("granted once");
+                Poll::Ready(Ok((grant, request, &mut self.service)))
+            }
+            _ => unreachable!("a parked request is sent once"),
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        loop {
+            self.turn = match &mut self.turn {
+                Turn::Asking {
+                    quota,
+                    cost,
+                    priority,
+                } => {
+                    let asked = ready!(departure::again(cx, Some(quota.id())));
+                    asked.map_err(RejectedError::boxed)?;
+                    let door = Door {
+                        quota,
+                        cost: mem::take(cost),
+                        priority: *priority,
+                        manners: self.manners,
+                    };
+                    let begun = departure::take_offer(quota.id());
+                    match door.reserve(begun.as_ref()) {
+                        Reserved::Granted(grant) => {
+                            Turn::Granted(Some(grant.covered(begun.unwrap_or_default())))
+                        }
+                        Reserved::Queued(waiting) => {
+                            Turn::Queued(waiting, begun.unwrap_or_default())
+                        }
+                        Reserved::Refused(rejected) => {
+                            return Poll::Ready(Err(self.refusal(rejected)));
+                        }
+                    }
+                }
+                Turn::Queued(waiting, charged) => {
+                    let turn = ready!(waiting.poll_turn(cx));
+                    report(self.since.elapsed(), &turn);
+                    let charged = mem::take(charged);
+                    match turn {
+                        Ok(grant) => Turn::Granted(Some(grant.covered(charged))),
+                        Err(rejected) => return Poll::Ready(Err(self.refusal(rejected))),
+                    }
+                }
+                Turn::Granted(_) => return self.service.poll_ready(cx).map_err(Into::into),
+            };
+        }
+    }
+
+    fn refusal(&self, rejected: Rejected) -> BoxError {
+        RejectedError::boxed(rejected.scope(self.manners.scope))
+    }
+}
+
+/// Waits of a second or more are worth knowing.
+fn report(waited: Duration, turn: &Result<Grant, Rejected>) {
+    match turn {
+        Ok(grant) if waited >= Duration::from_secs(1) => {
+            tracing::info!(?waited, cost = ?grant.cost(), "waited for the quota");
+        }
+        Ok(grant) => tracing::debug!(?waited, cost = ?grant.cost(), "waited for the quota"),
+        Err(rejected) => tracing::debug!(?waited, %rejected, "refused by the quota"),
+    }
+}

@@ -1,0 +1,184 @@
+//! The departure scope: whether one of our layers further in still holds a request, or has sent it.
+//!
+//! A charge stands for one departure. A layer that waits for its own turn says so, in a thread-local, during `call` or
+//! `poll`, and so does one that lets a request go; the layers around it listen. So an outer charge stays held while an
+//! inner layer waits, and no layer knows another. Silence means nothing: whatever stands in between needn't look at what
+//! is inside of it every time it is polled.
+//!
+//! Who lets a request go *again*, after the outer charges were used up by an earlier try, asks first ([`again`]): each
+//! layer further out takes a further charge, in its own line, before the try leaves.
+//!
+//! The other way round, the layer around offers what it has charged: one further in, on the same quota, takes the offer
+//! instead of charging again, and needs no place in flight of its own.
+//!
+//! Layers that only wrap futures are transparent to it. A buffer or a spawned task in between isn't: the charge is then
+//! dated when the buffer takes the request, and what the task tries again is not asked for.
+
+use std::{
+    cell::RefCell,
+    mem,
+    task::{Context, Poll, Waker},
+};
+
+use crate::{core::cost::Cost, error::Rejected};
+
+thread_local! {
+    // Of the layers around whoever runs now, the outermost first.
+    static OFFERS: RefCell<Vec<Offer>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where a request is, as far as the layer that has charged it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// One of our layers holds it.
+    Held,
+    /// With whatever is further in; nobody has told yet what became of it.
+    HandedOn,
+    /// It has left: the charge is used up.
+    Left,
+}
+
+/// What a layer has charged for a request, for those further in to take and to tell of.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    /// The quota.
+    pub(crate) quota: usize,
+    /// What was charged and nothing further in, on the same quota, has taken over.
+    pub(crate) charged: Option<Cost>,
+    /// Where the request is.
+    pub(crate) place: Place,
+    /// A charge for a further try.
+    pub(crate) further: Further,
+    /// It was there, and somebody has taken it: it stands for the next departure.
+    pub(crate) claimed: bool,
+}
+
+/// A charge for a further try, which those further in ask for.
+#[derive(Debug, Default)]
+pub(crate) enum Further {
+    /// Nobody has asked.
+    #[default]
+    Unasked,
+    /// Whoever waits for it, to be woken once it is there.
+    Asked(Waker),
+    /// It is there: so much.
+    Granted(Box<Cost>),
+    /// It can't be had.
+    Refused(Box<Rejected>),
+    /// Whoever asked has been told so.
+    Told,
+}
+
+/// Calls or polls what is further in, and returns what became of the offer.
+pub(crate) fn scope<T>(offer: Offer, inner: impl FnOnce() -> T) -> (T, Offer) {
+    /// Takes the offer back, also while unwinding.
+    struct Guard;
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            drop(OFFERS.with_borrow_mut(Vec::pop));
+        }
+    }
+    OFFERS.with_borrow_mut(|offers| offers.push(offer));
+    let guard = Guard;
+    let result = inner();
+    mem::forget(guard);
+    let offer = OFFERS.with_borrow_mut(Vec::pop);
+    (result, offer.expect("pushed above"))
+}
+
+/// Tells everybody further out where the request is; who knows that it has left keeps to that.
+fn tell(place: Place) {
+    OFFERS.with_borrow_mut(|offers| {
+        for offer in offers.iter_mut().filter(|o| o.place != Place::Left) {
+            offer.place = place;
+        }
+    });
+}
+
+/// The request is held: by whoever says this, who is about to answer `Pending`.
+pub(crate) fn hold() {
+    tell(Place::Held);
+}
+
+/// The request is handed on, by whoever held it.
+pub(crate) fn hand_on() {
+    tell(Place::HandedOn);
+}
+
+/// The request has left.
+pub(crate) fn leave() {
+    tell(Place::Left);
+}
+
+/// A try is over, of somebody who may make another. `sent`: it may have left, if nobody further in has kept it.
+pub(crate) fn over(sent: bool) {
+    OFFERS.with_borrow_mut(|offers| {
+        for offer in offers {
+            match offer.place {
+                Place::HandedOn if sent => offer.place = Place::Left,
+                _ if !sent => offer.place = Place::Held,
+                _ => {}
+            }
+        }
+    });
+}
+
+/// Whether the charge of anybody further out is used up; of those on the quota `own` only what is taken over counts.
+pub(crate) fn is_used_up(own: usize) -> bool {
+    OFFERS.with_borrow(|offers| offers.iter().any(|offer| offer.is_used_up(Some(own))))
+}
+
+/// Asks everybody further out whose charge is used up for another, the outermost first; those on the quota `own` aren't
+/// asked. Ready once all of them are there; the request is held then, by whoever asked. Waits as it would in their lines.
+///
+/// # Errors
+///
+/// The refusal of one who can't: the request may not leave.
+pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(), Rejected>> {
+    let used_up = |offer: &Offer| offer.is_used_up(own);
+    if !OFFERS.with_borrow(|offers| offers.iter().any(used_up)) {
+        return Poll::Ready(Ok(()));
+    }
+    // Cloned, and dropped, where nothing is borrowed: a waker is anybody's code.
+    let waker = cx.waker().clone();
+    let (answer, old) = OFFERS.with_borrow_mut(|offers| {
+        for offer in offers.iter_mut().filter(|offer| used_up(offer)) {
+            match mem::take(&mut offer.further) {
+                granted @ Further::Granted(_) => offer.further = granted,
+                Further::Refused(rejected) => {
+                    offer.further = Further::Told;
+                    return (Poll::Ready(Err(*rejected)), None);
+                }
+                old => {
+                    offer.further = Further::Asked(waker);
+                    return (Poll::Pending, Some(old));
+                }
+            }
+        }
+        for offer in offers.iter_mut().filter(|offer| used_up(offer)) {
+            if let Further::Granted(cost) = mem::take(&mut offer.further) {
+                offer.charged = Some(*cost);
+                offer.place = Place::Held;
+                offer.claimed = true;
+            }
+        }
+        (Poll::Ready(Ok(())), None)
+    });
+    drop(old);
+    answer
+}
+
+/// What a layer further out, on the same quota, has charged already: the rest is to be charged.
+/// `None` where there is no such layer.
+pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
+    OFFERS.with_borrow_mut(|offers| {
+        let offer = offers.iter_mut().rev().find(|o| o.quota == quota)?;
+        Some(offer.charged.take().unwrap_or_default())
+    })
+}
+
+impl Offer {
+    fn is_used_up(&self, own: Option<usize>) -> bool {
+        self.place == Place::Left && Some(self.quota) != own
+    }
+}
