@@ -1,4 +1,5 @@
-//! What a request and an answer are: [`Http`] for http types, [`Opaque`] for any others.
+//! What a request and an answer are: [`Http`] for http types, [`Provider`] for those of one provider, [`Opaque`] for any
+//! others.
 //!
 //! Every layer has one type parameter for it, `Http` by default.
 
@@ -15,7 +16,7 @@ use crate::{
     body::{MeteredBody, Peek, ReplayBody, Watch},
     error::BoxError,
     provider,
-    verdict::{Classify, Verdict},
+    verdict::{Classify, Provider, Verdict},
 };
 
 /// How a layer reads an answer, and how it keeps hold of a request until the answer has ended.
@@ -36,6 +37,11 @@ pub trait Answers<R> {
     /// The same for a layer that does nothing about an error in a stream: a success isn't held back.
     fn glance(&self, answer: R) -> Self::Reading {
         self.read(answer)
+    }
+
+    /// Whose answers these are, where that is known beforehand.
+    fn provider(&self) -> Option<Provider> {
+        None
     }
 
     /// Status and headers, where there are any.
@@ -70,11 +76,11 @@ impl<B: Body> Answers<Response<B>> for Http {
     type Reading = Peek<B>;
 
     fn read(&self, answer: Response<B>) -> Peek<B> {
-        Peek::new(answer)
+        Peek::new(answer, None)
     }
 
     fn glance(&self, answer: Response<B>) -> Peek<B> {
-        Peek::shallow(answer)
+        Peek::shallow(answer, None)
     }
 
     fn facts<'a>(
@@ -116,6 +122,60 @@ impl<B: ReplayBody> CopyRequest<Request<B>> for Http {
         *copy.headers_mut() = request.headers().clone();
         *copy.extensions_mut() = request.extensions().clone();
         Some(copy)
+    }
+}
+
+/// As [`Http`], and it is known beforehand whose answers they are. Made by the layers' `provider`.
+impl<B: Body> Answers<Response<B>> for Provider {
+    type Out<W: Watch> = Response<MeteredBody<B, W>>;
+    type Reading = Peek<B>;
+
+    fn read(&self, answer: Response<B>) -> Peek<B> {
+        Peek::new(answer, Some(*self))
+    }
+
+    fn glance(&self, answer: Response<B>) -> Peek<B> {
+        Peek::shallow(answer, Some(*self))
+    }
+
+    fn provider(&self) -> Option<Self> {
+        Some(*self)
+    }
+
+    fn facts<'a>(
+        &self,
+        answer: &'a Response<MeteredBody<B>>,
+    ) -> Option<(StatusCode, &'a HeaderMap)> {
+        Http.facts(answer)
+    }
+
+    fn watch<W: Watch>(
+        &self,
+        answer: Response<MeteredBody<B>>,
+        watch: W,
+    ) -> Response<MeteredBody<B, W>> {
+        Http.watch(answer, watch)
+    }
+
+    fn let_go(&self, answer: Response<MeteredBody<B>>) -> Response<MeteredBody<B>> {
+        Http.let_go(answer)
+    }
+}
+
+impl<B> Classify<Response<B>> for Provider {
+    fn classify(&self, outcome: Result<&Response<B>, &BoxError>) -> Verdict {
+        match outcome {
+            Ok(response) => Verdict::of(response).unwrap_or_else(|| {
+                Self::classify(*self, response.status(), response.headers(), &[])
+            }),
+            Err(error) => provider::classify_error(error.as_ref()),
+        }
+    }
+}
+
+impl<B: ReplayBody> CopyRequest<Request<B>> for Provider {
+    fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
+        Http.copy(request)
     }
 }
 
@@ -203,6 +263,10 @@ impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
 
     fn glance(&self, answer: R) -> P::Reading {
         self.answers.glance(answer)
+    }
+
+    fn provider(&self) -> Option<Provider> {
+        self.answers.provider()
     }
 
     fn facts<'a>(&self, answer: &'a P::Out<()>) -> Option<(StatusCode, &'a HeaderMap)> {

@@ -15,7 +15,7 @@
 //! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
 //!
 //! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`RespondLayer`] turns refusals into responses for
-//! servers, [`Quota`] is the limiter itself, and `testing` (a feature) is a provider in a box.
+//! servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
 //!
 //! # The simple path
 //!
@@ -131,6 +131,7 @@ pub mod edge;
 mod error;
 pub mod fallback;
 pub mod inner;
+pub mod presets;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;
@@ -159,5 +160,5 @@ pub use crate::{
     rate_limit::RateLimitLayer,
     respond::RespondLayer,
     token_budget::TokenBudgetLayer,
-    verdict::{Classify, RateReading, RateStatus, Usage, Verdict},
+    verdict::{Classify, Provider, RateReading, RateStatus, Usage, Verdict},
 };

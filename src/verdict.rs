@@ -1,5 +1,6 @@
 //! The vocabulary that all layers share: what an answer means ([`Verdict`]), what the provider
-//! says of its limits ([`RateStatus`]), what a request really used ([`Usage`]).
+//! says of its limits ([`RateStatus`]), what a request really used ([`Usage`]), and who says it
+//! ([`Provider`]).
 
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub enum Verdict {
     RateLimited {
         /// The resource whose limit it was, where the answer says so.
         resource: Option<Resource>,
+        /// The window of that limit, such as a minute or a day, where the answer says so.
+        window: Option<Duration>,
         /// How long to wait, where the answer says so.
         retry_after: Option<Duration>,
     },
@@ -107,6 +110,8 @@ pub struct RateReading {
     pub remaining: Option<u64>,
     /// When it is whole again.
     pub reset: Option<Duration>,
+    /// The window that it is counted in, where the header's name or the provider says so.
+    pub window: Option<Duration>,
 }
 
 impl RateReading {
@@ -116,12 +121,31 @@ impl RateReading {
             limit: None,
             remaining: None,
             reset: None,
+            window: None,
         }
+    }
+
+    /// The same with the limit.
+    pub const fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// The same with what is left.
     pub const fn remaining(mut self, remaining: u64) -> Self {
         self.remaining = Some(remaining);
+        self
+    }
+
+    /// The same, whole again after `reset`.
+    pub const fn reset(mut self, reset: Duration) -> Self {
+        self.reset = Some(reset);
+        self
+    }
+
+    /// The same, counted in `window`.
+    pub const fn window(mut self, window: Duration) -> Self {
+        self.window = Some(window);
         self
     }
 }
@@ -155,6 +179,44 @@ impl RateStatus {
     pub fn is_empty(&self) -> bool {
         *self == Self::new()
     }
+}
+
+/// Whose answers they are. The same bytes mean different things from different providers: see
+/// [`provider`](crate::provider).
+///
+/// Given to a layer's `provider` it is known beforehand; otherwise it is told from each answer. Of
+/// several layers the innermost reads the answer for all: there it has to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Provider {
+    /// OpenAI.
+    OpenAi,
+    /// Azure OpenAI, Azure AI Foundry and GitHub Models.
+    AzureOpenAi,
+    /// Anthropic.
+    Anthropic,
+    /// Google's Gemini API and Vertex AI.
+    Gemini,
+    /// Groq.
+    Groq,
+    /// Mistral.
+    Mistral,
+    /// Cohere.
+    Cohere,
+    /// Together AI.
+    Together,
+    /// Fireworks AI.
+    Fireworks,
+    /// OpenRouter.
+    OpenRouter,
+    /// Amazon Bedrock.
+    Bedrock,
+    /// xAI.
+    XAi,
+    /// DeepSeek.
+    DeepSeek,
+    /// Any other: read by what most of them have in common.
+    Other,
 }
 
 /// Judges answers: the layers act on what it says.

@@ -14,6 +14,7 @@ use crate::{
     core::limit::Limit,
     error::Scope,
     quota::{KeyedQuotas, Quota},
+    verdict::Provider,
 };
 
 /// Whose quota pays, how requests are charged, and how answers are read.
@@ -104,6 +105,10 @@ impl<C, P> Limiter<C, P> {
         self.answers(|answers| Judged::new(answers, judge))
     }
 
+    pub(crate) fn of_provider(self, provider: Provider) -> Limiter<C, Provider> {
+        self.answers(|_| provider)
+    }
+
     fn answers<Q>(self, answers: impl FnOnce(P) -> Q) -> Limiter<C, Q> {
         Limiter {
             quota: self.quota,
@@ -112,6 +117,14 @@ impl<C, P> Limiter<C, P> {
             reject: self.reject,
             on_arrival: self.on_arrival,
         }
+    }
+
+    /// Whose answers these are, where that is known beforehand.
+    pub(crate) fn provider<R>(&self) -> Option<Provider>
+    where
+        P: Answers<R>,
+    {
+        self.answers.provider()
     }
 
     /// Decides on a request; `inner` was readied. Without a key the limit is `shared`'s.

@@ -10,6 +10,7 @@ use crate::{
         dice::Dice,
     },
     inner::CloneInner,
+    verdict::Provider,
 };
 
 /// Tries again what may work next time. See the [module](super).
@@ -23,6 +24,7 @@ use crate::{
 /// | [`deadline`](Self::deadline) | none |
 /// | [`budget`](Self::budget) | 10 % of the requests and a reserve of 10 |
 /// | [`only`](Self::only) | all requests |
+/// | [`provider`](Self::provider) | told from each answer |
 #[must_use]
 pub struct BackoffRetryLayer<G = Always, P = Http> {
     policy: Arc<Policy>,
@@ -133,6 +135,14 @@ impl<G, P> BackoffRetryLayer<G, P> {
     fn set(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(Arc::make_mut(&mut self.policy));
         self
+    }
+}
+
+impl<G> BackoffRetryLayer<G, Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> BackoffRetryLayer<G, Provider> {
+        self.with(|_| provider)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{runtime::Handle, time::Sleep};
 use super::{MOST, MOST_OF_A_STREAM, MeteredBody, metered::Ahead};
 use crate::{
     provider::{self, StreamHead},
-    verdict::Verdict,
+    verdict::{Provider, Verdict},
 };
 
 /// As long is waited for an error's body, all in all.
@@ -44,6 +44,8 @@ const LONGEST_FOR_CONTENT: Duration = Duration::from_secs(10);
 #[must_use = "futures do nothing unless polled"]
 pub struct Peek<B: Body> {
     state: State<B>,
+    // Whose answer it is, where that is known beforehand.
+    provider: Option<Provider>,
 }
 
 enum State<B: Body> {
@@ -89,16 +91,18 @@ enum Subject {
 impl<B: Body> Unpin for Peek<B> {}
 
 impl<B: Body> Peek<B> {
-    pub(crate) const fn new(response: Response<B>) -> Self {
+    pub(crate) const fn new(response: Response<B>, provider: Option<Provider>) -> Self {
         Self {
             state: State::Fresh(response, Depth::Streams),
+            provider,
         }
     }
 
     /// Only an error is held back.
-    pub(crate) const fn shallow(response: Response<B>) -> Self {
+    pub(crate) const fn shallow(response: Response<B>, provider: Option<Provider>) -> Self {
         Self {
             state: State::Fresh(response, Depth::Errors),
+            provider,
         }
     }
 }
@@ -107,15 +111,16 @@ impl<B: Body> Future for Peek<B> {
     type Output = Response<MeteredBody<B>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let provider = self.provider;
         let mut reading = match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(response, depth) => match begin(response, depth) {
+            State::Fresh(response, depth) => match begin(response, depth, self.provider) {
                 Ok(response) => return Poll::Ready(response),
                 Err(reading) => reading,
             },
             State::Reading(reading) => reading,
             State::Done => panic!("polled after it was ready"),
         };
-        if let Poll::Ready(verdict) = reading.poll(cx) {
+        if let Poll::Ready(verdict) = reading.poll(cx, provider) {
             let mut parts = reading.parts;
             parts.extensions.insert(verdict);
             return Poll::Ready(Response::from_parts(
@@ -132,6 +137,7 @@ impl<B: Body> Future for Peek<B> {
 fn begin<B: Body>(
     mut response: Response<B>,
     depth: Depth,
+    provider: Option<Provider>,
 ) -> Result<Response<MeteredBody<B>>, Box<Reading<B>>> {
     let failed = response.status().as_u16() >= 400;
     let mut told = Verdict::of(&response).is_some();
@@ -143,7 +149,7 @@ fn begin<B: Body>(
     let subject = match depth {
         _ if told => None,
         _ if failed => Some(Subject::Error),
-        Depth::Streams => Subject::of(response.headers()),
+        Depth::Streams => Subject::of(response.headers(), provider),
         Depth::Errors => None,
     };
     if let Some(subject) = subject
@@ -160,7 +166,7 @@ fn begin<B: Body>(
         }));
     }
     if failed && !told {
-        let verdict = provider::classify(response.status(), response.headers(), &[]);
+        let verdict = provider::classify_as(provider, response.status(), response.headers(), &[]);
         response.extensions_mut().insert(verdict);
     }
     Ok(response.map(MeteredBody::new))
@@ -168,14 +174,14 @@ fn begin<B: Body>(
 
 impl Subject {
     /// What there is to read of a success.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    fn of(headers: &HeaderMap, provider: Option<Provider>) -> Option<Self> {
         let content_type = headers.get(CONTENT_TYPE)?.as_bytes();
         let is = |name: &str| {
             let start = content_type.get(..name.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
         };
         if is("text/event-stream") {
-            Some(Self::Stream(Box::default()))
+            Some(Self::Stream(Box::new(StreamHead::new(provider))))
         } else if is("application/grpc") {
             Some(Self::Grpc)
         } else {
@@ -205,7 +211,7 @@ impl Subject {
 
 impl<B: Body> Reading<B> {
     /// Ready once enough is known.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+    fn poll(&mut self, cx: &mut Context<'_>, provider: Option<Provider>) -> Poll<Verdict> {
         let (most, longest) = self.subject.bounds();
         while self.read < most {
             let poll = self.ahead.as_mut().poll_read(cx);
@@ -232,11 +238,11 @@ impl<B: Body> Reading<B> {
                 }
             }
         }
-        Poll::Ready(self.verdict())
+        Poll::Ready(self.verdict(provider))
     }
 
     /// The verdict by all that was read.
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, provider: Option<Provider>) -> Verdict {
         let Parts {
             status, headers, ..
         } = &self.parts;
@@ -249,7 +255,7 @@ impl<B: Body> Reading<B> {
                     _ => Cow::Owned(self.ahead.data().flatten().copied().collect()),
                 };
                 let body = &body[..body.len().min(MOST)];
-                provider::classify(*status, headers, body)
+                provider::classify_as(provider, *status, headers, body)
             }
             // Nothing of it has come but its head.
             _ if self.ahead.has_failed() => Verdict::Transient { sent: true },

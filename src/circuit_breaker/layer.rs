@@ -11,6 +11,7 @@ use crate::{
         dice::Dice,
         ring::Window,
     },
+    verdict::Provider,
 };
 
 /// Refuses calls to a service that fails, until it has recovered. See the [module](super).
@@ -27,6 +28,7 @@ use crate::{
 /// | [`max_hint`](Self::max_hint) | 10 min |
 /// | [`exhausted_for`](Self::exhausted_for) | 10 min |
 /// | [`slow_after`](Self::slow_after) | 10 s |
+/// | [`provider`](Self::provider) | told from each answer |
 ///
 /// The layer, its clones, its services and their handles are one circuit: a setting that is
 /// changed later is changed for all of them, and the circuit starts anew.
@@ -247,6 +249,14 @@ impl<P> CircuitBreakerLayer<P> {
     /// outside of the limiters, to spare callers the queue.
     pub fn gate(&self) -> CircuitGateLayer {
         CircuitGateLayer::new(Arc::clone(&self.circuit))
+    }
+}
+
+impl CircuitBreakerLayer<Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> CircuitBreakerLayer<Provider> {
+        self.with(|_| provider)
     }
 }
 

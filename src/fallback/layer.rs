@@ -10,7 +10,7 @@ use super::{
 use crate::{
     answers::{Http, Judged, Opaque},
     inner::CloneInner,
-    verdict::Verdict,
+    verdict::{Provider, Verdict},
 };
 
 /// Tries another service, or the same with another request, where the first couldn't serve. See
@@ -20,6 +20,7 @@ use crate::{
 /// |---|---|
 /// | [`on`](Self::on) | rate limited, overloaded, transient, quota exhausted, too large, refused |
 /// | [`name`](Self::name) | `"fallback"` |
+/// | [`provider`](Self::provider) | told from each answer |
 #[must_use]
 pub struct FallbackLayer<L, P = Http> {
     link: L,
@@ -111,6 +112,14 @@ impl<L, P> FallbackLayer<L, P> {
             plan: self.plan,
             answers: answers(self.answers),
         }
+    }
+}
+
+impl<L> FallbackLayer<L, Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> FallbackLayer<L, Provider> {
+        self.with(|_| provider)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     answers::{Answers, Http, Judged, Opaque},
     body::MeteredBody,
     error::BoxError,
+    verdict::Provider,
 };
 
 /// Which link of a fallback served an answer: in the extensions of a response that the first
@@ -84,6 +85,24 @@ where
             answer.extensions_mut().insert(served_by.clone());
         }
         answer
+    }
+}
+
+impl<A, B> Merge<Response<A>, Response<B>> for Provider
+where
+    A: Body,
+    A::Error: Into<BoxError>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Merged = Response<FallbackBody<MeteredBody<A>, MeteredBody<B>>>;
+
+    fn first(&self, answer: Response<MeteredBody<A>>) -> Self::Merged {
+        Merge::<Response<A>, Response<B>>::first(&Http, answer)
+    }
+
+    fn second(&self, answer: Response<MeteredBody<B>>, served_by: &ServedBy) -> Self::Merged {
+        Merge::<Response<A>, Response<B>>::second(&Http, answer, served_by)
     }
 }
 

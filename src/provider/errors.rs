@@ -2,324 +2,355 @@
 //! (429 is said for limits, for requests that never fit, for money and for the provider's own
 //! capacity; 400 for money; 200 in a stream for all of them).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
 
-use super::{envelope::Facts, headers::rate_status, retry_after::retry_after, span};
-use crate::{core::cost::Resource, verdict::Verdict};
+use super::{
+    envelope::Facts,
+    exhausted::{empty_or_due, reading},
+    grpc,
+    headers::rate_status_as,
+    limit::{self, DAY, MONTH, Which},
+    prose::{has_shape, numbers},
+    retry_after::{now, retry_after},
+    signs, stated,
+    trust::Trust,
+};
+use crate::{
+    core::cost::Resource,
+    verdict::{Provider, RateStatus, Verdict},
+};
 
-/// Codes that mean money, whatever the status: waiting doesn't help.
-const MONEY: &[&str] = &[
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "billing_error",
-    "enforced_spend_limit_reached",
-    "insufficient_balance",
-    "insufficient_credits",
-];
-
-/// The same in prose, where there is no code or one that says something else.
-const MONEY_PROSE: &[&str] = &[
-    "insufficient balance",
-    "no credits remaining",
-    "credit balance is too low",
-    "used all available credits",
-    "requires more credits",
-    "usage credits are required",
-    "monthly spending limit",
-    "monthly usage limit",
-    "reached your api usage limits",
-    "reached your specified api usage limits",
-    "reached your specified workspace api usage limits",
-    "billing hard limit",
-    "calls / month",
-];
-
-/// Codes for requests that never fit.
-const LARGE: &[&str] = &[
-    "context_length_exceeded",
-    "request_too_large",
-    "tokens_limit_reached",
-    "payload_too_large",
-];
-
-const LARGE_PROSE: &[&str] = &[
-    "request too large",
-    "prompt is too long",
-    "input is too long",
-    "maximum context length",
-    "exceeds the maximum number of tokens",
-    "exceeds the context window",
-];
-
-/// Codes for a provider that has too much to do, whatever the status.
-const BUSY: &[&str] = &[
-    "overloaded_error",
-    "server_is_overloaded",
-    "engine_overloaded",
-    "slow_down",
-    "service_unavailable_error",
-    "serviceunavailableexception",
-    "modelnotreadyexception",
-    "model_capacity_exhausted",
-    "capacity_exceeded",
-    "service_tier_capacity_exceeded",
-    "upstream_provider_shared_pool",
-];
-
-const BUSY_PROSE: &[&str] = &[
-    "experiencing high demand",
-    "capacity exceeded",
-    "is at capacity",
-    "rate-limited upstream",
-    "error-code-429",
-];
-
-/// Codes for limits where the status doesn't say so (AWS: 400, streams: 200).
-const LIMITED: &[&str] = &[
-    "rate_limit_exceeded",
-    "rate_limit_error",
-    "rate_limited",
-    "ratelimitexceeded",
-    "too_many_requests",
-    "toomanyrequestsexception",
-    "throttling",
-    "throttlingexception",
-    "resource_exhausted",
-    "429",
-];
-
-/// What stands for a resource in prose: the narrower first.
-const RESOURCES: &[(Resource, &[&str])] = &[
-    (Resource::OutputTokens, &["(otpm)", "output tokens per"]),
-    (Resource::InputTokens, &["(itpm)", "input tokens per"]),
-    (
-        Resource::Tokens,
-        &[
-            "(tpm)",
-            "(tpd)",
-            "tokens per",
-            "token rate limit",
-            "too many tokens",
-            "number of tokens",
-            "allocated quota",
-        ],
-    ),
-    (
-        Resource::Requests,
-        &[
-            "(rpm)",
-            "(rpd)",
-            "requests per",
-            "call rate limit",
-            "too many requests",
-            "api calls",
-            "requests rate limit",
-            "for requests",
-            "free-models-per-",
-        ],
-    ),
-];
-
-/// What an answer means. `body` is as much of it as is at hand, or empty.
+/// What an answer means. `body` is as much of it as is at hand, or empty. Whose answer it is, is
+/// told from itself; where it is known, ask [`Provider::classify`].
 ///
 /// A success is a success unless `body` is one of the errors that providers send inside of a
-/// stream under status 200.
+/// stream under status 200, or the headers have a `grpc-status` that says otherwise.
 pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
-    let fine = status.as_u16() < 400;
-    if fine && body.is_empty() {
+    classify_as(None, status, headers, body)
+}
+
+pub(crate) fn classify_as(
+    provider: Option<Provider>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Verdict {
+    if let Some(verdict) = grpc::grpc(headers) {
+        return verdict;
+    }
+    let status = status.as_u16();
+    if status < 400 && body.is_empty() {
         return Verdict::Success;
     }
-    let mut facts = Facts::read(body);
+    let mut facts = Facts::read(body, Trust::under(status));
     if let Some(kind) = headers.get("x-amzn-errortype") {
-        let kind = kind.as_bytes();
-        let end = kind.iter().position(|byte| *byte == b':');
-        facts.add_word(&kind[..end.unwrap_or(kind.len())]);
+        facts.add_word(kind.as_bytes());
     }
-    let verdict = judge(status, headers, &facts);
-    // The server's explicit word on whether to come back outranks its status.
-    let word = headers.get("x-should-retry");
-    match (word.map(http::HeaderValue::as_bytes), verdict) {
-        (
-            Some(b"false"),
-            Verdict::RateLimited { .. } | Verdict::Overloaded { .. } | Verdict::Transient { .. },
-        ) => Verdict::Permanent,
-        (Some(b"true"), Verdict::Permanent) => Verdict::Transient { sent: true },
-        (_, verdict) => verdict,
+    // The status of an error inside of a success is among its words, where it has any.
+    let inner = || facts.words.iter().find_map(|word| word.parse().ok());
+    let status = match status {
+        ..400 if facts.error => inner().filter(|code| (400..600).contains(code)),
+        _ => None,
     }
+    .unwrap_or(status);
+    let answer = Answer {
+        provider: provider.unwrap_or_else(|| Provider::told(headers, &facts)),
+        status,
+        headers,
+        facts: &facts,
+    };
+    answer.wished(answer.judge())
 }
 
-fn judge(status: StatusCode, headers: &HeaderMap, facts: &Facts) -> Verdict {
-    let status = status.as_u16();
-    let fine = status < 400;
-    // Prose is believed where the request is to blame: in a success it may be anybody's.
-    let blamed = (400..500).contains(&status);
-    // Figures, only where a limit is what it is about: a bad request may name any.
-    let figures = matches!(status, 413 | 429);
-    let money = blamed && facts.says(MONEY_PROSE) || figures && no_access(facts);
-    if status == 402 || facts.has(MONEY) || money {
-        return Verdict::QuotaExhausted;
-    }
-    let hint = retry_after(headers).or_else(|| stated_wait(facts));
-    let large = blamed && facts.says(LARGE_PROSE) || figures && never_fits(facts, hint);
-    if status == 413 || facts.has(LARGE) || large {
-        return Verdict::TooLarge;
-    }
-    let busy = facts.says(BUSY_PROSE) && (!fine || facts.has(LIMITED));
-    if matches!(status, 498 | 503 | 529) || facts.has(BUSY) || busy {
-        return Verdict::Overloaded { retry_after: hint };
-    }
-    match status {
-        429 => limited(headers, facts, hint),
-        ..500 if facts.has(LIMITED) => limited(headers, facts, hint),
-        ..400 => Verdict::Success,
-        408 | 409 | 425 | 500.. => Verdict::Transient { sent: true },
-        _ => Verdict::Permanent,
-    }
+/// All that there is to judge by.
+pub(super) struct Answer<'a> {
+    pub(super) provider: Provider,
+    pub(super) status: u16,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) facts: &'a Facts,
 }
 
-fn limited(headers: &HeaderMap, facts: &Facts, hint: Option<Duration>) -> Verdict {
-    Verdict::RateLimited {
-        resource: resource(headers, facts, hint),
-        retry_after: hint,
-    }
-}
-
-/// A limit of zero: a model that isn't on the plan.
-fn no_access(facts: &Facts) -> bool {
-    facts.zero_quota || numbers(&facts.prose, "limit").any(|limit| limit == 0)
-}
-
-/// More was asked than there will ever be, even where the answer says when to come back.
-fn never_fits(facts: &Facts, hint: Option<Duration>) -> bool {
-    const DAY: Duration = Duration::from_secs(86_400);
-    let limit = numbers(&facts.prose, "limit").next();
-    let requested = numbers(&facts.prose, "requested").next();
-    limit
-        .zip(requested)
-        .is_some_and(|(limit, requested)| requested > limit)
-        // Azure's way to say so: a day, for a limit by the minute.
-        || hint == Some(DAY) && facts.says(&["token rate limit"])
-}
-
-/// The wait that the body states, if the limit isn't one that outlasts it.
-fn stated_wait(facts: &Facts) -> Option<Duration> {
-    const PHRASES: [&str; 4] = [
-        "try again in ",
-        "retry in ",
-        "retry after ",
-        "try again after ",
-    ];
-
-    // Google sends a wait of seconds along with a violated daily quota.
-    if facts.quotas.iter().any(|quota| daily(quota)) {
-        return None;
-    }
-    facts
-        .wait
-        .or_else(|| {
-            PHRASES.iter().find_map(|phrase| {
-                let (_, after) = facts.prose.split_once(phrase)?;
-                span::spoken(after.as_bytes())
-            })
-        })
-        .filter(|wait| !wait.is_zero())
-}
-
-fn daily(quota: &str) -> bool {
-    quota.contains("perday") || quota.contains("per_day")
-}
-
-/// Which resource ran out, by the body's word first, then by the headers'.
-fn resource(headers: &HeaderMap, facts: &Facts, hint: Option<Duration>) -> Option<Resource> {
-    const NARROW: &[&str] = &["(itpm)", "(otpm)"];
-
-    if facts.has(&["tokens"]) && !facts.says(NARROW) {
-        return Some(Resource::Tokens);
-    }
-    if facts.has(&["requests"]) {
-        return Some(Resource::Requests);
-    }
-    if let Some(kind) = headers.get("x-ratelimit-type") {
-        match kind.as_bytes().to_ascii_lowercase().as_slice() {
-            b"tokens" => return Some(Resource::Tokens),
-            b"requests" => return Some(Resource::Requests),
-            _ => {}
+impl Answer<'_> {
+    /// The server's explicit word on whether to come back outranks its status.
+    fn wished(&self, verdict: Verdict) -> Verdict {
+        let word = self.headers.get("x-should-retry");
+        let word = word.map_or(&[][..], |word| word.as_bytes().trim_ascii());
+        match verdict {
+            Verdict::RateLimited { .. }
+            | Verdict::Overloaded { .. }
+            | Verdict::Transient { .. }
+                if word.eq_ignore_ascii_case(b"false") =>
+            {
+                Verdict::Permanent
+            }
+            Verdict::Permanent if word.eq_ignore_ascii_case(b"true") => {
+                Verdict::Transient { sent: true }
+            }
+            verdict => verdict,
         }
     }
-    // Of several violations the longest window rules.
-    let quotas = &facts.quotas;
-    quotas
-        .iter()
-        .find(|quota| daily(quota))
-        .or_else(|| quotas.first())
-        .and_then(|quota| violated(quota))
-        .or_else(|| {
-            RESOURCES
-                .iter()
-                .find(|(_, phrases)| facts.says(phrases))
-                .map(|(resource, _)| *resource)
-        })
-        .or_else(|| empty_or_due(headers, hint))
-}
 
-fn violated(quota: &str) -> Option<Resource> {
-    let says = |part| quota.contains(part);
-    if says("outputtoken") || says("output_token") {
-        Some(Resource::OutputTokens)
-    } else if says("inputtoken") || says("input_token") {
-        Some(Resource::InputTokens)
-    } else if says("token") {
-        Some(Resource::Tokens)
-    } else if says("request") {
-        Some(Resource::Requests)
-    } else {
-        None
+    pub(super) fn judge(&self) -> Verdict {
+        let facts = self.facts;
+        let says = |shapes| has_shape(&facts.prose, shapes);
+        let fine = self.status < 400;
+        let limited = facts.hints(signs::LIMITED) || facts.has("429");
+        // Prose is believed where there is an error; in a success it may be anybody's.
+        let told = !fine || facts.error || limited;
+        // Figures, only where a limit is what it is about: a bad request may name any.
+        let figures = matches!(self.status, 413 | 429) || fine && limited;
+        let blamed = told && self.status < 500;
+        let which = self.which();
+        if self.status == 402
+            || facts.hints(signs::MONEY)
+            || blamed && (says(signs::MONEY_PROSE) || self.is_openai_money(limited))
+            || figures && (self.no_access() || which.window == Some(MONTH))
+        {
+            return Verdict::QuotaExhausted;
+        }
+        let hint = self.hint(which);
+        let large = blamed && says(signs::LARGE_PROSE);
+        let never = figures && self.never_fits(which, hint);
+        // Cohere's limit on a request's tokens, in the words of others' limits on rates.
+        let many = self.status == 400 && !limited && says(&[&["too many tokens"]]);
+        if self.status == 413 || facts.hints(signs::LARGE) || large || never || many {
+            return Verdict::TooLarge;
+        }
+        // Who names a window means a limit, however much is going on.
+        let crowded = self.status >= 429 || limited || fine && facts.error;
+        let crowded = crowded && which.window.is_none();
+        let relayed = self.status == 429 && says(signs::RELAYED_PROSE);
+        if facts.hints(signs::BUSY) || crowded && says(signs::BUSY_PROSE) || relayed {
+            return Verdict::Overloaded { retry_after: hint };
+        }
+        match self.status {
+            // A token that isn't valid (Cohere); a tier without room (Groq).
+            498 if self.provider == Provider::Cohere => Verdict::Permanent,
+            498 | 503 | 529 => Verdict::Overloaded { retry_after: hint },
+            429 => self.limited(which, hint),
+            _ if limited => self.limited(which, hint),
+            ..400 if facts.error && facts.has("unavailable") => {
+                Verdict::Overloaded { retry_after: hint }
+            }
+            ..400 if facts.error => self.failed(),
+            ..400 => Verdict::Success,
+            408 | 409 | 425 | 500.. => Verdict::Transient { sent: true },
+            424 if facts.hints(signs::FAILED) => Verdict::Transient { sent: true },
+            _ => Verdict::Permanent,
+        }
+    }
+
+    /// An error that came with a success and is none of the others.
+    fn failed(&self) -> Verdict {
+        let facts = self.facts;
+        let silent = facts.words.iter().all(|word| word == "error");
+        if silent || facts.hints(signs::FAILED) {
+            Verdict::Transient { sent: true }
+        } else {
+            Verdict::Permanent
+        }
+    }
+
+    fn limited(&self, which: Which, hint: Option<Duration>) -> Verdict {
+        let status = self.status_of_limits();
+        let resource = which.resource.or_else(|| empty_or_due(&status, hint));
+        let reading = resource.and_then(|resource| reading(&status, resource));
+        Verdict::RateLimited {
+            resource,
+            window: which.window.or_else(|| reading?.window),
+            retry_after: hint.or_else(|| {
+                // Of a bucket it would be far too long.
+                let reading = reading.filter(|_| !self.provider.refills())?;
+                let other = reading.window.is_some()
+                    && which
+                        .window
+                        .is_some_and(|window| Some(window) != reading.window);
+                let due = reading.remaining == Some(0) && !other;
+                reading.reset.filter(|reset| due && !reset.is_zero())
+            }),
+        }
+    }
+
+    /// What the headers say of the limits, or those that the body reports.
+    fn status_of_limits(&self) -> RateStatus {
+        let status = rate_status_as(Some(self.provider), self.headers);
+        if !status.is_empty() || self.facts.headers.is_empty() {
+            return status;
+        }
+        let mut headers = self.facts.headers.clone();
+        if let Some(date) = self.headers.get(http::header::DATE) {
+            headers.insert(http::header::DATE, date.clone());
+        }
+        rate_status_as(Some(self.provider), &headers)
+    }
+
+    /// Which limit it was, by the body's word first, then by a header that says so.
+    fn which(&self) -> Which {
+        let facts = self.facts;
+        let quotas = facts.quotas.iter().cloned();
+        let quotas: Vec<String> = quotas.chain(limit::quotas(&facts.prose)).collect();
+        if let Some(which) = limit::violated(&quotas) {
+            return which;
+        }
+        let told = limit::told(&facts.prose);
+        let kind = self.headers.get("x-ratelimit-type");
+        let kind = kind.map(|kind| kind.as_bytes().to_ascii_lowercase());
+        let narrow = matches!(
+            told.resource,
+            Some(Resource::InputTokens | Resource::OutputTokens)
+        );
+        let resource = match kind.as_deref() {
+            _ if facts.has("tokens") && !narrow => Some(Resource::Tokens),
+            _ if facts.has("requests") => Some(Resource::Requests),
+            Some(b"tokens") if !narrow => Some(Resource::Tokens),
+            Some(b"requests") => Some(Resource::Requests),
+            _ => told.resource.or_else(|| self.coded()),
+        };
+        Which { resource, ..told }
+    }
+
+    /// The resource that a code names: `token_quota_exceeded`, `limit_requests`.
+    fn coded(&self) -> Option<Resource> {
+        let mut words = self.facts.words.iter();
+        words.find_map(|word| {
+            let about = |part| word.contains(part);
+            // `too_many_requests` is the status, the others are about the request itself.
+            if !(about("limit") || about("quota")) || about("toomanyrequests") {
+                None
+            } else if about("token") {
+                Some(Resource::Tokens)
+            } else {
+                about("request").then_some(Resource::Requests)
+            }
+        })
+    }
+
+    /// How long to wait, where what is said of it can be.
+    fn hint(&self, which: Which) -> Option<Duration> {
+        // Google sends a wait of seconds along with a violated daily quota.
+        let google = !self.facts.quotas.is_empty() || self.provider == Provider::Gemini;
+        if google && which.window >= Some(DAY) {
+            return None;
+        }
+        let body = || stated::wait(self.facts, || self.now());
+        let headers = retry_after(self.headers).filter(|hint| !self.is_lie(*hint));
+        headers
+            .or_else(|| retry_after(&self.facts.headers))
+            .or_else(body)
+    }
+
+    fn now(&self) -> SystemTime {
+        now(self.headers)
+    }
+
+    /// Azure says to come back at once while nothing is left of a window that has just begun.
+    fn is_lie(&self, hint: Duration) -> bool {
+        let status = self.status_of_limits();
+        [Resource::Tokens, Resource::Requests]
+            .iter()
+            .any(|resource| {
+                reading(&status, *resource).is_some_and(|reading| {
+                    let renewal = self.headers.contains_key(match resource {
+                        Resource::Tokens => "x-ratelimit-renewalperiod-tokens",
+                        _ => "x-ratelimit-renewalperiod-requests",
+                    });
+                    let whole = reading.reset.is_none_or(|reset| reset.is_zero());
+                    let soon = reading.window.is_some_and(|window| hint <= window / 10);
+                    renewal && reading.remaining == Some(0) && whole && soon
+                })
+            })
+    }
+
+    /// OpenAI's words for money, where there is no code that says which it is.
+    fn is_openai_money(&self, limited: bool) -> bool {
+        self.provider == Provider::OpenAi
+            && !limited
+            && has_shape(&self.facts.prose, signs::QUOTA_PROSE)
+    }
+
+    /// A limit of zero: a model that isn't on the plan. Or nothing left of a month's.
+    fn no_access(&self) -> bool {
+        let month = self.headers.get("x-ratelimitbysize-remaining-month");
+        self.facts.zero_quota
+            || numbers(&self.facts.prose, "limit").any(|limit| limit == 0)
+            || month.is_some_and(|left| left.as_bytes() == b"0")
+    }
+
+    /// More was asked than there will ever be, even where the answer says when to come back.
+    fn never_fits(&self, which: Which, hint: Option<Duration>) -> bool {
+        let prose = &self.facts.prose;
+        let limit = numbers(prose, "limit").next();
+        let requested = numbers(prose, "requested").next();
+        let over = |(limit, requested)| requested > limit;
+        limit.zip(requested).is_some_and(over)
+            // Azure's way to say so: a day, for a limit by the minute.
+            || hint == Some(DAY)
+                && (which.resource == Some(Resource::Tokens) && which.window.is_none()
+                    || which.resource.is_none() && self.provider == Provider::AzureOpenAi)
     }
 }
 
-/// The resource of which nothing is left, or else the one that is whole again just when the
-/// answer says to come back.
-fn empty_or_due(headers: &HeaderMap, hint: Option<Duration>) -> Option<Resource> {
-    let status = rate_status(headers);
-    let readings = [
-        (Resource::Requests, status.requests),
-        (Resource::OutputTokens, status.output_tokens),
-        (Resource::InputTokens, status.input_tokens),
-        (Resource::Tokens, status.tokens),
-    ];
-    let only = |test: &dyn Fn(&crate::verdict::RateReading) -> bool| {
-        let mut found = readings.iter().filter(|(_, reading)| test(reading));
-        found.next().filter(|_| found.next().is_none()).map(|f| f.0)
-    };
-    only(&|reading| reading.remaining == Some(0))
-        .or_else(|| only(&|reading| hint.is_some() && reading.reset == hint))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::span::LONGEST;
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
 
-/// The numbers that follow `word`: `Limit 30000`, `Requested ~12903`, `limit: 20,000`.
-fn numbers<'a>(prose: &'a str, word: &'a str) -> impl Iterator<Item = u64> + 'a {
-    prose.match_indices(word).filter_map(move |(at, _)| {
-        let text = prose[at + word.len()..].trim_start_matches([' ', ':', '~']);
-        let mut number: Option<u64> = None;
-        let mut bytes = text.bytes().peekable();
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'0'..=b'9' => {
-                    let n = number.unwrap_or(0).checked_mul(10)?;
-                    number = Some(n.checked_add(u64::from(byte - b'0'))?);
+    const VALUE: &str = "(-?[0-9]{1,35}|[0-9]{1,3}[.][0-9]{1,12}|[0-9]{1,4}(ms|s|m|h)|[1-9][0-9]{3}-[01][0-9]-[0-3][0-9]T1[0-9]:00:00Z|inf|nan|~5|1,000|true|false|[ -~]{0,12})";
+
+    fn names() -> impl Strategy<Value = &'static str> {
+        proptest::sample::select(vec![
+            "retry-after",
+            "retry-after-ms",
+            "x-ms-retry-after-ms",
+            "x-should-retry",
+            "x-ratelimit-type",
+            "x-ratelimit-limit-tokens",
+            "x-ratelimit-remaining-tokens",
+            "x-ratelimit-reset-tokens",
+            "x-ratelimit-renewalperiod-tokens",
+            "x-ratelimit-remaining",
+            "x-ratelimit-reset",
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+            "ratelimitbysize-reset",
+            "ratelimitbysize-remaining",
+            "x-tokenlimit-remaining",
+            "date",
+            "grpc-status",
+            "grpc-retry-pushback-ms",
+            "x-amzn-errortype",
+        ])
+    }
+
+    fn parts() -> impl Strategy<Value = String> {
+        let parts = "(\\{|\\}|\\[|\\]|:|,|\"error\":|\"message\":|\"code\":|\"retryDelay\":|\"quotaId\":|\"X-RateLimit-Reset\":|\"429\"|\"rate_limit_exceeded\"|\"GenerateRequestsPerDay\"|[0-9]{1,36}|\"Limit [0-9]{1,30}, Requested ~?[0-9]{1,30}. try again in [0-9.]{1,40}(s|ms|m|)\"|\"tokens per (min|day|month)\"){0,20}";
+        parts.prop_map(String::from)
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic_or_wait_for_nonsense(
+            status in 100_u16..600,
+            headers in proptest::collection::vec((names(), VALUE), 0..8),
+            body in parts(),
+        ) {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    map.append(HeaderName::from_static(name), value);
                 }
-                b',' if number.is_some() && bytes.peek().is_some_and(u8::is_ascii_digit) => {}
-                // A fraction of something is no limit of ours.
-                b'.' if bytes.peek().is_some_and(u8::is_ascii_digit) => return None,
-                _ => break,
+            }
+            let status = StatusCode::from_u16(status).unwrap();
+            for provider in [None, Some(Provider::AzureOpenAi), Some(Provider::Gemini), Some(Provider::Other)] {
+                let verdict = classify_as(provider, status, &map, body.as_bytes());
+                if let Some(wait) = verdict.retry_after() {
+                    prop_assert!(!wait.is_zero() && wait <= LONGEST, "{wait:?}");
+                }
             }
         }
-        number
-    })
+    }
 }

@@ -7,11 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    classify,
-    envelope::Facts,
+    classify_as,
     events::{Events, Part},
 };
-use crate::verdict::Verdict;
+use crate::verdict::{Provider, Verdict};
 
 /// Events that say no more than that there will be some, by their names or their `type`.
 const SILENT: &[&str] = &[
@@ -36,9 +35,18 @@ pub(crate) struct StreamHead {
     name: Vec<u8>,
     data: Vec<u8>,
     begun: bool,
+    // Whose it is, where that is known beforehand.
+    provider: Option<Provider>,
 }
 
 impl StreamHead {
+    pub(crate) fn new(provider: Option<Provider>) -> Self {
+        Self {
+            provider,
+            ..Self::default()
+        }
+    }
+
     /// Looks at the next bytes: the verdict, once there is content or an error.
     pub(crate) fn push(&mut self, headers: &HeaderMap, mut chunk: &[u8]) -> Option<Verdict> {
         if !self.begun {
@@ -85,7 +93,7 @@ impl StreamHead {
         let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
             // `[DONE]`, or another's idea of content.
             return Some(if failed {
-                judge_error(headers, &Value::Null, data)
+                self.judge_error(headers, data)
             } else {
                 Verdict::Success
             });
@@ -97,11 +105,13 @@ impl StreamHead {
         match error {
             Some(error) => {
                 let body = json!({ "error": error }).to_string();
-                Some(judge_error(headers, &error, body.as_bytes()))
+                Some(self.judge_error(headers, body.as_bytes()))
             }
-            None if failed || matches!(kind, "error" | "response.failed") => {
-                let flat = serde_json::from_slice(data).unwrap_or_default();
-                Some(judge_error(headers, &flat, data))
+            None if kind == "response.failed" => Some(Verdict::Transient { sent: true }),
+            // All of it is the error.
+            None if failed || kind == "error" => {
+                let body = [b"{\"error\":", data, b"}"].concat();
+                Some(self.judge_error(headers, &body))
             }
             None if SILENT.contains(&kind) || SILENT.contains(&name) => None,
             None if event
@@ -111,6 +121,14 @@ impl StreamHead {
                 None
             }
             None => Some(Verdict::Success),
+        }
+    }
+
+    /// What an error means: there is one, whatever else is known.
+    fn judge_error(&self, headers: &HeaderMap, error: &[u8]) -> Verdict {
+        match classify_as(self.provider, StatusCode::OK, headers, error) {
+            Verdict::Success => Verdict::Transient { sent: true },
+            verdict => verdict,
         }
     }
 }
@@ -160,48 +178,6 @@ fn holds(value: &Value) -> bool {
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
     }
-}
-
-/// What an error in a stream means, judged as if it had come under the status that it would have had
-/// before the stream began.
-fn judge_error(headers: &HeaderMap, error: &Value, body: &[u8]) -> Verdict {
-    let status = stated(error).unwrap_or_else(|| match classify(StatusCode::OK, headers, body) {
-        Verdict::Success if blames(body) => StatusCode::BAD_REQUEST,
-        Verdict::Success => StatusCode::INTERNAL_SERVER_ERROR,
-        Verdict::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Verdict::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Verdict::QuotaExhausted => StatusCode::PAYMENT_REQUIRED,
-        Verdict::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    });
-    classify(status, headers, body)
-}
-
-/// The status that an error names itself: Google's and OpenRouter's `code`, Azure's in a string.
-fn stated(error: &Value) -> Option<StatusCode> {
-    ["code", "status", "status_code"].iter().find_map(|name| {
-        let value = error.get(name)?;
-        let code = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
-        let status = StatusCode::from_u16(u16::try_from(code).ok()?).ok()?;
-        (status.is_client_error() || status.is_server_error()).then_some(status)
-    })
-}
-
-/// Whether the error's words put the blame on the request.
-fn blames(body: &[u8]) -> bool {
-    const BLAME: [&str; 9] = [
-        "invalid",
-        "authentication",
-        "permission",
-        "not_found",
-        "unsupported",
-        "bad_request",
-        "content_filter",
-        "content_policy",
-        "validationexception",
-    ];
-    let facts = Facts::read(body);
-    (facts.words.iter()).any(|word| BLAME.iter().any(|blame| word.contains(blame)))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::{
     core::limit::Limit,
     inner::CloneInner,
     quota::{Priority, Quota},
+    verdict::Provider,
 };
 
 /// Keeps a service within limits on requests. See [the module](crate::rate_limit).
@@ -120,6 +121,14 @@ impl<C, P> RateLimitLayer<C, P> {
         RateLimitLayer {
             limiter: change(self.limiter),
         }
+    }
+}
+
+impl<C> RateLimitLayer<C, Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> RateLimitLayer<C, Provider> {
+        self.map(|limiter| limiter.of_provider(provider))
     }
 }
 

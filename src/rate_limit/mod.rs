@@ -44,6 +44,7 @@
 //! | [`on_arrival`](RateLimitLayer::on_arrival) | off: a request counts when it leaves |
 //! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
+//! | [`provider`](RateLimitLayer::provider) | told from each answer |
 //! | [`opaque`](RateLimitLayer::opaque) | off: answers are `http::Response<_>` |
 //!
 //! # Sharing

@@ -9,6 +9,7 @@ use crate::{
     core::{cost::Cost, limit::Limit, settlement::Settle},
     inner::CloneInner,
     quota::{Priority, Quota},
+    verdict::Provider,
 };
 
 /// Keeps a service within limits on requests and tokens. See [the module](crate::token_budget).
@@ -129,6 +130,14 @@ impl<C, P> TokenBudgetLayer<C, P> {
             limiter: change(self.limiter),
             settle: self.settle,
         }
+    }
+}
+
+impl<C> TokenBudgetLayer<C, Http> {
+    /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
+    /// innermost layer, which reads the answer for all.
+    pub fn provider(self, provider: Provider) -> TokenBudgetLayer<C, Provider> {
+        self.map(|limiter| limiter.of_provider(provider))
     }
 }
 

@@ -49,6 +49,7 @@
 //! | [`on_arrival`](TokenBudgetLayer::on_arrival) | off: a request counts when it leaves |
 //! | [`keyed`](TokenBudgetLayer::keyed) | off: all requests share the quota |
 //! | [`priority`](TokenBudgetLayer::priority) | [`Priority::Standard`] |
+//! | [`provider`](TokenBudgetLayer::provider) | told from each answer |
 //! | [`opaque`](TokenBudgetLayer::opaque) | off: answers are `http::Response<_>` |
 //!
 //! # What it learns

@@ -18,7 +18,7 @@ use crate::{
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
     quota::{Grant, Quota},
-    verdict::{Classify, Usage, Verdict},
+    verdict::{Classify, Provider, Usage, Verdict},
 };
 
 /// A service within limits on requests and tokens. Made by [`TokenBudgetLayer`](super::TokenBudgetLayer); clones share
@@ -60,6 +60,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let learn = Learn {
             settle: self.settle,
+            provider: self.limiter.provider::<S::Response>(),
         };
         TokenBudgetFuture {
             admission: self
@@ -72,6 +73,7 @@ where
 /// Teaches the quota what an answer says, and settles.
 struct Learn {
     settle: Settle,
+    provider: Option<Provider>,
 }
 
 impl Aftermath for Learn {
@@ -86,7 +88,7 @@ impl Aftermath for Learn {
         grant: Grant,
     ) -> Settling {
         if let Some((_, headers)) = facts {
-            let status = provider::rate_status(headers);
+            let status = provider::rate_status_as(self.provider, headers);
             if !status.is_empty() {
                 grant.observe(&status);
             }
@@ -102,6 +104,7 @@ impl Aftermath for Learn {
             Verdict::RateLimited {
                 resource,
                 retry_after,
+                ..
             } => {
                 grant.refused(resource, retry_after);
                 refused(grant, self.settle);

@@ -13,9 +13,9 @@ use tower::{
 use tower_quota::{
     Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
     CircuitBreakerLayer, CircuitCounts, CircuitHandle, CircuitState, ConfigError, Cost,
-    FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Quota, RateLimitLayer, RateReading,
-    RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget, Scope,
-    Settle, TokenBudgetLayer, Usage, Verdict,
+    FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
+    RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
+    Scope, Settle, TokenBudgetLayer, Usage, Verdict,
     admission::{CostOf, Keyed, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     backoff_retry::{Always, BackoffRetry, BackoffRetryFuture},
@@ -69,7 +69,7 @@ fn handles_are_shared_freely() {
 #[test]
 fn layers_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<To<Inner>>, RateLimitLayer, RespondLayer, TokenBudgetLayer);
-    have!(Copy, Debug, Send, Sync, Unpin => Always, Estimated, Http, OneRequest, Opaque);
+    have!(Copy, Debug, Send, Sync, Unpin => Always, Estimated, Http, OneRequest, Opaque, Provider);
     have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
 }
 

@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verdict", &["core", "error"]),
     ("departure", &["core", "error"]),
     ("quota", &["core", "error", "verdict", "departure"]),
+    ("presets", &["core", "quota"]),
     ("provider", &["core", "error", "verdict"]),
     ("body", &["core", "error", "verdict", "provider"]),
     ("answers", &["core", "error", "verdict", "provider", "body"]),

@@ -173,6 +173,7 @@ fn without_end<B>(outcome: Result<&Response<B>, &BoxError>) -> Verdict {
     match outcome.map(|answer| answer.status().as_u16()) {
         Ok(429) => Verdict::RateLimited {
             resource: None,
+            window: None,
             retry_after,
         },
         Ok(503) => Verdict::Overloaded { retry_after },

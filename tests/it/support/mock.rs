@@ -65,6 +65,7 @@ pub(crate) const OVERLOADED: Step = overloaded(None);
 pub(crate) const fn rate_limited(retry_after: Option<Duration>) -> Step {
     Step::Judged(Verdict::RateLimited {
         resource: None,
+        window: None,
         retry_after,
     })
 }
