@@ -1,15 +1,10 @@
-//! What the provider says when it serves: OpenAI's bodies and headers.
+//! What all answers are made of.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::{Value, json};
-
-use super::{
-    accounts::Reading,
-    call::{Call, Endpoint, StreamUsage},
-};
+use serde_json::Value;
 
 pub(super) type Answer = Response<Bytes>;
 
@@ -17,7 +12,11 @@ pub(super) type Answer = Response<Bytes>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spent {
     pub(super) prompt: u64,
+    /// Of the prompt, read from the cache.
+    pub(super) cached: u64,
     pub(super) completion: u64,
+    /// Of the completion, not shown.
+    pub(super) reasoning: u64,
 }
 
 impl Spent {
@@ -31,160 +30,41 @@ impl Spent {
 pub(super) struct Stamp {
     /// Different for every answer.
     pub(super) id: u128,
-    /// Seconds since 1970.
-    pub(super) created: u64,
+    /// The time of day, since 1970.
+    pub(super) wall: Duration,
+}
+
+impl Stamp {
+    pub(super) fn created(self) -> u64 {
+        self.wall.as_secs()
+    }
 }
 
 pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
-    let mut answer = Response::new(Bytes::from(body.to_string()));
+    text(status, "application/json", body.to_string())
+}
+
+pub(super) fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    let kind = HeaderValue::from_static(kind);
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer
-}
-
-/// The answer to a request that is served.
-pub(super) fn served(call: &Call, spent: Spent, stamp: Stamp, dimensions: usize) -> Answer {
-    match call.endpoint {
-        Endpoint::Chat { stream: None } => chat(call, spent, stamp),
-        Endpoint::Chat {
-            stream: Some(usage),
-        } => chat_stream(call, spent, stamp, usage),
-        Endpoint::Embeddings { inputs } => embeddings(call, spent, inputs, dimensions),
-        Endpoint::Models => models(&[], stamp),
-    }
-}
-
-fn usage(spent: Spent) -> Value {
-    json!({
-        "prompt_tokens": spent.prompt,
-        "completion_tokens": spent.completion,
-        "total_tokens": spent.total(),
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-    })
-}
-
-fn finish(call: &Call, spent: Spent) -> &'static str {
-    let most = call.max_tokens.saturating_mul(u64::from(call.choices));
-    if spent.completion < most {
-        "stop"
-    } else {
-        "length"
-    }
-}
-
-fn chat(call: &Call, spent: Spent, stamp: Stamp) -> Answer {
-    let choices: Vec<Value> = (0..call.choices)
-        .map(|index| {
-            json!({
-                "index": index,
-                "message": {"role": "assistant", "content": call.echo, "refusal": null},
-                "logprobs": null,
-                "finish_reason": finish(call, spent),
-            })
-        })
-        .collect();
-    json(
-        StatusCode::OK,
-        &json!({
-            "id": format!("chatcmpl-{:032x}", stamp.id),
-            "object": "chat.completion",
-            "created": stamp.created,
-            "model": &*call.model,
-            "choices": choices,
-            "usage": usage(spent),
-            "system_fingerprint": "fp_box",
-        }),
-    )
-}
-
-fn chat_stream(call: &Call, spent: Spent, stamp: Stamp, stated: StreamUsage) -> Answer {
-    let mut body = String::new();
-    let mut say = |choices: Value, used: Value| {
-        let mut chunk = json!({
-            "id": format!("chatcmpl-{:032x}", stamp.id),
-            "object": "chat.completion.chunk",
-            "created": stamp.created,
-            "model": &*call.model,
-            "choices": choices,
-            "system_fingerprint": "fp_box",
-        });
-        if stated == StreamUsage::Stated {
-            chunk["usage"] = used;
-        }
-        body.push_str(&format!("data: {chunk}\n\n"));
-    };
-    for index in 0..call.choices {
-        let text = json!({"role": "assistant", "content": call.echo});
-        let first = json!([{"index": index, "delta": text, "finish_reason": null}]);
-        say(first, Value::Null);
-        let end = finish(call, spent);
-        let last = json!([{"index": index, "delta": {}, "finish_reason": end}]);
-        say(last, Value::Null);
-    }
-    if stated == StreamUsage::Stated {
-        say(json!([]), usage(spent));
-    }
-    body.push_str("data: [DONE]\n\n");
-    let mut answer = Response::new(Bytes::from(body));
-    let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
-    answer.headers_mut().insert(header::CONTENT_TYPE, events);
-    answer
-}
-
-fn embeddings(call: &Call, spent: Spent, inputs: usize, dimensions: usize) -> Answer {
-    // A unit vector, as the real ones are.
-    let embedding = vec![1.0 / (dimensions as f64).sqrt(); dimensions];
-    let data: Vec<Value> = (0..inputs)
-        .map(|index| json!({"object": "embedding", "index": index, "embedding": embedding}))
-        .collect();
-    json(
-        StatusCode::OK,
-        &json!({
-            "object": "list",
-            "data": data,
-            "model": &*call.model,
-            "usage": {"prompt_tokens": spent.prompt, "total_tokens": spent.prompt},
-        }),
-    )
-}
-
-/// The list of these models.
-pub(super) fn models(models: &[&str], stamp: Stamp) -> Answer {
-    let created = stamp.created;
-    let data: Vec<Value> = models
-        .iter()
-        .map(|id| json!({"id": id, "object": "model", "created": created, "owned_by": "box"}))
-        .collect();
-    json(StatusCode::OK, &json!({"object": "list", "data": data}))
-}
-
-/// What a limit's headers are called, and what they say.
-pub(super) fn rate_headers(headers: &mut HeaderMap, resource: &str, reading: &Reading) {
-    let mut say = |what: &str, value: String| {
-        put(headers, &format!("x-ratelimit-{what}-{resource}"), &value);
-    };
-    say("limit", reading.limit.to_string());
-    say("remaining", reading.remaining.to_string());
-    say("reset", go_duration(reading.reset));
-}
-
-/// The headers that every answer has.
-pub(super) fn common_headers(headers: &mut HeaderMap, stamp: Stamp, organization: &str) {
-    put(headers, "x-request-id", &format!("req_{:032x}", stamp.id));
-    put(headers, "openai-organization", organization);
-    put(headers, "openai-version", "2020-10-01");
 }
 
 /// Sets a header, unless the value can't stand in one.
-pub(super) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+pub(super) fn put(headers: &mut HeaderMap, name: &str, value: impl ToString) {
     if let (Ok(name), Ok(value)) = (
         HeaderName::from_bytes(name.as_bytes()),
-        HeaderValue::from_str(value),
+        HeaderValue::from_str(&value.to_string()),
     ) {
         headers.insert(name, value);
     }
+}
+
+/// In whole seconds, rounded up.
+pub(super) fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 /// A duration as Go prints it, to the nanosecond: `6m0s`, `1.5s`, `120ms`. Under a millisecond a

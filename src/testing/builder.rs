@@ -1,10 +1,15 @@
 //! How a provider is set up.
 
-use std::{fmt, io, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
-    Delay, Faults, Provider, ProviderBox, Shape,
-    accounts::{Kind, Rule},
+    Delay, Faults, Limits, Provider, ProviderBox, RateHeaders, Shape, Stream, dialects::Dialect,
+    limits::Pool, settings::Settings,
 };
 use crate::error::ConfigError;
 
@@ -20,93 +25,32 @@ pub enum Settlement {
     TrueUp,
 }
 
-pub(super) type Estimate = dyn Fn(&str) -> u64 + Send + Sync;
-
-/// What doesn't change once the provider runs.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) requests_per_minute: Option<u64>,
-    pub(super) tokens_per_minute: Option<u64>,
-    pub(super) requests_per_day: Option<u64>,
-    pub(super) minute: Duration,
-    pub(super) day: Duration,
-    requests_shape: Shape,
-    tokens_shape: Shape,
-    day_shape: Shape,
-    quantum: Option<Duration>,
-    pub(super) settlement: Settlement,
-    pub(super) count_refused: bool,
-    pub(super) estimate: Arc<Estimate>,
-    pub(super) default_max_tokens: u64,
-    pub(super) prompt_factor: f64,
-    pub(super) completion: (f64, f64),
-    pub(super) dimensions: usize,
-    pub(super) api_key: Option<String>,
-    pub(super) organization: String,
-    pub(super) models: Vec<String>,
-    pub(super) rate_headers: bool,
-    pub(super) log_capacity: usize,
-    pub(super) seed: u64,
-}
-
-impl Settings {
-    pub(super) fn rules(&self) -> Vec<Rule> {
-        let (minute, day) = (self.minute, self.day);
-        [
-            (
-                Kind::RequestsPerMinute,
-                self.requests_per_minute,
-                minute,
-                self.requests_shape,
-            ),
-            (
-                Kind::TokensPerMinute,
-                self.tokens_per_minute,
-                minute,
-                self.tokens_shape,
-            ),
-            (
-                Kind::RequestsPerDay,
-                self.requests_per_day,
-                day,
-                self.day_shape,
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(kind, limit, window, shape)| {
-            let by_the_minute = kind != Kind::RequestsPerDay;
-            Some(Rule {
-                kind,
-                limit: limit?,
-                window,
-                shape,
-                quantum: self.quantum.filter(|_| by_the_minute),
-            })
-        })
-        .collect()
-    }
-}
-
 /// Sets up a provider: what its limits are, how it counts, and what goes wrong.
 ///
 /// | setting | default |
 /// |---|---|
-/// | `requests_per_minute`, `tokens_per_minute`, `requests_per_day` | unlimited |
+/// | `limits`, or one by one: `requests_per_minute`, `tokens_per_minute` … | unlimited |
+/// | `pool` | none: all models share the limits |
 /// | `minute`, `day` | 60 s, 24 h |
-/// | `shape` | [`Shape::Bucket`] |
+/// | `shape` | [`Shape::Bucket`]; Azure's is [`Shape::Fixed`], and so is Gemini's day |
 /// | `quantum` | none |
-/// | `settlement` | [`Settlement::Keep`] |
+/// | `settlement` | [`Settlement::Keep`]; Anthropic's is [`Settlement::TrueUp`] |
 /// | `count_refused` | off |
 /// | `estimate` | a token for every 4 bytes of text, rounded up |
 /// | `default_max_tokens` | 256 |
 /// | `completion` | 1.0..=1.0: every answer has as many tokens as it may |
 /// | `prompt_factor` | 1.0: the estimate is right |
+/// | `cached`, `reasoning` | 0.0: nothing |
+/// | `count_cached` | on; off for Anthropic and Groq |
 /// | `dimensions` | 8 |
 /// | `api_key` | any will do, and none too |
 /// | `organization` | `org-box` |
-/// | `models` | `gpt-4.1-mini` and `text-embedding-3-small` are listed, all are served |
-/// | `rate_headers` | on |
+/// | `models` | a chat model of the provider is listed, all are served |
+/// | `rate_headers`, `headers` | on, of the provider's own kind; Gemini has none |
+/// | `refuse_in_stream` | off, on for Azure |
+/// | `wall_clock` | the system's at the start |
 /// | `transit`, `latency` | no time |
+/// | `stream` | [`Stream::at_once`] |
 /// | `faults` | none |
 /// | `seed` | 1 |
 /// | `log_capacity` | 1,000,000 arrivals |
@@ -118,51 +62,58 @@ pub struct ProviderBuilder {
 }
 
 impl ProviderBuilder {
-    pub(super) fn openai() -> Self {
+    pub(super) fn new(dialect: Dialect) -> Self {
         Self {
-            settings: Settings {
-                requests_per_minute: None,
-                tokens_per_minute: None,
-                requests_per_day: None,
-                minute: Duration::from_secs(60),
-                day: Duration::from_secs(86_400),
-                requests_shape: Shape::Bucket,
-                tokens_shape: Shape::Bucket,
-                day_shape: Shape::Bucket,
-                quantum: None,
-                settlement: Settlement::Keep,
-                count_refused: false,
-                estimate: Arc::new(|text| text.len().div_ceil(4) as u64),
-                default_max_tokens: 256,
-                prompt_factor: 1.0,
-                completion: (1.0, 1.0),
-                dimensions: 8,
-                api_key: None,
-                organization: "org-box".to_owned(),
-                models: vec!["gpt-4.1-mini".into(), "text-embedding-3-small".into()],
-                rate_headers: true,
-                log_capacity: 1_000_000,
-                seed: 1,
-            },
+            settings: dialect.settings(),
             faults: Faults::default(),
         }
     }
 
-    /// At most so many requests in a minute.
-    pub fn requests_per_minute(mut self, limit: u64) -> Self {
-        self.settings.requests_per_minute = Some(limit);
+    /// Its limits, in place of those it had: for every model that is in no [pool](Self::pool).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
         self
     }
 
-    /// At most so many tokens in a minute, reserved on arrival.
+    /// Limits of their own for these models, which share them: the first one names the pool, the
+    /// others are its aliases. A model can be in one pool only.
+    pub fn pool<M: Into<Arc<str>>>(
+        mut self,
+        models: impl IntoIterator<Item = M>,
+        limits: Limits,
+    ) -> Self {
+        let models = models.into_iter().map(Into::into).collect();
+        self.settings.pools.push(Pool { models, limits });
+        self
+    }
+
+    /// At most so many requests in a minute.
+    pub fn requests_per_minute(mut self, limit: u64) -> Self {
+        self.settings.limits.requests_per_minute = Some(limit);
+        self
+    }
+
+    /// At most so many tokens in a minute: [`Limits::tokens_per_minute`].
     pub fn tokens_per_minute(mut self, limit: u64) -> Self {
-        self.settings.tokens_per_minute = Some(limit);
+        self.settings.limits.tokens_per_minute = Some(limit);
+        self
+    }
+
+    /// At most so many tokens of prompts in a minute: [`Limits::input_tokens_per_minute`].
+    pub fn input_tokens_per_minute(mut self, limit: u64) -> Self {
+        self.settings.limits.input_tokens_per_minute = Some(limit);
+        self
+    }
+
+    /// So many tokens of answers in a minute: [`Limits::output_tokens_per_minute`].
+    pub fn output_tokens_per_minute(mut self, limit: u64) -> Self {
+        self.settings.limits.output_tokens_per_minute = Some(limit);
         self
     }
 
     /// At most so many requests in a day.
     pub fn requests_per_day(mut self, limit: u64) -> Self {
-        self.settings.requests_per_day = Some(limit);
+        self.settings.limits.requests_per_day = Some(limit);
         self
     }
 
@@ -191,13 +142,13 @@ impl ProviderBuilder {
         self
     }
 
-    /// How the limit on tokens a minute counts.
+    /// How the limits on tokens a minute count.
     pub fn tokens_shape(mut self, shape: Shape) -> Self {
         self.settings.tokens_shape = shape;
         self
     }
 
-    /// How the limit on requests a day counts.
+    /// How the limits on a day count.
     pub fn day_shape(mut self, shape: Shape) -> Self {
         self.settings.day_shape = shape;
         self
@@ -250,13 +201,32 @@ impl ProviderBuilder {
         self
     }
 
+    /// How much of every prompt is read from the provider's cache. Default: 0, nothing.
+    pub fn cached(mut self, part: f64) -> Self {
+        self.settings.cached = part;
+        self
+    }
+
+    /// Whether what is read from the cache counts against the limits.
+    pub fn count_cached(mut self, count: bool) -> Self {
+        self.settings.count_cached = count;
+        self
+    }
+
+    /// How much of every answer is reasoning, which is counted and not shown. Default: 0.
+    pub fn reasoning(mut self, part: f64) -> Self {
+        self.settings.reasoning = part;
+        self
+    }
+
     /// How many numbers an embedding has. Default: 8.
     pub fn dimensions(mut self, dimensions: usize) -> Self {
         self.settings.dimensions = dimensions;
         self
     }
 
-    /// Answers 401 to requests without `authorization: Bearer` and this key.
+    /// Answers 401 to requests without this key: `authorization: Bearer`, `x-api-key`, `api-key`
+    /// or `x-goog-api-key`, as the provider has it.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.settings.api_key = Some(key.into());
         self
@@ -274,9 +244,30 @@ impl ProviderBuilder {
         self
     }
 
-    /// Whether answers have `x-ratelimit-*` headers; real ones sometimes have none.
+    /// Whether answers have rate headers, of the provider's own kind; real ones sometimes have none.
     pub fn rate_headers(mut self, on: bool) -> Self {
-        self.settings.rate_headers = on;
+        let own = self.settings.dialect.settings().rate_headers;
+        self.settings.rate_headers = if on { own } else { RateHeaders::None };
+        self
+    }
+
+    /// Whose rate headers answers have.
+    pub fn headers(mut self, headers: RateHeaders) -> Self {
+        self.settings.rate_headers = headers;
+        self
+    }
+
+    /// Whether a limit refuses streams of `/v1/responses` inside of a 200, as Azure does: with a
+    /// `retry-after`, and events in place of a status.
+    pub fn refuse_in_stream(mut self, on: bool) -> Self {
+        self.settings.refuse_in_stream = on;
+        self
+    }
+
+    /// What the box takes for the time of day at its start: `date` and whatever is reckoned by it.
+    /// Default: the system's clock.
+    pub fn wall_clock(mut self, start: SystemTime) -> Self {
+        self.settings.wall_clock = Some(start);
         self
     }
 
@@ -288,6 +279,11 @@ impl ProviderBuilder {
     /// How long a request takes after it was counted; refusals take no time.
     pub fn latency(self, latency: impl Into<Delay>) -> Self {
         self.faults(|faults| faults.latency(latency))
+    }
+
+    /// How answers stream.
+    pub fn stream(self, stream: Stream) -> Self {
+        self.faults(|faults| faults.stream(stream))
     }
 
     /// What goes wrong from the start.
@@ -312,42 +308,10 @@ impl ProviderBuilder {
     ///
     /// # Errors
     ///
-    /// If a minute, a day or a quantum has no length, a quantum is longer than the minute, or a
-    /// part or factor isn't a number of at least 0.
+    /// If a minute, a day or a quantum has no length, a quantum is longer than the minute, a part or
+    /// factor isn't a number of at least 0, or a model is in two pools.
     pub fn build(self) -> Result<Provider, ConfigError> {
-        let Settings {
-            minute,
-            day,
-            quantum,
-            completion,
-            prompt_factor,
-            ..
-        } = self.settings;
-        let span = |setting, duration: Duration| {
-            if duration.is_zero() || duration > Duration::from_secs(366 * 86_400) {
-                let problem = format!("{duration:?} isn't between 1 ns and 366 days");
-                return Err(ConfigError::new(setting, problem));
-            }
-            Ok(())
-        };
-        span("minute", minute)?;
-        span("day", day)?;
-        if let Some(quantum) = quantum {
-            span("quantum", quantum)?;
-            if quantum > minute {
-                let problem = format!("{quantum:?} is longer than the minute of {minute:?}");
-                return Err(ConfigError::new("quantum", problem));
-            }
-        }
-        let (least, most) = completion;
-        if !(0.0 <= least && least <= most && most.is_finite()) {
-            let problem = format!("{least}..={most} isn't a range of numbers from 0");
-            return Err(ConfigError::new("completion", problem));
-        }
-        if !(prompt_factor >= 0.0 && prompt_factor.is_finite()) {
-            let problem = format!("{prompt_factor} isn't a number from 0");
-            return Err(ConfigError::new("prompt_factor", problem));
-        }
+        self.settings.check()?;
         Ok(Provider::new(self.settings, self.faults))
     }
 
@@ -370,7 +334,8 @@ impl ProviderBuilder {
 impl fmt::Debug for ProviderBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderBuilder")
-            .field("rules", &self.settings.rules())
+            .field("rules", &self.settings.rules(&self.settings.limits))
+            .field("pools", &self.settings.pools)
             .field("settlement", &self.settings.settlement)
             .field("seed", &self.settings.seed)
             .field("faults", &self.faults)

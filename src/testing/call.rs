@@ -2,11 +2,6 @@
 
 use std::sync::Arc;
 
-use http::Method;
-use serde_json::Value;
-
-use super::{builder::Settings, complaint::Complaint};
-
 /// What one request asks for. Read from HTTP by the box; made by hand where the accounting is
 /// wanted without HTTP.
 ///
@@ -23,14 +18,21 @@ pub struct Call {
     pub(super) prompt: u64,
     pub(super) max_tokens: u64,
     pub(super) choices: u32,
-    pub(super) echo: String,
+    pub(super) echo: Arc<str>,
 }
+
+/// So many tokens count as the most there are, so that no sum of them overflows.
+const MOST_TOKENS: u64 = 1 << 40;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    /// A chat, in whatever the provider's own API for that is.
     Chat {
-        /// As server-sent events, with or without a last one that states the usage.
-        stream: Option<StreamUsage>,
+        stream: Option<Streamed>,
+    },
+    /// The same by OpenAI's newer API.
+    Responses {
+        stream: bool,
     },
     Embeddings {
         inputs: usize,
@@ -39,22 +41,36 @@ pub(super) enum Endpoint {
     Models,
 }
 
+/// How an answer comes that comes in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StreamUsage {
-    Stated,
-    Unstated,
+pub(super) enum Streamed {
+    /// As server-sent events.
+    Events,
+    /// As server-sent events, with one that states the usage where that has to be asked for.
+    EventsAndUsage,
+    /// As the elements of a JSON array.
+    Array,
+}
+
+impl Endpoint {
+    pub(super) fn is_streamed(self) -> bool {
+        matches!(
+            self,
+            Self::Chat { stream: Some(_) } | Self::Responses { stream: true }
+        )
+    }
 }
 
 impl Call {
-    /// A chat completion with so many tokens in its prompt and at most so many in its answer.
+    /// A chat with so many tokens in its prompt and at most so many in its answer.
     pub fn chat(model: &str, prompt_tokens: u64, max_tokens: u64) -> Self {
         Self {
             endpoint: Endpoint::Chat { stream: None },
             model: model.into(),
-            prompt: prompt_tokens,
-            max_tokens,
+            prompt: prompt_tokens.min(MOST_TOKENS),
+            max_tokens: max_tokens.min(MOST_TOKENS),
             choices: 1,
-            echo: String::new(),
+            echo: "".into(),
         }
     }
 
@@ -62,11 +78,14 @@ impl Call {
     pub fn embeddings(model: &str, tokens: u64) -> Self {
         Self {
             endpoint: Endpoint::Embeddings { inputs: 1 },
-            model: model.into(),
-            prompt: tokens,
-            max_tokens: 0,
-            choices: 1,
-            echo: String::new(),
+            ..Self::chat(model, tokens, 0)
+        }
+    }
+
+    pub(super) fn models() -> Self {
+        Self {
+            endpoint: Endpoint::Models,
+            ..Self::chat("", 0, 0)
         }
     }
 
@@ -77,137 +96,15 @@ impl Call {
         self
     }
 
-    /// The tokens that are reserved on arrival: the prompt's and `max_tokens` for every choice.
+    /// The tokens of its prompt and the most that its answers may have: what OpenAI reserves on
+    /// arrival. At most 2^40.
     pub fn reserves(&self) -> u64 {
-        let completion = self.max_tokens.saturating_mul(u64::from(self.choices));
-        self.prompt.saturating_add(completion)
+        self.prompt.saturating_add(self.most()).min(MOST_TOKENS)
     }
 
-    /// Reads a request, or says what is wrong with it.
-    pub(super) fn read(
-        method: &Method,
-        path: &str,
-        body: &[u8],
-        settings: &Settings,
-    ) -> Result<Self, Complaint> {
-        let wanted = match path {
-            "/v1/chat/completions" | "/v1/embeddings" => Method::POST,
-            "/v1/models" => Method::GET,
-            _ => return Err(Complaint::unknown_path(method, path)),
-        };
-        if *method != wanted {
-            return Err(Complaint::wrong_method(method, path));
-        }
-        if wanted == Method::GET {
-            return Ok(Self::models());
-        }
-        let body: Value = serde_json::from_slice(body).map_err(|_| Complaint::not_json())?;
-        if path == "/v1/embeddings" {
-            Self::read_embeddings(&body, settings)
-        } else {
-            Self::read_chat(&body, settings)
-        }
-    }
-
-    fn models() -> Self {
-        Self {
-            endpoint: Endpoint::Models,
-            ..Self::embeddings("", 0)
-        }
-    }
-
-    fn read_chat(body: &Value, settings: &Settings) -> Result<Self, Complaint> {
-        let model = model(body)?;
-        let messages = match body.get("messages") {
-            Some(Value::Array(messages)) if !messages.is_empty() => messages,
-            None | Some(Value::Null) => return Err(Complaint::missing("messages")),
-            Some(_) => return Err(Complaint::wrong("messages", "a list of messages")),
-        };
-        let texts: Vec<String> = messages.iter().map(text).collect();
-        let max_tokens = match number(body, "max_completion_tokens")? {
-            Some(max) => max,
-            None => number(body, "max_tokens")?.unwrap_or(settings.default_max_tokens),
-        };
-        let choices = match number(body, "n")? {
-            None => 1,
-            Some(n @ 1..=128) => n as u32,
-            Some(_) => return Err(Complaint::wrong("n", "an integer from 1 to 128")),
-        };
-        let stream = body.get("stream") == Some(&Value::Bool(true));
-        let usage = match body.pointer("/stream_options/include_usage") {
-            Some(Value::Bool(true)) => StreamUsage::Stated,
-            _ => StreamUsage::Unstated,
-        };
-        Ok(Self {
-            endpoint: Endpoint::Chat {
-                stream: stream.then_some(usage),
-            },
-            model,
-            prompt: (settings.estimate)(&texts.concat()),
-            max_tokens,
-            choices,
-            echo: texts.into_iter().next_back().unwrap_or_default(),
-        })
-    }
-
-    fn read_embeddings(body: &Value, settings: &Settings) -> Result<Self, Complaint> {
-        let model = model(body)?;
-        let estimate = |text: &str| (settings.estimate)(text);
-        let wrong = || Complaint::wrong("input", "a string, a list of strings, or tokens");
-        let (inputs, tokens) = match body.get("input") {
-            None | Some(Value::Null) => return Err(Complaint::missing("input")),
-            Some(Value::String(text)) => (1, estimate(text)),
-            Some(Value::Array(list)) if list.is_empty() => return Err(wrong()),
-            Some(Value::Array(list)) if list.iter().all(Value::is_u64) => (1, list.len() as u64),
-            Some(Value::Array(list)) => {
-                let mut tokens: u64 = 0;
-                for input in list {
-                    tokens = tokens.saturating_add(match input {
-                        Value::String(text) => estimate(text),
-                        Value::Array(ids) if ids.iter().all(Value::is_u64) => ids.len() as u64,
-                        _ => return Err(wrong()),
-                    });
-                }
-                (list.len(), tokens)
-            }
-            Some(_) => return Err(wrong()),
-        };
-        Ok(Self {
-            endpoint: Endpoint::Embeddings { inputs },
-            model,
-            prompt: tokens,
-            max_tokens: 0,
-            choices: 1,
-            echo: String::new(),
-        })
-    }
-}
-
-fn model(body: &Value) -> Result<Arc<str>, Complaint> {
-    match body.get("model") {
-        Some(Value::String(model)) if !model.is_empty() => Ok(model.as_str().into()),
-        _ => Err(Complaint::no_model()),
-    }
-}
-
-fn number(body: &Value, name: &'static str) -> Result<Option<u64>, Complaint> {
-    match body.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(Complaint::wrong(name, "an integer of at least 0")),
-        },
-    }
-}
-
-/// The text of a message, whose content is a string or a list of parts.
-fn text(message: &Value) -> String {
-    match message.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .filter_map(|part| part.get("text")?.as_str())
-            .collect(),
-        _ => String::new(),
+    /// The most tokens that its answers may have together.
+    pub(super) fn most(&self) -> u64 {
+        let most = self.max_tokens.saturating_mul(u64::from(self.choices));
+        most.min(MOST_TOKENS)
     }
 }

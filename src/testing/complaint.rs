@@ -1,21 +1,16 @@
-//! What the provider says when it doesn't serve: OpenAI's errors, word for word.
+//! What the provider says when it doesn't serve: OpenAI's words, which other APIs put into envelopes of
+//! their own.
 
 use http::{Method, StatusCode};
-use serde_json::json;
-
-use super::{
-    accounts::Refusal,
-    answers::{Answer, go_duration, json, put},
-};
 
 /// What the provider has to say against a request.
 #[derive(Clone, Debug)]
 pub(super) struct Complaint {
     pub(super) status: StatusCode,
-    message: String,
-    kind: &'static str,
-    param: Option<&'static str>,
-    code: Option<&'static str>,
+    pub(super) message: String,
+    pub(super) kind: &'static str,
+    pub(super) param: Option<&'static str>,
+    pub(super) code: Option<&'static str>,
 }
 
 impl Complaint {
@@ -113,6 +108,12 @@ impl Complaint {
         Self::invalid(status, message).code("model_not_found")
     }
 
+    /// A limit stands in the way.
+    pub(super) fn limit(resource: &'static str, message: String) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::new(status, resource, message).code("rate_limit_exceeded")
+    }
+
     pub(super) fn insufficient_quota() -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -135,48 +136,4 @@ impl Complaint {
             Self::new(status, "server_error", message).code("server_error")
         }
     }
-
-    pub(super) fn into_answer(self) -> Answer {
-        let error = json!({
-            "message": self.message,
-            "type": self.kind,
-            "param": self.param,
-            "code": self.code,
-        });
-        json(self.status, &json!({"error": error}))
-    }
-}
-
-/// A refusal by a limit, with when to come back unless it never fits.
-pub(super) fn rate_limited(refusal: &Refusal, model: &str, organization: &str) -> Answer {
-    let Refusal {
-        limit, used, asked, ..
-    } = refusal;
-    let place = format!(
-        "for {model} in organization {organization} on {}",
-        refusal.kind.text()
-    );
-    let more = "Visit https://platform.openai.com/account/rate-limits to learn more.";
-    let message = match refusal.wait {
-        Some(wait) => format!(
-            "Rate limit reached {place}: Limit {limit}, Used {used}, Requested {asked}. \
-             Please try again in {}. {more}",
-            go_duration(wait)
-        ),
-        None => format!(
-            "Request too large {place}: Limit {limit}, Requested {asked}. The input or output \
-             tokens must be reduced in order to run successfully. {more}"
-        ),
-    };
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    let mut answer = Complaint::new(status, refusal.kind.resource(), message)
-        .code("rate_limit_exceeded")
-        .into_answer();
-    if let Some(wait) = refusal.wait {
-        let headers = answer.headers_mut();
-        let millis = wait.as_nanos().div_ceil(1_000_000);
-        put(headers, "retry-after", &millis.div_ceil(1_000).to_string());
-        put(headers, "retry-after-ms", &millis.to_string());
-    }
-    answer
 }

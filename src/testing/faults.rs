@@ -8,13 +8,15 @@ use std::{
 
 use http::StatusCode;
 
+use super::{Stream, StreamFault};
+
 /// How long something takes: always the same, or drawn evenly from a range by the box's seed.
 ///
 /// Made from a `Duration`, a `Range` or a `RangeInclusive` of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delay {
-    least: Duration,
-    most: Duration,
+    pub(super) least: Duration,
+    pub(super) most: Duration,
 }
 
 impl From<Duration> for Delay {
@@ -53,10 +55,23 @@ pub enum When {
 /// How an outage looks from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outage {
-    /// Everything is answered with 503.
+    /// Everything is answered with 503, by Anthropic with 529.
     Unavailable,
     /// Every connection is closed at once, and requests on open ones are hung up on.
     Closed,
+}
+
+/// What refusals say of when to come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hint {
+    /// The exact wait, rounded up to what the provider states it in. The default.
+    #[default]
+    Exact,
+    /// Nothing, neither in headers nor in the body.
+    Silent,
+    /// Always this, true or not: also where a request can never fit. Azure's usual lie is 1 s.
+    Lie(Duration),
 }
 
 /// What goes wrong and how long things take; nothing, and no time, by default.
@@ -70,6 +85,9 @@ pub enum Outage {
 pub struct Faults {
     pub(super) transit: Delay,
     pub(super) latency: Delay,
+    pub(super) stream: Stream,
+    pub(super) streams: Option<(f64, StreamFault, u64)>,
+    pub(super) hint: Hint,
     pub(super) errors: Option<(f64, StatusCode)>,
     pub(super) drops_before: f64,
     pub(super) drops_after: f64,
@@ -87,8 +105,8 @@ impl Faults {
         self
     }
 
-    /// How long a request takes after it was counted, whatever comes of it; refusals take none.
-    /// Default: no time.
+    /// How long a request takes after it was counted until its answer begins, whatever comes of it;
+    /// refusals take none. Default: no time.
     pub fn latency(mut self, latency: impl Into<Delay>) -> Self {
         self.latency = latency.into();
         self
@@ -116,7 +134,26 @@ impl Faults {
         self
     }
 
-    /// From now on everything is answered with 503 and nothing counted; `false` ends an outage
+    /// How answers stream. Default: at once.
+    pub fn stream(mut self, stream: Stream) -> Self {
+        self.stream = stream;
+        self
+    }
+
+    /// Streams fail like this, with this probability, after so many of their pieces; 0 is before
+    /// the first content. Default: never.
+    pub fn streams(mut self, probability: f64, fault: StreamFault, pieces: u64) -> Self {
+        self.streams = Some((probability, fault, pieces));
+        self
+    }
+
+    /// What refusals say of when to come back. Default: the exact wait.
+    pub fn hint(mut self, hint: Hint) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// From now on everything is answered with 503 (Anthropic: 529) and nothing counted; `false` ends an outage
     /// of either kind. Default: off.
     pub fn outage(mut self, on: bool) -> Self {
         self.outage = on.then_some(Outage::Unavailable);
@@ -136,7 +173,8 @@ impl Faults {
         self
     }
 
-    /// From now on everything is refused with 429 `insufficient_quota`, or no longer. Default: off.
+    /// From now on everything is refused for want of money, or no longer: OpenAI's
+    /// `insufficient_quota`, Anthropic's spend limit, Gemini's `limit: 0`. Default: off.
     pub fn insufficient_quota(self, on: bool) -> Self {
         self.insufficient_quota_after(on.then_some(0))
     }
@@ -180,40 +218,5 @@ impl Faults {
         self.dead_models
             .iter()
             .find_map(|(dead, status)| (**dead == *model).then_some(*status))
-    }
-}
-
-/// What chance has in store for one arrival: SplitMix64 (Steele, Lea and Flood, 2014), which stays
-/// the same whatever version of whatever crate is around.
-#[derive(Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    /// The dice of the k-th event of a kind.
-    pub(super) fn new(seed: u64, kind: u64, k: u64) -> Self {
-        let mut dice = Self(seed ^ kind.rotate_left(32));
-        let stream = dice.next();
-        Self(stream ^ k.wrapping_mul(0xd134_2543_de82_ef95))
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Evenly from 0 to just under 1.
-    pub(super) fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
-        self.fraction() < probability
-    }
-
-    pub(super) fn delay(&mut self, delay: Delay) -> Duration {
-        let range = delay.most - delay.least;
-        delay.least + range.mul_f64(self.fraction())
     }
 }

@@ -1,4 +1,5 @@
-//! A provider in a box: OpenAI's API, its limits and its moods, for tests of one's own stack.
+//! A provider in a box: the API, the limits and the moods of OpenAI, Azure, Groq, Anthropic or Gemini, for
+//! tests of one's own stack.
 //!
 //! It counts requests and tokens as a provider does, refuses with the same words and headers, fails on demand, and
 //! reports afterwards what any window of the run held. So a test can say "never refused, and 97 % of
@@ -73,17 +74,97 @@
 //! # Ok::<(), tower_quota::ConfigError>(())
 //! ```
 //!
+//! # Whose API
+//!
+//! [`openai`](Provider::openai) has chat completions, responses and embeddings; [`azure`](Provider::azure)
+//! and [`groq`](Provider::groq) the same under their own paths, with their own words, waits and headers;
+//! [`anthropic`](Provider::anthropic) has messages, [`gemini`](Provider::gemini) `generateContent`. Other
+//! spellings of rate headers are [`RateHeaders`], odd answers one of a kind are [`Odd`].
+//!
+//! ```
+//! use http::Request;
+//! use tower::ServiceExt;
+//! use tower_quota::testing::{Limits, Odd, Provider};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Provider::anthropic()
+//!     .limits(Limits::none().input_tokens_per_minute(30_000).output_tokens_per_minute(8_000))
+//!     .build()?;
+//! let body = r#"{"model": "claude-sonnet-4-5", "max_tokens": 90, "messages": [{"role": "user", "content": "Hello"}]}"#;
+//! let ask = || Request::post("/v1/messages").body(body.to_owned()).unwrap();
+//! let answer = provider.service().oneshot(ask()).await.unwrap();
+//! assert_eq!(answer.headers()["anthropic-ratelimit-input-tokens-remaining"], "29998");
+//!
+//! provider.then_answer(Odd::Anthropic413.answer());
+//! assert_eq!(provider.service().oneshot(ask()).await.unwrap().status(), 413);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # How it counts
 //!
 //! On arrival a chat reserves its prompt's estimate and `max_completion_tokens` (or `max_tokens`, or
-//! 256) for each of its `n` choices; embeddings reserve their input's. All limits are charged or none.
-//! What was reserved and not used stays charged, or is [trued up](Settlement::TrueUp). A refusal states
-//! the wait of the limit that takes longest: one nanosecond earlier the same request is
-//! refused, then it is admitted, if nothing else came. `retry-after` and `retry-after-ms` round it up.
-//! A request larger than a whole limit is refused without a wait.
+//! 256) for each of its `n` choices; embeddings reserve their input's. Anthropic and Gemini reserve the
+//! prompt's alone, less what is read from the cache with Anthropic. All limits are charged or none.
+//! What was reserved and not used stays charged, or is [trued up](Settlement::TrueUp). Limits on the
+//! [tokens of answers](Limits::output_tokens_per_minute) reserve nothing: they are charged as the answer
+//! is produced. A refusal states the wait of the limit that takes longest: one nanosecond earlier the
+//! same request is refused, then it is admitted, if nothing else came. `retry-after` and
+//! `retry-after-ms` round it up. A request larger than a whole limit is refused without a wait. Where the
+//! real provider lies, the box does: Gemini's `retryDelay` is never as long as a minute, Azure's wait for
+//! what never fits is a day. [`Hint`] tells other lies.
 //!
 //! The answer to a chat repeats the text of its last message, so that answers can be told apart.
-//! `"stream": true` is answered with server-sent events, all at once.
+//!
+//! # Pools, others, and limits that change
+//!
+//! [`pool`](ProviderBuilder::pool) gives some models limits of their own, [`spend`](Provider::spend) is
+//! somebody else who spends from the same ones, and [`limits`](Provider::limits) changes them in the run.
+//!
+//! ```
+//! use tower_quota::testing::{Call, Limits, Provider};
+//!
+//! let provider = Provider::openai()
+//!     .tokens_per_minute(216_000)
+//!     .pool(["gpt-4.1", "gpt-4.1-2025-04-14"], Limits::none().tokens_per_minute(30_000))
+//!     .build()?;
+//! let now = provider.started();
+//! assert!(provider.spend(now, &Call::chat("gpt-4.1", 9_000, 20_000)));
+//! assert!(!provider.handle(now, &Call::chat("gpt-4.1-2025-04-14", 1_000, 1_000)).is_admitted());
+//! provider.limits(now, |limits| limits.tokens_per_minute(36_000));
+//! assert!(!provider.handle(now, &Call::embeddings("other", 40_000)).is_admitted());
+//! # Ok::<(), tower_quota::ConfigError>(())
+//! ```
+//!
+//! # Streams
+//!
+//! `"stream": true` is answered with server-sent events, all at once or as [`Stream`] has it; Gemini's
+//! `streamGenerateContent` with a JSON array, or with events for `?alt=sse`. A [`StreamFault`] breaks them
+//! off or puts an error inside of them, before the first content or after it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//! use tower_quota::testing::{Provider, Stream, StreamFault};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Provider::openai()
+//!     .stream(Stream::at_once().pieces(4).first(Duration::from_millis(300)).pace(Duration::from_millis(20)))
+//!     .faults(|f| f.streams(1.0, StreamFault::Overloaded, 2))
+//!     .build()?;
+//! let body = r#"{"model": "gpt-4.1", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}"#;
+//! let request = Request::post("/v1/chat/completions").body(body.to_owned())?;
+//! let answer = provider.service().oneshot(request).await.unwrap();
+//! assert_eq!(answer.status(), 200);
+//! let said = answer.into_body().collect().await?.to_bytes();
+//! assert!(String::from_utf8(said.to_vec())?.contains("server_is_overloaded"));
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Faults
 //!
@@ -101,30 +182,46 @@
 //!
 //! # Cancellation
 //!
-//! A request that was counted stays counted when its caller goes away, with all that it reserved.
+//! A request that was counted stays counted when its caller goes away, with all that it reserved, and with
+//! what was produced of its answer by then. A stream is in flight until it ends or is dropped.
 
 mod accounts;
 mod answers;
+mod body;
+mod bucket;
 mod builder;
 mod call;
 mod complaint;
+mod dialects;
+mod dice;
 mod faults;
+mod limits;
 mod meters;
+mod odd;
 mod provider;
 mod reply;
 mod report;
+mod script;
 mod server;
 mod service;
+mod settings;
 mod state;
+mod stream;
+mod telling;
 
 pub use self::{
+    body::ProviderBody,
     builder::{ProviderBuilder, Settlement},
     call::Call,
-    faults::{Delay, Faults, Outage, When},
+    dialects::RateHeaders,
+    faults::{Delay, Faults, Hint, Outage, When},
+    limits::Limits,
     meters::Shape,
+    odd::Odd,
     provider::Provider,
     reply::Reply,
     report::{Arrival, Outcome, Report},
     server::ProviderBox,
     service::{ProviderFuture, ProviderService},
+    stream::{Stream, StreamFault},
 };

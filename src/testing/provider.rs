@@ -7,19 +7,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, header, request::Parts};
+use http::{Response, request::Parts};
 use tokio::time::Instant;
 
 use super::{
-    Arrival, Call, Faults, Outage, Outcome, ProviderBuilder, ProviderService, Report, Settlement,
-    accounts::{Kind, Reading},
-    answers::{self, Stamp},
-    builder::Settings,
-    complaint::{Complaint, rate_limited},
-    faults::Dice,
-    reply::{Fate, Reply, Ticket},
+    Arrival, Call, Faults, Limits, Outage, Outcome, ProviderBuilder, ProviderService, Report,
+    Settlement,
+    answers::Stamp,
+    complaint::Complaint,
+    dialects::Dialect,
+    dice::Dice,
+    reply::{Reply, Ticket},
     report::Frame,
+    settings::Settings,
     state::{Plan, State},
+    telling::Teller,
 };
 
 /// A provider: its limits, its accounts, its faults and its log. Clones are the same provider.
@@ -41,17 +43,40 @@ struct Inner {
 impl Provider {
     /// Sets up a provider that speaks as OpenAI does.
     pub fn openai() -> ProviderBuilder {
-        ProviderBuilder::openai()
+        ProviderBuilder::new(Dialect::OpenAi)
+    }
+
+    /// Sets up a provider that speaks as Azure OpenAI does: windows that reset, waits in whole
+    /// seconds, and refusals of streamed responses inside of a 200.
+    pub fn azure() -> ProviderBuilder {
+        ProviderBuilder::new(Dialect::Azure)
+    }
+
+    /// Sets up a provider that speaks as Groq does: OpenAI's API, with headers of a day's
+    /// requests and a 413 for what is too large.
+    pub fn groq() -> ProviderBuilder {
+        ProviderBuilder::new(Dialect::Groq)
+    }
+
+    /// Sets up a provider that speaks as Anthropic does: limits on the tokens of prompts and on those
+    /// of answers apart; `max_tokens` reserves nothing, and what is read from the cache is free.
+    pub fn anthropic() -> ProviderBuilder {
+        ProviderBuilder::new(Dialect::Anthropic)
+    }
+
+    /// Sets up a provider that speaks as Gemini does: limits on the tokens of prompts, no rate
+    /// headers, and all that there is to know in the errors.
+    pub fn gemini() -> ProviderBuilder {
+        ProviderBuilder::new(Dialect::Gemini)
     }
 
     pub(super) fn new(settings: Settings, faults: Faults) -> Self {
         let state = State::new(&settings, faults);
+        let wall_clock = settings.wall_clock.unwrap_or_else(SystemTime::now);
         let inner = Inner {
             settings,
             started: Instant::now(),
-            epoch: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            epoch: wall_clock.duration_since(UNIX_EPOCH).unwrap_or_default(),
             state: Mutex::new(state),
         };
         Self {
@@ -89,16 +114,82 @@ impl Provider {
         self.lock().scripted.push_back(answer);
     }
 
-    /// What it saw so far.
-    pub fn report(&self) -> Report {
+    /// Other limits from `now` on, for the models that are in no pool: providers adapt them, too.
+    /// What was charged stays charged. Two changes at the same moment may lose one.
+    pub fn limits(&self, now: Instant, change: impl FnOnce(Limits) -> Limits) {
+        self.resize(now, 0, change);
+    }
+
+    /// Other limits from `now` on for the pool that this model is in.
+    pub fn limits_of(&self, now: Instant, model: &str, change: impl FnOnce(Limits) -> Limits) {
+        self.resize(now, self.inner.settings.pool(model), change);
+    }
+
+    fn resize(&self, now: Instant, pool: usize, change: impl FnOnce(Limits) -> Limits) {
+        let before = self.lock().limits[pool];
+        let limits = change(before);
+        let rules = self.inner.settings.rules(&limits);
+        let since_start = self.since_start(now);
+        let mut state = self.lock();
+        let now = state.at(since_start);
+        state.limits[pool] = limits;
+        state.accounts[pool].resize(now, &rules);
+    }
+
+    /// Somebody else spends from the same limits at `now`: as much as this call would, answer and
+    /// all, if it fits. Returns whether it did. It is no arrival.
+    pub fn spend(&self, now: Instant, call: &Call) -> bool {
+        self.charge(now, call, false)
+    }
+
+    /// The same, whether it fits or not: what remains may get less than nothing, as happens where
+    /// a provider's servers count apart.
+    pub fn overdraw(&self, now: Instant, call: &Call) {
+        self.charge(now, call, true);
+    }
+
+    fn charge(&self, now: Instant, call: &Call, anyway: bool) -> bool {
         let settings = &self.inner.settings;
-        let frame = Frame {
+        let since_start = self.since_start(now);
+        let reserved = settings.reserves(call);
+        let mut state = self.lock();
+        let now = state.at(since_start);
+        let accounts = &mut state.accounts[settings.pool(&call.model)];
+        if !accounts.spend(now, reserved, call.most(), anyway) {
+            return false;
+        }
+        state.log.elsewhere.0 += 1;
+        state.log.elsewhere.1 += reserved.all;
+        true
+    }
+
+    /// What it saw so far, by the limits of the models that are in no pool.
+    pub fn report(&self) -> Report {
+        let state = self.lock();
+        let frame = self.frame(&state.limits[0]);
+        state.log.report(self.inner.settings.seed, frame)
+    }
+
+    /// What it saw so far of the pool that this model is in, by the pool's limits: computed from the
+    /// arrivals that are kept. What answers produced isn't told apart.
+    pub fn report_of(&self, model: &str) -> Report {
+        let settings = &self.inner.settings;
+        let pool = settings.pool(model);
+        let state = self.lock();
+        let frame = self.frame(&state.limits[pool]);
+        let of = state.log.of(|model| settings.pool(model) == pool);
+        drop(state);
+        of.report(settings.seed, frame)
+    }
+
+    fn frame(&self, limits: &Limits) -> Frame {
+        let settings = &self.inner.settings;
+        Frame {
             minute: settings.minute,
             day: settings.day,
-            requests_per_minute: settings.requests_per_minute,
-            tokens_per_minute: settings.tokens_per_minute,
-        };
-        self.lock().log.report(settings.seed, frame)
+            requests_per_minute: limits.requests_per_minute,
+            tokens_per_minute: limits.tokens_per_minute.or(limits.input_tokens_per_minute),
+        }
     }
 
     /// The arrivals that are kept, oldest first.
@@ -116,7 +207,7 @@ impl Provider {
     pub(super) fn handle_http(&self, now: Instant, parts: &Parts, body: &[u8]) -> Reply {
         let settings = &self.inner.settings;
         let asked = match self.check_key(parts) {
-            Ok(()) => Call::read(&parts.method, parts.uri.path(), body, settings),
+            Ok(()) => settings.dialect.read(parts, body, settings),
             Err(complaint) => Err(complaint),
         };
         self.visit(now, asked.as_ref().map_err(Clone::clone))
@@ -126,14 +217,15 @@ impl Provider {
         let Some(key) = &self.inner.settings.api_key else {
             return Ok(());
         };
-        let Some(said) = parts.headers.get(header::AUTHORIZATION) else {
-            return Err(Complaint::no_key());
-        };
-        let said = said.to_str().ok().and_then(|said| said.split_once(' '));
-        match said {
-            Some((scheme, said)) if scheme.eq_ignore_ascii_case("bearer") && said == key => Ok(()),
-            _ => Err(Complaint::wrong_key()),
+        match self.inner.settings.dialect.key(parts) {
+            None => Err(Complaint::no_key()),
+            Some(said) if said == key => Ok(()),
+            Some(_) => Err(Complaint::wrong_key()),
         }
+    }
+
+    pub(super) fn base_path(&self) -> &'static str {
+        self.inner.settings.dialect.base_path()
     }
 
     /// How long the next request is on its way.
@@ -156,92 +248,66 @@ impl Provider {
         let settings = &self.inner.settings;
         let since_start = self.since_start(now);
         let call = asked.as_ref().ok().copied();
-        let reserved = call.map_or(0, Call::reserves);
+        let reserved = call.map(|call| settings.reserves(call)).unwrap_or_default();
         let model = call.map_or_else(|| "".into(), |call| call.model.clone());
+        let pool = settings.pool(&model);
 
         let mut state = self.lock();
         let now = state.at(since_start);
         let number = state.log.len();
         let mut dice = Dice::new(settings.seed, 2, number);
-        let ruling = state.judge(settings, now, asked, &mut dice);
+        // Apart, so that streams leave what else is drawn as it is.
+        let mut later = Dice::new(settings.seed, 3, number);
+        let ruling = state.judge(settings, now, asked, reserved, [&mut dice, &mut later]);
         let latency = match ruling.outcome {
             Outcome::Admitted => dice.delay(state.faults.latency),
             _ => Duration::ZERO,
+        };
+        let stamp = Stamp {
+            id: u128::from(dice.next()) << 64 | u128::from(number),
+            wall: self.inner.epoch + Duration::from_nanos(now),
+        };
+        let teller = Teller {
+            settings,
+            call,
+            pool,
+            stamp,
+            hint: state.faults.hint,
+            stream: state.faults.stream,
+            readings: state.accounts[pool].readings(now),
+            reserved: reserved.all,
+            dice: later,
         };
         let requests = u64::from(ruling.outcome == Outcome::Admitted);
         let number = state.log.push(Arrival {
             at: Duration::from_nanos(now),
             model,
             requests,
-            reserved,
-            charged: reserved * requests,
+            reserved: reserved.all,
+            charged: reserved.all * requests,
             actual: ruling.actual,
             outcome: ruling.outcome,
-            status: ruling.plan.status(),
+            status: teller.status(&ruling.plan),
         });
-        let requests = state.accounts.reading(now, Kind::RequestsPerMinute);
-        let tokens = state.accounts.reading(now, Kind::TokensPerMinute);
         drop(state);
 
-        let trued_up = match settings.settlement {
-            Settlement::Keep => None,
-            Settlement::TrueUp => ruling.charge,
-        };
         let ticket = Ticket {
             number,
-            charge: trued_up,
+            pool,
+            charge: match settings.settlement {
+                Settlement::Keep => None,
+                Settlement::TrueUp => ruling.charge,
+            },
             reserved,
-            actual: ruling.actual,
+            used: ruling.used,
+            output: ruling.output,
         };
         let wait = match &ruling.plan {
             Plan::Limited(refusal) => refusal.wait,
             _ => None,
         };
-        let stamp = Stamp {
-            id: u128::from(dice.next()) << 64 | u128::from(number),
-            created: (self.inner.epoch + Duration::from_nanos(now)).as_secs(),
-        };
-        let fate = self.fate(ruling.plan, call, stamp, [requests, tokens]);
+        let fate = teller.fate(ruling.plan);
         Reply::new(self.clone(), ticket, ruling.outcome, latency, wait, fate)
-    }
-
-    fn fate(
-        &self,
-        plan: Plan,
-        call: Option<&Call>,
-        stamp: Stamp,
-        [requests, tokens]: [Option<Reading>; 2],
-    ) -> Fate {
-        let settings = &self.inner.settings;
-        let organization = &settings.organization;
-        let mut answer = match (plan, call) {
-            (Plan::HangUp, _) => return Fate::HangUp,
-            (Plan::Stall(time), _) => return Fate::Stall(time),
-            (Plan::Script(answer), _) => return Fate::Answer(answer),
-            (Plan::Say(complaint), _) => complaint.into_answer(),
-            (Plan::List(names), _) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                answers::models(&names, stamp)
-            }
-            (Plan::Limited(refusal), call) => {
-                let model = call.map_or("", |call| &*call.model);
-                rate_limited(&refusal, model, organization)
-            }
-            (Plan::Serve(spent), Some(call)) => {
-                answers::served(call, spent, stamp, settings.dimensions)
-            }
-            (Plan::Serve(_), None) => Complaint::no_model().into_answer(),
-        };
-        let headers = answer.headers_mut();
-        answers::common_headers(headers, stamp, organization);
-        if settings.rate_headers {
-            for (resource, reading) in [("requests", requests), ("tokens", tokens)] {
-                if let Some(reading) = reading {
-                    answers::rate_headers(headers, resource, &reading);
-                }
-            }
-        }
-        Fate::Answer(answer)
     }
 
     pub(super) fn since_start(&self, now: Instant) -> Duration {

@@ -75,6 +75,10 @@ pub(super) struct Log {
     in_flight: u64,
     peak_in_flight: u64,
     pub(super) connections: u64,
+    /// When how much of answers was produced; as many as arrivals are kept.
+    produced: VecDeque<(Duration, u64)>,
+    tokens_produced: u64,
+    pub(super) elsewhere: (u64, u64),
 }
 
 impl Log {
@@ -97,6 +101,18 @@ impl Log {
             in_flight: 0,
             peak_in_flight: 0,
             connections: 0,
+            produced: VecDeque::new(),
+            tokens_produced: 0,
+            elsewhere: (0, 0),
+        }
+    }
+
+    /// Tokens of an answer were produced.
+    pub(super) fn produce(&mut self, now: u64, tokens: u64) {
+        self.tokens_produced += tokens;
+        self.produced.push_back((Duration::from_nanos(now), tokens));
+        if self.produced.len() > self.capacity {
+            self.produced.pop_front();
         }
     }
 
@@ -143,6 +159,17 @@ impl Log {
         number
     }
 
+    /// The arrivals that are kept and of these models, in a log of their own. None is in flight.
+    pub(super) fn of(&self, model: impl Fn(&str) -> bool) -> Self {
+        let mut log = Self::new(self.capacity);
+        for arrival in self.arrivals().filter(|arrival| model(&arrival.model)) {
+            log.push(arrival.clone());
+            log.leave();
+        }
+        log.peak_in_flight = 0;
+        log
+    }
+
     /// The charge of an arrival changed from one amount to another.
     pub(super) fn settle(&mut self, number: u64, from: u64, to: u64) {
         self.tokens_charged = self.tokens_charged - from + to;
@@ -184,6 +211,13 @@ impl Log {
             tokens_actual: self.tokens_actual,
             most_requests_in_a_minute: most_in_any(frame.minute, requests()),
             most_tokens_in_a_minute: most_in_any(frame.minute, tokens()),
+            tokens_produced: self.tokens_produced,
+            most_tokens_produced_in_a_minute: most_in_any(
+                frame.minute,
+                self.produced.iter().copied(),
+            ),
+            requests_elsewhere: self.elsewhere.0,
+            tokens_elsewhere: self.elsewhere.1,
             most_requests_in_a_day: most_in_any(frame.day, requests()),
             windows: u64::try_from(windows).unwrap_or(u64::MAX),
             requests_in_windows: requests().fold(0, within),
@@ -247,6 +281,14 @@ pub struct Report {
     pub tokens_charged: u64,
     /// Tokens that they really used.
     pub tokens_actual: u64,
+    /// Tokens of answers that were produced so far, by those under way as well.
+    pub tokens_produced: u64,
+    /// The most tokens of answers produced in any minute, wherever it begins.
+    pub most_tokens_produced_in_a_minute: u64,
+    /// Requests that [were charged](super::Provider::spend) for somebody else.
+    pub requests_elsewhere: u64,
+    /// Tokens that were charged with these.
+    pub tokens_elsewhere: u64,
     /// The most requests admitted in any minute, wherever it begins.
     pub most_requests_in_a_minute: u64,
     /// The most tokens charged in any minute, wherever it begins.
@@ -261,7 +303,7 @@ pub struct Report {
     pub tokens_in_windows: u64,
     /// The limit on requests a minute.
     pub requests_per_minute: Option<u64>,
-    /// The limit on tokens a minute.
+    /// The limit on tokens a minute, or on those of prompts where there is only that one.
     pub tokens_per_minute: Option<u64>,
     /// Requests being dealt with now.
     pub in_flight: u64,

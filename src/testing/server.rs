@@ -32,7 +32,27 @@ pub struct ProviderBox {
 impl ProviderBox {
     /// Sets up a provider that speaks as OpenAI does.
     pub fn openai() -> ProviderBuilder {
-        ProviderBuilder::openai()
+        Provider::openai()
+    }
+
+    /// Sets up a provider that speaks as Azure OpenAI does: [`Provider::azure`].
+    pub fn azure() -> ProviderBuilder {
+        Provider::azure()
+    }
+
+    /// Sets up a provider that speaks as Groq does: [`Provider::groq`].
+    pub fn groq() -> ProviderBuilder {
+        Provider::groq()
+    }
+
+    /// Sets up a provider that speaks as Anthropic does: [`Provider::anthropic`].
+    pub fn anthropic() -> ProviderBuilder {
+        Provider::anthropic()
+    }
+
+    /// Sets up a provider that speaks as Gemini does: [`Provider::gemini`].
+    pub fn gemini() -> ProviderBuilder {
+        Provider::gemini()
     }
 
     /// Serves a provider on a free port of 127.0.0.1.
@@ -53,9 +73,10 @@ impl ProviderBox {
         })
     }
 
-    /// What API clients are told: `http://127.0.0.1:PORT/v1`.
+    /// What API clients are told: `http://127.0.0.1:PORT/v1`; `/openai/v1` for Azure and Groq,
+    /// `/v1beta` for Gemini.
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.addr)
+        format!("http://{}{}", self.addr, self.provider.base_path())
     }
 
     /// Where it listens.

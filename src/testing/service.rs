@@ -9,14 +9,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
-use super::Provider;
+use super::{Provider, ProviderBody};
 use crate::error::BoxError;
 
 /// The provider as a tower service in this process, made by [`Provider::service`].
@@ -36,7 +35,7 @@ impl ProviderService {
     }
 }
 
-type Answered = Result<Response<Full<Bytes>>, BoxError>;
+type Answered = Result<Response<ProviderBody>, BoxError>;
 
 /// The future of [`ProviderService`]. Dropped, the request stays counted if it was.
 #[must_use = "futures do nothing unless polled"]
@@ -64,7 +63,7 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<ProviderBody>;
     type Error = BoxError;
     type Future = ProviderFuture;
 
@@ -90,8 +89,8 @@ where
     pass(provider.depart()).await;
     let reply = provider.handle_http(Instant::now(), &parts, &body);
     pass(reply.latency()).await;
-    match reply.finish(Instant::now()) {
-        Some(answer) => Ok(answer.map(Full::new)),
+    match reply.send(Instant::now()) {
+        Some(answer) => Ok(answer),
         None => Err(io::Error::new(
             io::ErrorKind::ConnectionReset,
             "connection closed before the answer",

@@ -3,21 +3,25 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    Call, Faults, Outage, Outcome, Settlement,
+    Call, Faults, Limits, Outage, Outcome, Settlement, StreamFault,
     accounts::{Accounts, Decision, Refusal},
     answers::{Answer, Spent},
-    builder::Settings,
     call::Endpoint,
     complaint::Complaint,
-    faults::Dice,
+    dice::Dice,
+    limits::Tokens,
     meters::nanos,
     report::Log,
+    script::share,
+    settings::{Settings, part},
 };
 
 pub(super) struct State {
     /// The latest time that anything was told, since the start: nothing runs backwards.
     clock: Duration,
-    pub(super) accounts: Accounts,
+    /// The limits of the models that are in no pool, and those of every pool.
+    pub(super) limits: Vec<Limits>,
+    pub(super) accounts: Vec<Accounts>,
     pub(super) faults: Faults,
     pub(super) scripted: VecDeque<Answer>,
     pub(super) log: Log,
@@ -27,9 +31,13 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(settings: &Settings, faults: Faults) -> Self {
+        let pools = settings.pools.iter().map(|pool| pool.limits);
+        let limits: Vec<Limits> = std::iter::once(settings.limits).chain(pools).collect();
+        let open = |limits| Accounts::new(&settings.rules(limits), settings.count_refused);
         Self {
             clock: Duration::ZERO,
-            accounts: Accounts::new(&settings.rules(), settings.count_refused),
+            accounts: limits.iter().map(open).collect(),
+            limits,
             faults,
             scripted: VecDeque::new(),
             log: Log::new(settings.log_capacity),
@@ -52,7 +60,8 @@ pub(super) enum Plan {
     Script(Answer),
     Limited(Refusal),
     List(Vec<String>),
-    Serve(Spent),
+    Broke,
+    Serve(Spent, Option<(StreamFault, u64)>),
 }
 
 pub(super) struct Ruling {
@@ -60,7 +69,10 @@ pub(super) struct Ruling {
     pub(super) outcome: Outcome,
     /// The id of the charge.
     pub(super) charge: Option<u64>,
+    /// What was really used, in all and by what counts which, and of the answer.
     pub(super) actual: u64,
+    pub(super) used: Tokens,
+    pub(super) output: u64,
 }
 
 impl Ruling {
@@ -70,6 +82,8 @@ impl Ruling {
             outcome: Outcome::Uncounted,
             charge: None,
             actual: 0,
+            used: Tokens::default(),
+            output: 0,
         }
     }
 }
@@ -82,7 +96,8 @@ impl State {
         settings: &Settings,
         now: u64,
         asked: Result<&Call, Complaint>,
-        dice: &mut Dice,
+        reserved: Tokens,
+        [dice, later]: [&mut Dice; 2],
     ) -> Ruling {
         let faults = &self.faults;
         // All are drawn, whether they are needed or not: so turning one on leaves the others.
@@ -92,11 +107,13 @@ impl State {
         let stalled = faults.stalls.filter(|(p, _)| stall < *p);
         let error = faults.errors.filter(|(p, _)| error < *p);
         let part = dice.fraction();
+        let broken = later.fraction();
+        let broken = faults.streams.filter(|(p, ..)| broken < *p);
 
         match faults.outage_at(Duration::from_nanos(now)) {
             Some(Outage::Closed) => return Ruling::uncounted(Plan::HangUp),
             Some(Outage::Unavailable) => {
-                let status = http::StatusCode::SERVICE_UNAVAILABLE;
+                let status = settings.dialect.unavailable();
                 return Ruling::uncounted(Plan::Say(Complaint::fault(status)));
             }
             None if dropped_before => return Ruling::uncounted(Plan::HangUp),
@@ -122,10 +139,11 @@ impl State {
             .quota_ends_after
             .is_some_and(|after| self.log.admitted() >= after)
         {
-            return Ruling::uncounted(Plan::Say(Complaint::insufficient_quota()));
+            return Ruling::uncounted(Plan::Broke);
         }
         let open = settings.settlement == Settlement::TrueUp;
-        let charge = match self.accounts.decide(now, call.reserves(), open) {
+        let pool = settings.pool(&call.model);
+        let charge = match self.accounts[pool].decide(now, reserved, open) {
             Decision::Admitted(charge) => charge,
             Decision::Refused(refusal) => {
                 let outcome = match refusal.wait {
@@ -138,38 +156,56 @@ impl State {
                 };
             }
         };
-        let (plan, actual) = if dropped_after {
-            (Plan::HangUp, 0)
-        } else if let Some((_, time)) = stalled {
-            (Plan::Stall(time), 0)
-        } else if let Some((_, status)) = error {
-            (Plan::Say(Complaint::fault(status)), 0)
-        } else {
-            let spent = spend(settings, call, part);
-            (Plan::Serve(spent), spent.total())
-        };
-        Ruling {
-            plan,
+        let counted = |plan| Ruling {
             outcome: Outcome::Admitted,
             charge: Some(charge),
-            actual,
+            ..Ruling::uncounted(plan)
+        };
+        if dropped_after {
+            counted(Plan::HangUp)
+        } else if let Some((_, time)) = stalled {
+            counted(Plan::Stall(time))
+        } else if let Some((_, status)) = error {
+            counted(Plan::Say(Complaint::fault(status)))
+        } else {
+            let spent = spend(settings, call, part);
+            let broken = broken.filter(|_| call.endpoint.is_streamed());
+            let broken = broken.map(|(_, fault, pieces)| (fault, pieces));
+            let said = match broken {
+                Some((_, pieces)) => {
+                    let all = faults.stream.pieces.saturating_mul(u64::from(call.choices));
+                    let completion = share(spent.completion, pieces, all);
+                    Spent {
+                        completion,
+                        ..spent
+                    }
+                }
+                None => spent,
+            };
+            Ruling {
+                actual: said.total(),
+                used: settings.used(said),
+                output: said.completion,
+                ..counted(Plan::Serve(spent, broken))
+            }
         }
     }
 }
 
 impl Plan {
+    /// `None` where there is no answer.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             Self::HangUp | Self::Stall(_) => None,
             Self::Say(complaint) => Some(complaint.status.as_u16()),
             Self::Script(answer) => Some(answer.status().as_u16()),
-            Self::Limited(_) => Some(429),
-            Self::List(_) | Self::Serve(_) => Some(200),
+            Self::Limited(_) | Self::Broke => Some(429),
+            Self::List(_) | Self::Serve(..) => Some(200),
         }
     }
 }
 
-fn spend(settings: &Settings, call: &Call, part: f64) -> Spent {
+fn spend(settings: &Settings, call: &Call, drawn: f64) -> Spent {
     // A factor of exactly 1 must not go through floats, which would round large counts.
     let times = |tokens: u64, factor: f64| {
         if factor == 1.0 {
@@ -179,9 +215,12 @@ fn spend(settings: &Settings, call: &Call, part: f64) -> Spent {
         }
     };
     let (least, most) = settings.completion;
-    let most_tokens = call.reserves() - call.prompt;
+    let prompt = times(call.prompt, settings.prompt_factor);
+    let completion = times(call.most(), least + (most - least) * drawn);
     Spent {
-        prompt: times(call.prompt, settings.prompt_factor),
-        completion: times(most_tokens, least + (most - least) * part),
+        prompt,
+        cached: settings.cached_of(prompt),
+        completion,
+        reasoning: part(completion, settings.reasoning),
     }
 }

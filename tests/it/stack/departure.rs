@@ -168,7 +168,9 @@ async fn two_quotas_overshoot_neither_whatever_stands_between_them() {
             let budget = ServiceBuilder::new()
                 .map_response(|r: http::Response<_>| r.map(|_| Full::default()))
                 .layer(TokenBudgetLayer::new(tokens.clone()).cost(cost));
-            let client = provider.service();
+            let client = ServiceBuilder::new()
+                .map_response(|r: http::Response<_>| r.map(|_| Full::default()))
+                .service(provider.service());
             let stack = if tokens_outside {
                 let inner = BoxCloneService::new(limit.service(client));
                 BoxCloneService::new(budget.service(between(inner)))

@@ -3,9 +3,12 @@
 
 mod answers;
 mod counting;
+mod dialects;
 mod faults;
+mod pools;
 mod reports;
 mod server;
+mod streams;
 
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use tower_quota::{
     BoxError,
-    testing::{Call, Provider},
+    testing::{Call, Provider, ProviderBody},
 };
 
 const MODEL: &str = "gpt-4.1-mini";
@@ -54,7 +57,7 @@ fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 async fn send(
     provider: &Provider,
     request: Request<Full<Bytes>>,
-) -> Result<Response<Full<Bytes>>, BoxError> {
+) -> Result<Response<ProviderBody>, BoxError> {
     provider.service().oneshot(request).await
 }
 
@@ -65,7 +68,7 @@ async fn ask(provider: &Provider, request: Request<Full<Bytes>>) -> (u16, Value)
     (status, read(answer).await)
 }
 
-async fn read(answer: Response<Full<Bytes>>) -> Value {
+async fn read(answer: Response<ProviderBody>) -> Value {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     serde_json::from_slice(&body).unwrap()
 }
