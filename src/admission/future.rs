@@ -18,9 +18,10 @@ use super::{
 use crate::{
     answers::Answers,
     body::Watch,
+    core::cost::Cost,
     departure,
     error::{BoxError, Rejected, RejectedError},
-    quota::{Grant, Reserved},
+    quota::{Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
 };
 
@@ -31,6 +32,11 @@ pub(crate) trait Aftermath {
 
     /// Whether it does something about an error in a stream, for which its head is held back.
     const READS_STREAMS: bool;
+
+    /// What a request reserves of its cost.
+    fn reserves(&self, cost: Cost, _quota: &Quota) -> Cost {
+        cost
+    }
 
     /// An answer arrived. `facts` are its status and headers, where it has any.
     fn answered(

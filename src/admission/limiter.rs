@@ -7,7 +7,7 @@ use tower_service::Service;
 use super::{
     Charge, Keyed, Prioritised,
     door::{Door, Manners},
-    future::Admission,
+    future::{Admission, Aftermath},
 };
 use crate::{
     answers::{Answers, Http, Judged, Opaque},
@@ -139,11 +139,13 @@ impl<C, P> Limiter<C, P> {
         S: Service<Req> + Clone,
         C: Charge<Req>,
         P: Answers<S::Response> + Clone,
+        A: Aftermath,
     {
         let own = self.charge.quota(&request);
+        let quota = own.as_ref().unwrap_or(&self.quota);
         let door = Door {
-            quota: own.as_ref().unwrap_or(&self.quota),
-            cost: self.charge.cost(&request),
+            quota,
+            cost: aftermath.reserves(self.charge.cost(&request), quota),
             priority: self.charge.priority(&request),
             manners: Manners {
                 reject: self.reject,

@@ -14,7 +14,7 @@ use crate::{
     admission::{Admission, Aftermath, Charge, Limiter},
     answers::{Answers, Http},
     body::Watch,
-    core::settlement::Settle,
+    core::{cost::Cost, settlement::Settle},
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
     quota::{Grant, Quota},
@@ -81,6 +81,13 @@ impl Aftermath for Learn {
 
     const READS_STREAMS: bool = true;
 
+    fn reserves(&self, cost: Cost, quota: &Quota) -> Cost {
+        match self.settle {
+            Settle::RealTime => quota.with_expected_output(cost),
+            _ => cost,
+        }
+    }
+
     fn answered(
         &self,
         verdict: Verdict,
@@ -146,6 +153,9 @@ impl Watch for Settling {
     fn finish(mut self) {
         let usage = self.usage.take().and_then(UsageScanner::finish);
         if let (Some(grant), Some(usage)) = (self.grant.take(), usage) {
+            if self.settle == Settle::RealTime {
+                grant.hear_output(usage.output_tokens);
+            }
             let used = grant.used(&usage);
             grant.settle(&used, self.settle);
         }

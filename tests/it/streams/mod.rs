@@ -3,6 +3,7 @@
 mod holding;
 mod layers;
 mod peek;
+mod real_time;
 mod throughput;
 
 use std::{
