@@ -13,7 +13,10 @@ pub(super) struct Found {
     /// read at the end.
     last: Vec<u8>,
     count: u64,
+    /// An error came after the last usage, or with it.
     failed: bool,
+    /// An error came in this document.
+    failing: bool,
 }
 
 impl Found {
@@ -24,6 +27,7 @@ impl Found {
             last: Vec::new(),
             count: 0,
             failed: false,
+            failing: false,
         }
     }
 
@@ -32,13 +36,19 @@ impl Found {
         self.count
     }
 
-    /// Whether an error was among a stream's documents.
-    pub(super) const fn has_failed(&self) -> bool {
-        self.failed
+    /// Whether a stream has had a usage that may be its last.
+    pub(super) const fn has_last(&self) -> bool {
+        !self.last.is_empty()
+    }
+
+    /// Another document of a stream begins.
+    pub(super) const fn begin(&mut self) {
+        self.failing = false;
     }
 
     pub(super) const fn fail(&mut self) {
         self.failed = true;
+        self.failing = true;
     }
 
     /// The usage of a document that stands alone.
@@ -61,17 +71,19 @@ impl Found {
             self.last.clear();
             self.last.extend_from_slice(usage);
             self.count += 1;
+            // Who tells what was used after an error has counted it.
+            self.failed = self.failing;
         }
     }
 
     /// The usage that counts.
     pub(super) fn finish(self) -> Option<Usage> {
-        if self.failed {
-            return None;
-        }
         if self.last.is_empty() {
             // What a stream began with doesn't say what came of it.
             return self.alone;
+        }
+        if self.failed {
+            return None;
         }
         Raw::read(&self.last)?.after(self.begun.as_deref()).usage()
     }

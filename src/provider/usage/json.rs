@@ -62,8 +62,6 @@ pub(super) struct Json {
     level: Level,
     // Whether the documents are parts of a stream.
     stream: bool,
-    // Looking for errors alone.
-    deaf: bool,
     // Whether the document is an array, so that an object's end isn't the document's.
     array: bool,
     // Whether the last byte of the string that is being read was a backslash that escapes.
@@ -83,7 +81,6 @@ impl Json {
             state: State::Start,
             level: Level::Members,
             stream: false,
-            deaf: false,
             array: false,
             escaped: false,
             key: [0; KEY],
@@ -101,11 +98,7 @@ impl Json {
         self.array = false;
         self.escaped = false;
         self.capture.clear();
-    }
-
-    /// While it is deaf no usage is heard.
-    pub(super) const fn deafen(&mut self, deaf: bool) {
-        self.deaf = deaf;
+        self.found.begin();
     }
 
     /// How much is allocated.
@@ -196,7 +189,10 @@ impl Json {
                 (Level::Members, b'}') | (Level::Elements, b']') => {
                     self.state = State::Done { line: false };
                 }
-                (Level::Elements, b'{') => self.level = Level::Members,
+                (Level::Elements, b'{') => {
+                    self.level = Level::Members;
+                    self.found.begin();
+                }
                 (Level::Elements, b'[') => self.state = skip(b'[', b']'),
                 (Level::Elements, b'"') => self.state = State::Text,
                 _ => continue,
@@ -360,11 +356,10 @@ impl Json {
                     &self.capture
                 };
                 let message = matches!(self.level, Level::Wrapped { message: true });
-                match (self.deaf, self.stream) {
-                    (true, _) => {}
-                    (false, false) => self.found.alone(usage),
-                    (false, true) if message => self.found.begun(usage),
-                    (false, true) => self.found.later(usage),
+                match self.stream {
+                    false => self.found.alone(usage),
+                    true if message => self.found.begun(usage),
+                    true => self.found.later(usage),
                 }
                 State::Between
             }

@@ -25,7 +25,7 @@ use crate::verdict::Usage;
 /// Google's `usageMetadata`, at the top of a document or of the elements of a top-level array; in an
 /// event also right in `response`, `message`, `metadata`, `delta` or `x_groq`. The last one counts: streams
 /// send it again as it grows. What Anthropic's stream begins with is kept where its end doesn't say it
-/// again, and is no usage alone. A stream with an error among its events has none.
+/// again, and is no usage alone. A stream has none whose last one is followed by an error.
 ///
 /// The input is the whole prompt, tokens from the cache included, whatever the provider's own
 /// counting: Anthropic and Bedrock tell them apart, and they are added here. Thoughts are output.

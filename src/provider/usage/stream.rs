@@ -49,9 +49,6 @@ impl Stream {
     }
 
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
-        if self.json.found.has_failed() {
-            return;
-        }
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
@@ -128,13 +125,11 @@ impl Stream {
         }
     }
 
-    /// Looks at events that are all there, and of those only at the ones that may matter.
+    /// Looks at events that are all there, and of those only at the ones that may matter: the first
+    /// with a usage, the last, and those with an error behind that.
     fn skim(&mut self, events: &[u8]) {
-        self.json.deafen(true);
-        self.visit_all(events, &ERROR, b"{\"");
-        self.json.deafen(false);
-        // A stream's first usage is one of its own kind; after it only the last one matters.
         let (mut from, mut places, mut count) = (0, [0; PLACES], 0);
+        let mut last = 0;
         while let Some(at) = find(&USAGE, b"{", &events[from..]) {
             from += at;
             if self.json.found.count() > 0 {
@@ -142,33 +137,41 @@ impl Stream {
                 count += 1;
                 from += 1;
             } else {
-                from = self.visit(events, from);
+                from = self.visit(events, from, &mut last);
             }
         }
+        let heard = self.json.found.count();
         for nth in (count.saturating_sub(PLACES)..count).rev() {
-            let before = self.json.found.count();
-            self.visit(events, places[nth % PLACES]);
-            if self.json.found.count() > before {
-                return;
+            self.visit(events, places[nth % PLACES], &mut last);
+            if self.json.found.count() > heard {
+                break;
             }
         }
-        // None of them was one, so that an earlier one may be.
-        if count > PLACES {
-            self.visit_all(events, &USAGE, b"{");
+        // None of so many was one, so that an earlier one may be.
+        if count > PLACES && self.json.found.count() == heard {
+            from = 0;
+            while let Some(at) = find(&USAGE, b"{", &events[from..]) {
+                from = self.visit(events, from + at, &mut last);
+            }
+        }
+        if self.json.found.has_last() {
+            from = last;
+            while let Some(at) = find(&ERROR, b"{\"", &events[from..]) {
+                from = self.visit(events, from + at, &mut last);
+            }
         }
     }
 
-    fn visit_all(&mut self, events: &[u8], name: &Finder<'static>, values: &[u8]) {
-        let mut from = 0;
-        while let Some(at) = find(name, values, &events[from..]) {
-            from = self.visit(events, from + at);
-        }
-    }
-
-    /// Walks over the event in which this place is, and returns where it ends.
-    fn visit(&mut self, events: &[u8], place: usize) -> usize {
-        let mut rest = &events[over(&events[..place])..];
+    /// Walks over the event in which this place is, and returns where it ends. `last` becomes where it
+    /// begins, if it has a usage.
+    fn visit(&mut self, events: &[u8], place: usize, last: &mut usize) -> usize {
+        let heard = self.json.found.count();
+        let start = over(&events[..place]);
+        let mut rest = &events[start..];
         self.walk(&mut rest);
+        if self.json.found.count() > heard {
+            *last = start;
+        }
         events.len() - rest.len()
     }
 }

@@ -114,7 +114,8 @@ fn a_stream_that_fails_or_never_gets_to_its_end_has_no_usage() {
         format!("{begun}{overloaded}"),
         format!("{known}data: {{\"error\":{{\"code\":503}}}}\n\n"),
         format!("{known}data: {{\"error\" :\ndata: \"Too many tokens\"}}\n\n"),
-        format!("data: {{\"error\":\"x\"}}\n\n{known}"),
+        format!("data: {{\"usage\":{{\"prompt_tokens\":1}},\"error\":\"x\"}}\n\n"),
+        format!("data: {{\"error\":\"x\",\"usage\":{{\"prompt_tokens\":1}}}}\n\n"),
         "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"x\"},\"usage\":null}}\n\n".to_owned(),
         "data: {\"usage\":{}}\n\n".to_owned(),
         ": {\"usage\":{\"prompt_tokens\":1}}\n\nid: {\"usage\":{\"prompt_tokens\":1}}\n\n".to_owned(),
@@ -122,6 +123,10 @@ fn a_stream_that_fails_or_never_gets_to_its_end_has_no_usage() {
         assert_eq!(whole(&stream), None, "{stream}");
         assert_eq!(scan(&bytes(&stream)), None, "{stream}");
     }
+    // What is told after an error was counted.
+    let stream = format!("data: {{\"error\":\"x\"}}\n\n{known}");
+    assert_eq!(whole(&stream), usage(1, 2, 3, 0));
+    assert_eq!(scan(&bytes(&stream)), usage(1, 2, 3, 0));
     // A name inside is no error of the stream's.
     let stream = format!(
         "{known}data: {{\"candidates\":[{{\"error\":{{\"code\":1}}}}],\"error\":null}}\n\n"
