@@ -39,15 +39,15 @@ fn usage(bencher: Bencher<'_, '_>, (api, size): (Api, usize)) {
         Api::Chat => {
             "data: {\"id\":\"chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT\",\"object\":\"chat.completion.chunk\",\
              \"created\":1741569952,\"model\":\"gpt-4.1-2025-04-14\",\"service_tier\":\"default\",\
-             \"choices\":[{\"index\":0,\"delta\":{\"content\":\" token\"},\"logprobs\":null,\"finish_reason\":null}],\
+             \"choices\":[{\"index\":0,\"delta\":{\"content\":\" harbour\"},\"logprobs\":null,\"finish_reason\":null}],\
              \"usage\":null}\n\n"
         }
         Api::Messages => {
             "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
-             \"delta\":{\"type\":\"text_delta\",\"text\":\" some tokens more\"}}\n\n"
+             \"delta\":{\"type\":\"text_delta\",\"text\":\" some words more\"}}\n\n"
         }
         Api::Gemini => {
-            "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"of several tokens, together\"}],\
+            "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"of several words, together\"}],\
              \"role\": \"model\"},\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 30,\
              \"candidatesTokenCount\": 20,\"totalTokenCount\": 50},\"modelVersion\": \"gemini-2.5-flash\"}\r\n\r\n"
         }

@@ -1,5 +1,7 @@
 //! What was found in an answer.
 
+use memchr::memmem;
+
 use super::read::Raw;
 use crate::verdict::Usage;
 
@@ -59,7 +61,7 @@ impl Found {
     /// The usage of a message that begins: only a stream's first one, since what comes later says
     /// more.
     pub(super) fn begun(&mut self, usage: &[u8]) {
-        if self.count == 0 {
+        if self.count == 0 && counts_tokens(usage) {
             self.begun = Raw::read(usage).map(Box::new);
             self.count = u64::from(self.begun.is_some());
         }
@@ -67,7 +69,7 @@ impl Found {
 
     /// Another usage of a stream. Without figures it says nothing, and takes nothing back.
     pub(super) fn later(&mut self, usage: &[u8]) {
-        if usage.iter().any(u8::is_ascii_digit) {
+        if usage.iter().any(u8::is_ascii_digit) && counts_tokens(usage) {
             self.last.clear();
             self.last.extend_from_slice(usage);
             self.count += 1;
@@ -93,4 +95,17 @@ impl Found {
     pub(super) fn capacity(&self) -> usize {
         self.last.capacity()
     }
+}
+
+/// Whether it has a member with a name that ends as those of all counts of tokens do.
+fn counts_tokens(usage: &[u8]) -> bool {
+    memmem::find_iter(usage, TOKENS).any(|at| is_count(&usage[at + TOKENS.len()..]))
+}
+
+/// What all names of counts have in them: `prompt_tokens`, `outputTokens`, `totalTokenCount`.
+pub(super) const TOKENS: &[u8] = b"oken";
+
+/// Whether a name goes on and ends like a count's.
+pub(super) fn is_count(rest: &[u8]) -> bool {
+    rest.starts_with(b"s\"") || rest.starts_with(b"Count\"")
 }

@@ -4,17 +4,54 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::json::Json;
+use super::{found, json::Json};
 use crate::provider::events::{Events, Part, end, over};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
+static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(found::TOKENS));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
+
+/// What an event with a usage has in it. Each sign is in all of them, so that looking for either finds
+/// them: the one that other events have more rarely is the faster.
+#[derive(Clone, Copy, Debug)]
+enum Sign {
+    /// Its name. Some send it with every event, empty.
+    Name,
+    /// The name of a count of tokens. Answers may be about tokens.
+    Count,
+}
+
+impl Sign {
+    /// Where in the text it is next.
+    fn find(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Name => member(&USAGE, b"{", text),
+            Self::Count => {
+                let mut found = TOKENS.find_iter(text);
+                found.find(|at| found::is_count(&text[at + found::TOKENS.len()..]))
+            }
+        }
+    }
+
+    /// The one to look for in events like these.
+    fn of(events: &[u8]) -> Self {
+        if TOKENS.find_iter(events).count() < USAGE.find_iter(events).count() {
+            Self::Count
+        } else {
+            Self::Name
+        }
+    }
+}
 
 /// So many places where a usage seems to be are kept: nearly always the last is one.
 const PLACES: usize = 8;
 
 /// So much is kept until there is enough to look at.
 const HELD: usize = 8 * 1024;
+
+/// By this part of what is held: the last events that are looked at first, and how many tell what is rare
+/// in them.
+const FEW: usize = 4;
 
 /// The events of `text/event-stream`, each with a document for its data.
 ///
@@ -29,6 +66,8 @@ pub(super) struct Stream {
     // What wasn't looked at yet, from an event's begin on. Empty inside of one that is walked over.
     held: Vec<u8>,
     most: usize,
+    // Chosen by the first events that are looked at together.
+    sign: Option<Sign>,
 }
 
 impl Stream {
@@ -45,6 +84,15 @@ impl Stream {
             json,
             held: Vec::new(),
             most,
+            sign: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn by_counts(most: usize) -> Self {
+        Self {
+            sign: Some(Sign::Count),
+            ..Self::holding(most)
         }
     }
 
@@ -125,60 +173,76 @@ impl Stream {
         }
     }
 
-    /// Looks at events that are all there, and of those only at the ones that may matter: the first
-    /// with a usage, the last, and those with an error behind that.
+    /// Looks at events that are all there, and of those only at the ones that may matter: a stream's
+    /// first one with a usage, the last, and those with an error behind that.
     fn skim(&mut self, events: &[u8]) {
-        let (mut from, mut places, mut count) = (0, [0; PLACES], 0);
-        let mut last = 0;
-        while let Some(at) = find(&USAGE, b"{", &events[from..]) {
-            from += at;
-            if self.json.found.count() > 0 {
-                places[count % PLACES] = from;
-                count += 1;
-                from += 1;
-            } else {
-                from = self.visit(events, from, &mut last);
-            }
+        if self.sign.is_none() && events.len() >= self.most / FEW {
+            self.sign = Some(Sign::of(events));
         }
-        let heard = self.json.found.count();
-        for nth in (count.saturating_sub(PLACES)..count).rev() {
-            self.visit(events, places[nth % PLACES], &mut last);
-            if self.json.found.count() > heard {
+        let sign = self.sign.unwrap_or(Sign::Name);
+        let (mut from, mut last) = (0, None);
+        while self.json.found.count() == 0 {
+            let Some(at) = sign.find(&events[from..]) else {
                 break;
-            }
+            };
+            (from, last) = self.visit(events, from + at);
         }
-        // None of so many was one, so that an earlier one may be.
-        if count > PLACES && self.json.found.count() == heard {
-            from = 0;
-            while let Some(at) = find(&USAGE, b"{", &events[from..]) {
-                from = self.visit(events, from + at, &mut last);
-            }
+        if self.json.found.count() > 0 {
+            // Where all have one, the last few are enough.
+            let few = events.len().saturating_sub(self.most / FEW).max(from);
+            let few = from + over(&events[from..few]);
+            last = self
+                .last(sign, events, few)
+                .or_else(|| self.last(sign, &events[..few], from))
+                .or(last);
         }
         if self.json.found.has_last() {
-            from = last;
-            while let Some(at) = find(&ERROR, b"{\"", &events[from..]) {
-                from = self.visit(events, from + at, &mut last);
+            let mut from = last.unwrap_or(0);
+            while let Some(at) = member(&ERROR, b"{\"", &events[from..]) {
+                (from, _) = self.visit(events, from + at);
             }
         }
     }
 
-    /// Walks over the event in which this place is, and returns where it ends. `last` becomes where it
-    /// begins, if it has a usage.
-    fn visit(&mut self, events: &[u8], place: usize, last: &mut usize) -> usize {
-        let heard = self.json.found.count();
-        let start = over(&events[..place]);
-        let mut rest = &events[start..];
-        self.walk(&mut rest);
-        if self.json.found.count() > heard {
-            *last = start;
+    /// Where the last event with a usage begins, of those that begin at `from` or behind it.
+    fn last(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
+        let (mut at, mut places, mut count) = (from, [0; PLACES], 0);
+        while let Some(place) = sign.find(&events[at..]) {
+            places[count % PLACES] = at + place;
+            count += 1;
+            at += place + 1;
         }
-        events.len() - rest.len()
+        for nth in (count.saturating_sub(PLACES)..count).rev() {
+            if let (_, Some(last)) = self.visit(events, places[nth % PLACES]) {
+                return Some(last);
+            }
+        }
+        // None of so many was one, so that an earlier one may be.
+        let (mut at, mut last) = (from, None);
+        while count > PLACES
+            && let Some(place) = sign.find(&events[at..])
+        {
+            let (end, here) = self.visit(events, at + place);
+            (at, last) = (end, here.or(last));
+        }
+        last
+    }
+
+    /// Walks over the event in which this place is: where it ends and, if it has a usage, where it
+    /// begins.
+    fn visit(&mut self, events: &[u8], place: usize) -> (usize, Option<usize>) {
+        let heard = self.json.found.count();
+        let begin = over(&events[..place]);
+        let mut rest = &events[begin..];
+        self.walk(&mut rest);
+        let has_one = self.json.found.count() > heard;
+        (events.len() - rest.len(), has_one.then_some(begin))
     }
 }
 
 /// Where the next member is whose name begins so and whose value begins with one of `values`, as
 /// far as its line says.
-fn find(name: &Finder<'static>, values: &[u8], text: &[u8]) -> Option<usize> {
+fn member(name: &Finder<'static>, values: &[u8], text: &[u8]) -> Option<usize> {
     name.find_iter(text).find(|at| {
         let rest = &text[at + name.needle().len()..];
         let rest = rest.strip_prefix(b"Metadata").unwrap_or(rest);

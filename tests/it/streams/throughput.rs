@@ -42,14 +42,14 @@ impl Api {
             Self::Chat => {
                 "data: {\"id\":\"chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT\",\"object\":\"chat.completion.chunk\",\"created\":1741569952,\
                  \"model\":\"gpt-4.1-2025-04-14\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_44709d6fcb\",\"choices\":[{\"index\":0,\
-                 \"delta\":{\"content\":\" token\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
+                 \"delta\":{\"content\":\" harbour\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
             }
             Self::Messages => {
                 "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
-                 \"delta\":{\"type\":\"text_delta\",\"text\":\" some tokens more\"}}\n\n"
+                 \"delta\":{\"type\":\"text_delta\",\"text\":\" some words more\"}}\n\n"
             }
             Self::Gemini => {
-                "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"of several tokens, as they come together here\"}],\"role\": \"model\"},\
+                "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"of several words, as they come together here\"}],\"role\": \"model\"},\
                  \"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 30,\"candidatesTokenCount\": 20,\"totalTokenCount\": 50,\
                  \"promptTokensDetails\": [{\"modality\": \"TEXT\",\"tokenCount\": 30}]},\"modelVersion\": \"gemini-2.5-flash\",\"responseId\": \"x\"}\r\n\r\n"
             }

@@ -7,6 +7,13 @@ fn scan(parts: &[&[u8]]) -> Option<Usage> {
         let mut stream = Stream::holding(most);
         parts.iter().for_each(|part| stream.push(part));
         assert_eq!(stream.into_json().found.finish(), usage, "holding {most}");
+        let mut stream = Stream::by_counts(most);
+        parts.iter().for_each(|part| stream.push(part));
+        assert_eq!(
+            stream.into_json().found.finish(),
+            usage,
+            "by counts, holding {most}"
+        );
     }
     usage
 }
@@ -197,7 +204,7 @@ fn piece() -> impl Strategy<Value = String> {
         "(\n|\r|\r\n|: x|event: error\n|id: 1|data|\u{feff}|é)",
         "[\\[\\]{}\":,\\\\u0-9 ]{0,6}",
         "\\{?\"(usage|usageMetadata|usages|error|message|response|delta)\" ?: ?(\\{|null|\")?",
-        "\\{\"usage\":\\{\"(input|output)_tokens\":[0-9]{1,3}\\}\\}",
+        "\\{\"usage\":\\{\"(input|output)_(tokens|token|tokensCount)\":[0-9]{1,3}\\}\\}",
         "data: \\{\"message\":\\{\"usage\":\\{\"input_tokens\":[0-9]{1,3},\"output_tokens\":1\\}\\}\\}\n\n",
         "data: \\{\"usage\":\\{\"output_tokens\":[0-9]{1,3}\\}\\}\n\n",
         Just("data: {\"a\":{\"usage\":{\"output_tokens\":9}}}\n\n".to_owned()),
