@@ -105,13 +105,17 @@ impl Stream {
             return;
         }
         if !self.held.is_empty() {
-            self.look();
             self.complete(&mut chunk);
         }
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
-        let (whole, mut rest) = chunk.split_at(over(chunk));
+        let whole = if chunk.len() > self.most {
+            over(chunk)
+        } else {
+            0
+        };
+        let (whole, mut rest) = chunk.split_at(whole);
         self.skim(whole);
         if rest.len() <= self.most && !self.events.is_inside() {
             self.held.extend_from_slice(rest);
@@ -120,36 +124,34 @@ impl Stream {
         }
     }
 
-    /// Looks at what is held of whole events, and holds the rest.
-    fn look(&mut self) {
-        let mut held = std::mem::take(&mut self.held);
-        let whole = over(&held);
-        self.skim(&held[..whole]);
-        held.drain(..whole);
-        self.held = held;
-    }
-
-    /// Looks at the event whose begin is held, or walks over it where it is too long.
+    /// Looks at what is held, together with the rest of its last event. Walks over that one where it is
+    /// too long.
     fn complete(&mut self, chunk: &mut &[u8]) {
         let mut held = std::mem::take(&mut self.held);
-        match end(&held, chunk) {
-            _ if held.is_empty() => {}
-            Some(end) if held.len() + end <= self.most => {
-                let (part, rest) = chunk.split_at(end);
-                *chunk = rest;
-                held.extend_from_slice(part);
-                self.skim(&held);
-            }
-            _ => self.walk(&mut held.as_slice()),
+        let cut = over(&held);
+        let begin = held.len() - cut;
+        let end = match begin {
+            0 => Some(0),
+            _ => end(&held[cut..], chunk).filter(|end| begin + end <= self.most),
+        };
+        if let Some(end) = end {
+            let (part, rest) = chunk.split_at(end);
+            *chunk = rest;
+            held.extend_from_slice(part);
+            self.skim(&held);
+        } else {
+            self.skim(&held[..cut]);
+            self.walk(&mut &held[cut..]);
         }
         held.clear();
         self.held = held;
     }
 
     pub(super) fn into_json(mut self) -> Json {
-        self.look();
         let held = std::mem::take(&mut self.held);
-        self.walk(&mut held.as_slice());
+        let cut = over(&held);
+        self.skim(&held[..cut]);
+        self.walk(&mut &held[cut..]);
         self.json
     }
 
