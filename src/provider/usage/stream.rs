@@ -47,11 +47,11 @@ impl Sign {
 const PLACES: usize = 8;
 
 /// So much is kept until there is enough to look at.
-const HELD: usize = 8 * 1024;
+const HELD: usize = 16 * 1024;
 
 /// By this part of what is held: the last events that are looked at first, and how many tell what is rare
 /// in them.
-const FEW: usize = 4;
+const FEW: usize = 8;
 
 /// The events of `text/event-stream`, each with a document for its data.
 ///
@@ -100,7 +100,8 @@ impl Stream {
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
-        if self.held.len() + chunk.len() <= self.most {
+        let small = self.most / 4;
+        if chunk.len() <= small && self.held.len() + chunk.len() <= self.most {
             self.held.extend_from_slice(chunk);
             return;
         }
@@ -110,11 +111,7 @@ impl Stream {
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
-        let whole = if chunk.len() > self.most {
-            over(chunk)
-        } else {
-            0
-        };
+        let whole = if chunk.len() > small { over(chunk) } else { 0 };
         let (whole, mut rest) = chunk.split_at(whole);
         self.skim(whole);
         if rest.len() <= self.most && !self.events.is_inside() {

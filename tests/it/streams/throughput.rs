@@ -22,8 +22,11 @@ use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
 
 /// Of every stream.
 const SIZE: usize = 100 << 20;
-/// What a metered stream may take, in untouched ones.
+/// What a metered stream may take, in untouched ones …
 const MOST: f64 = 1.10;
+/// … and where nobody does more than count bytes of large chunks, at 3 GB/s: a tenth of that is less than it takes
+/// to look at every byte once.
+const MOST_AT_FULL_SPEED: f64 = 1.25;
 /// Pairs of runs in a round, of which the median counts …
 const PAIRS: usize = 9;
 /// … and rounds until a quiet one: noise adds, and takes nothing away.
@@ -218,7 +221,11 @@ async fn compare(api: Api, size: Option<usize>) {
             "{api:?} in {size:?}: {plain:.0} MB/s untouched, metered {ratio:.3} times as long, {grown} KiB more in memory"
         );
         assert!(grown <= 4 * 1024, "{grown} KiB");
-        if ratio <= MOST {
+        let most = match size {
+            Some(16_384..) => MOST_AT_FULL_SPEED,
+            _ => MOST,
+        };
+        if ratio <= most {
             return;
         }
         assert!(round < ROUNDS, "{api:?} in {size:?}: {ratio:.3}");
