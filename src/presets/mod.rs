@@ -9,7 +9,7 @@
 //! # let _ = layer; Ok(()) }
 //! ```
 //!
-//! A preset is a [`QuotaBuilder`](crate::quota::QuotaBuilder): settings may follow, such as
+//! A preset is a [`QuotaBuilder`]: settings may follow, such as
 //! [`headroom`](crate::quota::QuotaBuilder::headroom) where others use the same organisation.
 //!
 //! | provider | tables | as of | counts |

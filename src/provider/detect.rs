@@ -97,10 +97,19 @@ impl Provider {
             .unwrap_or(Self::Other)
     }
 
+    /// In one pass: this is asked of every answer with rate headers.
     pub(super) fn by_headers(headers: &HeaderMap) -> Option<Self> {
-        let names = || headers.keys().map(http::HeaderName::as_str);
-        let sent = |(start, _): &&(&str, Self)| names().any(|name| name.starts_with(start));
-        HEADERS.iter().find(sent).map(|(_, provider)| *provider)
+        let mut first = HEADERS.len();
+        for name in headers.keys() {
+            let name = name.as_str();
+            // Most names begin otherwise.
+            if name.starts_with(['x', 'a', 'o', 'r', 'm', 'f']) {
+                let known = &HEADERS[..first];
+                let fits = known.iter().position(|(start, _)| name.starts_with(start));
+                first = fits.unwrap_or(first);
+            }
+        }
+        HEADERS.get(first).map(|(_, provider)| *provider)
     }
 
     /// Whether its limits refill continuously: their `reset` is when they are whole again, long
@@ -147,6 +156,25 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
             assert_eq!(Provider::detect(&headers, b""), provider, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_known_header_is_looked_at_and_the_first_rules() {
+        for (start, provider) in HEADERS {
+            let mut headers = HeaderMap::new();
+            let name = format!("{start}1");
+            headers.insert(
+                HeaderName::try_from(name).unwrap(),
+                HeaderValue::from_static("1"),
+            );
+            assert_eq!(Provider::detect(&headers, b""), *provider, "{start}");
+            headers.insert("openai-version", HeaderValue::from_static("1"));
+            assert_eq!(
+                Provider::detect(&headers, b""),
+                *provider,
+                "{start} and OpenAI's"
+            );
         }
     }
 
