@@ -58,7 +58,7 @@
 //! what is left here; and how long to wait, from a 429, for which the quota is paused. From its body, as it passes: the
 //! `usage`, by which the charge is settled: upwards always, downwards by [`Settle`]. An answer that is cut
 //! off, ends with an error, or says nothing of its usage, keeps what was charged. [Streams](crate::body#streams) are read as they
-//! pass: of a hundred megabytes nothing is kept but a few KiB.
+//! pass: of a hundred megabytes at most 48 KiB are kept.
 //!
 //! # Sharing
 //!

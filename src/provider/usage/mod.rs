@@ -19,7 +19,8 @@ use crate::verdict::Usage;
 /// a stream of events (`text/event-stream`), or one in AWS's frames
 /// (`application/vnd.amazon.eventstream`). It looks at answers of any size in constant memory (an
 /// embeddings answer has 60 MB before its `usage`), and allocates nothing but where a cut goes
-/// through the usage, and to keep a stream's last one: at most 8 KiB each.
+/// through the usage, and to keep a stream's last one: at most 8 KiB each. Of a stream of events it keeps the
+/// last few, at most 32 KiB, to look at them together.
 ///
 /// It knows `usage` of OpenAI (chat, responses, embeddings), Anthropic, Bedrock and Cohere, and
 /// Google's `usageMetadata`, at the top of a document or of the elements of a top-level array; in an
