@@ -114,6 +114,7 @@
 //! |---|---|
 //! | `reqwest` | [`edge`](https://docs.rs/tower-quota/latest/tower_quota/edge/): the layers over `reqwest::Client`, `reqwest::{Request, Response}` and async-openai |
 //! | `hyper`, `axum` | their request bodies pass the layers that would send again: one try |
+//! | `tiktoken` | exact counts of tokens for OpenAI's models: [`tokens::exact`](https://docs.rs/tower-quota/latest/tower_quota/tokens/exact/), 5 MB of vocabularies |
 //! | `testing` | [`testing`](https://docs.rs/tower-quota/latest/tower_quota/testing/): a provider in a box, a real HTTP server on loopback |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(all(doctest, feature = "reqwest"), doc = include_str!("../README.md"))]

@@ -18,7 +18,7 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_quota::{
     BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit, Quota,
-    RateLimitLayer, TokenBudgetLayer, Usage,
+    RateLimitLayer, TokenBudgetLayer, Usage, token_budget::Pools, tokens::Calibration,
 };
 
 const CALLS: u64 = 1_000;
@@ -177,6 +177,16 @@ fn token_budget_allocates_nothing() {
 #[test]
 fn estimating_a_chat_allocates_nothing() {
     allocates_nothing(http(TokenBudgetLayer::new(quota())));
+}
+
+/// Neither a model that was seen before nor what its answers teach.
+#[test]
+fn pools_and_learning_allocate_nothing() {
+    let calibration = Calibration::new();
+    let pools = Pools::new().pool("gpt-4.1-mini", quota());
+    let layer = TokenBudgetLayer::new(quota()).calibrate(calibration.clone());
+    allocates_nothing(http(layer.pools(pools)));
+    assert_eq!(calibration.models()[0].answers, CALLS + 1);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     core::cost::Cost,
+    error::Scope,
     quota::{KeyedQuotas, Priority, Quota},
+    tokens::Lesson,
 };
 
 /// Tells what a request costs, how urgent it is and whose quota pays. Made by the layers' settings.
@@ -17,13 +19,18 @@ pub trait Charge<Req> {
     /// What the request costs.
     fn cost(&self, request: &Req) -> Cost;
 
+    /// What the request costs, and what its answer can teach about that.
+    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
+        (self.cost(request), None)
+    }
+
     /// How urgent it is.
     fn priority(&self, _request: &Req) -> Priority {
         Priority::default()
     }
 
-    /// Whose quota pays, where that isn't the layer's own.
-    fn quota(&self, _request: &Req) -> Option<Quota> {
+    /// Whose quota pays, where that isn't the layer's own, and whose limit that is.
+    fn quota(&self, _request: &Req) -> Option<(Quota, Scope)> {
         None
     }
 }
@@ -102,11 +109,15 @@ impl<Req, C: Charge<Req>, F: Fn(&Req) -> Priority> Charge<Req> for Prioritised<C
         self.charge.cost(request)
     }
 
+    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
+        self.charge.weigh(request)
+    }
+
     fn priority(&self, request: &Req) -> Priority {
         (self.priority)(request)
     }
 
-    fn quota(&self, request: &Req) -> Option<Quota> {
+    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
         self.charge.quota(request)
     }
 }
@@ -156,11 +167,15 @@ where
         self.charge.cost(request)
     }
 
+    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
+        self.charge.weigh(request)
+    }
+
     fn priority(&self, request: &Req) -> Priority {
         self.charge.priority(request)
     }
 
-    fn quota(&self, request: &Req) -> Option<Quota> {
-        Some(self.quotas.get(&(self.key)(request)))
+    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
+        Some((self.quotas.get(&(self.key)(request)), Scope::Caller))
     }
 }

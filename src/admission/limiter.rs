@@ -14,6 +14,7 @@ use crate::{
     core::limit::Limit,
     error::Scope,
     quota::{KeyedQuotas, Quota},
+    tokens::Lesson,
     verdict::Provider,
 };
 
@@ -51,6 +52,10 @@ impl<C> Limiter<C, Http> {
 impl<C, P> Limiter<C, P> {
     pub(crate) const fn quota(&self) -> &Quota {
         &self.quota
+    }
+
+    pub(crate) const fn charged(&self) -> &C {
+        &self.charge
     }
 
     /// A quota for every key, like this one's own and unspent at first.
@@ -127,13 +132,14 @@ impl<C, P> Limiter<C, P> {
         self.answers.provider()
     }
 
-    /// Decides on a request; `inner` was readied. Without a key the limit is `shared`'s.
+    /// Decides on a request; `inner` was readied. Without a key the limit is `shared`'s. `aftermath` is made of what the
+    /// answer can teach.
     pub(crate) fn admit<S, Req, A>(
         &self,
         inner: &mut S,
         request: Req,
         shared: Scope,
-        aftermath: A,
+        aftermath: impl FnOnce(Option<Lesson>) -> A,
     ) -> Admission<S, Req, P, A>
     where
         S: Service<Req> + Clone,
@@ -142,15 +148,17 @@ impl<C, P> Limiter<C, P> {
         A: Aftermath,
     {
         let own = self.charge.quota(&request);
-        let quota = own.as_ref().unwrap_or(&self.quota);
+        let quota = own.as_ref().map_or(&self.quota, |(quota, _)| quota);
+        let (cost, lesson) = self.charge.weigh(&request);
+        let aftermath = aftermath(lesson);
         let door = Door {
             quota,
-            cost: aftermath.reserves(self.charge.cost(&request), quota),
+            cost: aftermath.reserves(cost, quota),
             priority: self.charge.priority(&request),
             manners: Manners {
                 reject: self.reject,
                 on_arrival: self.on_arrival,
-                scope: if own.is_some() { Scope::Caller } else { shared },
+                scope: own.as_ref().map_or(shared, |(_, scope)| *scope),
             },
         };
         Admission::new(inner, request, door, self.answers.clone(), aftermath)

@@ -1,8 +1,15 @@
 //! Several limits, taken all or none.
 
+mod cool_down;
+mod discovery;
+mod learn;
+
+use std::time::Duration;
+
+pub(crate) use self::learn::Stated;
+use self::{cool_down::CoolDown, discovery::Discovery};
 use super::{
     cost::{Cost, Resource},
-    limit::LimitId,
     meter::Meter,
     settlement::{Departure, Settle, Settlement},
     time::{Time, nanos},
@@ -46,11 +53,14 @@ pub(crate) struct Ledger {
     max_per_request: u64,
     // Watches the first limit on tokens.
     settlement: Option<(usize, Settlement)>,
+    cool_down: CoolDown,
+    // Set as long as nobody knows the limits.
+    discovery: Option<Discovery>,
 }
 
 impl Ledger {
     pub(crate) fn new(meters: Vec<Meter>, max_in_flight: usize, max_per_request: u64) -> Self {
-        let tokens = |meter: &Meter| meter.id().resource == Resource::Tokens;
+        let tokens = |meter: &Meter| meter.is_known() && meter.id().resource == Resource::Tokens;
         let settlement = meters.iter().position(tokens).map(|index| {
             let meter = &meters[index];
             let window = nanos(meter.id().window);
@@ -68,6 +78,28 @@ impl Ledger {
             max_in_flight,
             peak_in_flight: 0,
             max_per_request,
+            cool_down: CoolDown::new(Duration::from_secs(15)),
+            discovery: None,
+        }
+    }
+
+    /// The same with so long a pause after a refusal that doesn't say how long to wait.
+    pub(crate) fn cool_down(mut self, pause: Duration) -> Self {
+        self.cool_down = CoolDown::new(pause);
+        self
+    }
+
+    /// The same with nothing known of the provider's limits: one request in flight teaches them.
+    pub(crate) fn discover(mut self) -> Self {
+        self.discovery = Some(Discovery::new());
+        self
+    }
+
+    /// How many may be in flight now.
+    pub(crate) fn room_in_flight(&self) -> usize {
+        match &self.discovery {
+            Some(discovery) => discovery.window().min(self.max_in_flight),
+            None => self.max_in_flight,
         }
     }
 
@@ -91,10 +123,6 @@ impl Ledger {
 
     pub(crate) const fn peak_in_flight(&self) -> usize {
         self.peak_in_flight
-    }
-
-    pub(crate) const fn max_in_flight(&self) -> usize {
-        self.max_in_flight
     }
 
     pub(crate) const fn max_per_request(&self) -> u64 {
@@ -127,7 +155,7 @@ impl Ledger {
         if !open {
             return self.later(cost);
         }
-        if slot && self.in_flight >= self.max_in_flight {
+        if slot && self.in_flight >= self.room_in_flight() {
             return Fit::InFlight;
         }
         Fit::Now
@@ -148,7 +176,7 @@ impl Ledger {
         };
         self.paused <= now
             && cost.of(Resource::Tokens) <= self.max_per_request
-            && (!slot || self.in_flight < self.max_in_flight)
+            && (!slot || self.in_flight < self.room_in_flight())
             && self.meters.iter().all(fits)
     }
 
@@ -231,8 +259,8 @@ impl Ledger {
     }
 
     /// A place in flight is free again. True where somebody may have waited for it.
-    pub(crate) const fn land(&mut self) -> bool {
-        let full = self.in_flight >= self.max_in_flight;
+    pub(crate) fn land(&mut self) -> bool {
+        let full = self.in_flight >= self.room_in_flight();
         self.in_flight = self.in_flight.saturating_sub(1);
         full
     }
@@ -248,7 +276,7 @@ impl Ledger {
     }
 
     /// A dated cost turned out to be another: what it is more is charged now, what it is less is
-    /// given back if the policy says so. True where something was given back.
+    /// given back if the policy says so. True where somebody's turn may have come by it.
     pub(crate) fn settle(
         &mut self,
         charged: &Cost,
@@ -274,7 +302,7 @@ impl Ledger {
         if policy == Settle::Auto {
             self.spread();
         }
-        let mut given_back = false;
+        let mut given_back = used.of(Resource::Tokens) > 0 && self.admitted(dated);
         for meter in &mut self.meters {
             let resource = meter.id().resource;
             let (charged, used) = (charged.of(resource), used.of(resource));
@@ -300,15 +328,6 @@ impl Ledger {
     pub(crate) fn gives_back(&self) -> bool {
         let settlement = self.settlement.as_ref();
         settlement.is_some_and(|(_, settlement)| settlement.gives_back())
-    }
-
-    /// The provider refused for want of `resource` (of something, for `None`).
-    pub(crate) fn refused(&mut self, resource: Option<Resource>) {
-        if let (Some((_, settlement)), None | Some(Resource::Tokens)) =
-            (&mut self.settlement, resource)
-        {
-            settlement.refused();
-        }
     }
 
     /// Nothing more of `resource` (of anything, for `None`) until then.
@@ -337,64 +356,5 @@ impl Ledger {
         for meter in &mut self.meters {
             meter.resume();
         }
-    }
-
-    /// What the provider says is left of `resource`, as the request that left then found it.
-    /// `stated` is the provider's own figure for the limit: it tells a limit per minute from one per
-    /// day.
-    pub(crate) fn observe(
-        &mut self,
-        resource: Resource,
-        stated: Option<u64>,
-        remaining: u64,
-        departure: Departure,
-    ) {
-        let Some(index) = self.meter_of(resource, stated) else {
-            return;
-        };
-        let meter = &mut self.meters[index];
-        // Of a limit of another amount nobody knows what is used of ours.
-        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
-            && *watched == index
-            && stated.is_none_or(|stated| stated == meter.stated())
-        {
-            let used = meter.stated().saturating_sub(remaining);
-            settlement.hear(mark, used, departure.at);
-        }
-        meter.observe(remaining, departure.at, self.now);
-    }
-
-    /// The limit on `resource` of that amount; without one, the only one on `resource`.
-    fn meter_of(&self, resource: Resource, stated: Option<u64>) -> Option<usize> {
-        let mut only = None;
-        for (index, meter) in self.meters.iter().enumerate() {
-            if meter.id().resource == resource {
-                if Some(meter.stated()) == stated {
-                    return Some(index);
-                }
-                only = if only.is_none() {
-                    Some(Some(index))
-                } else {
-                    Some(None)
-                };
-            }
-        }
-        only.flatten()
-    }
-
-    /// Another amount for the limit on this resource and window; false where there is none such.
-    pub(crate) fn resize(&mut self, id: LimitId, stated: u64) -> bool {
-        let same =
-            |meter: &Meter| meter.id().resource == id.resource && meter.id().window == id.window;
-        let Some(index) = self.meters.iter().position(same) else {
-            return false;
-        };
-        self.meters[index].resize(stated, id.amount);
-        if let Some((watched, settlement)) = &mut self.settlement
-            && *watched == index
-        {
-            settlement.resize(stated);
-        }
-        true
     }
 }

@@ -282,7 +282,7 @@ impl<W> Queue<W> {
             _ => None,
         };
         let same = at(before).is_some() && at(before) == at(ledger.fit(&head.cost, head.slot));
-        let place_left = !head.slot || ledger.in_flight() < ledger.max_in_flight();
+        let place_left = !head.slot || ledger.in_flight() < ledger.room_in_flight();
         if !(same && place_left) {
             ledger.release(cost, slot);
         }

@@ -26,6 +26,8 @@ use crate::{
 /// | [`headroom`](Self::headroom) | 1.0: plan with everything |
 /// | [`max_wait`](Self::max_wait) | 60 s, or what a limit per minute takes to be whole again: about 61 s |
 /// | [`max_queue`](Self::max_queue) | 10,000 |
+/// | [`adopt`](Self::adopt) | off: limits are what they were given as |
+/// | [`cool_down`](Self::cool_down) | 15 s |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct QuotaBuilder {
@@ -35,6 +37,9 @@ pub struct QuotaBuilder {
     pub(super) headroom: f64,
     max_wait: Option<Duration>,
     pub(super) max_queue: usize,
+    pub(super) adopt: bool,
+    discover: bool,
+    cool_down: Duration,
 }
 
 impl QuotaBuilder {
@@ -46,7 +51,16 @@ impl QuotaBuilder {
             headroom: 1.0,
             max_wait: None,
             max_queue: 10_000,
+            adopt: false,
+            discover: false,
+            cool_down: Duration::from_secs(15),
         }
+    }
+
+    /// With nothing known of the provider's limits.
+    pub(super) const fn discover(mut self) -> Self {
+        (self.adopt, self.discover) = (true, true);
+        self
     }
 
     /// Adds a limit. A request takes from all limits or from none.
@@ -83,6 +97,20 @@ impl QuotaBuilder {
     /// How many may wait at a time. 0: nobody waits.
     pub const fn max_queue(mut self, waiters: usize) -> Self {
         self.max_queue = waiters;
+        self
+    }
+
+    /// Takes the provider's word for its limits: amounts that its answers state replace those of this quota, also where
+    /// they are larger, and limits on requests, tokens, input or output tokens that this quota doesn't have are added.
+    pub const fn adopt(mut self) -> Self {
+        self.adopt = true;
+        self
+    }
+
+    /// How long nothing more of a resource is granted after a 429 that doesn't say how long to wait: half as long each time
+    /// that traffic has resumed cleanly, down to a sixteenth. Default: 15 s.
+    pub const fn cool_down(mut self, pause: Duration) -> Self {
+        self.cool_down = pause;
         self
     }
 
@@ -129,7 +157,19 @@ impl QuotaBuilder {
                 Time::ZERO,
             )
         });
-        let ledger = Ledger::new(meters.collect(), self.max_in_flight, self.max_per_request);
+        let mut meters: Vec<Meter> = meters.collect();
+        if self.adopt {
+            let learnt = LEARNT.iter().filter(|resource| {
+                let limited = |limit: &Limit| limit.resource == **resource;
+                !self.limits.iter().any(limited)
+            });
+            meters.extend(learnt.map(|resource| Meter::unknown(*resource)));
+        }
+        let mut ledger =
+            Ledger::new(meters, self.max_in_flight, self.max_per_request).cool_down(self.cool_down);
+        if self.discover {
+            ledger = ledger.discover();
+        }
         Quota {
             line: Line::new(ledger, origin, self),
         }
@@ -137,7 +177,7 @@ impl QuotaBuilder {
 
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |setting, problem: String| Err(ConfigError::new(setting, problem));
-        if self.limits.is_empty() && self.max_in_flight == usize::MAX {
+        if self.limits.is_empty() && self.max_in_flight == usize::MAX && !self.adopt {
             return refuse(
                 "limit",
                 "a quota needs at least one limit, or `max_in_flight`".into(),
@@ -182,6 +222,14 @@ impl QuotaBuilder {
         Ok(())
     }
 }
+
+/// What answers state limits of.
+const LEARNT: [Resource; 4] = [
+    Resource::Requests,
+    Resource::Tokens,
+    Resource::InputTokens,
+    Resource::OutputTokens,
+];
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -193,16 +193,27 @@ impl Grant {
 
     /// What the answer to this request says is left.
     pub(crate) fn observe(&self, status: &RateStatus) {
-        self.line.observe(status, self.departure());
+        self.line.observe(status, &self.cost, self.departure());
     }
 
     /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
-    /// as long as it asks to wait.
+    /// as long as it asks to wait, or for a cool-down where it doesn't say.
     pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
-        self.line.with(|ledger| ledger.refused(resource));
-        if let Some(wait) = wait {
-            self.line.pause_for(resource, wait);
-        }
+        let (cost, dated) = (&self.cost, self.departure().at);
+        self.line.change(|ledger| {
+            ledger.refused(resource, cost, dated, wait);
+            true
+        });
+    }
+
+    /// The answer has ended without telling what was used: the charge stays.
+    pub(crate) fn served(mut self) {
+        self.depart();
+        let (dated, slot) = (self.departure().at, std::mem::take(&mut self.slot));
+        self.line.change(|ledger| {
+            let eased = ledger.admitted(dated);
+            slot && ledger.land() || eased
+        });
     }
 
     /// The request never reached the provider: everything goes back.

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    QuotaBuilder,
+    QuotaBuilder, builder,
     outputs::Outputs,
     snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     core::{
         cost::{Cost, Resource},
-        ledger::{Blame, Fit, Ledger},
+        ledger::{Blame, Fit, Ledger, Stated},
         limit::LimitId,
         queue::{CLASSES, Key, Look, Next, Queue},
         settlement::Departure,
@@ -158,35 +158,31 @@ impl Line {
         });
     }
 
-    /// The same for so long from now on, however long that is.
-    pub(super) fn pause_for(&self, resource: Option<Resource>, wait: Duration) {
-        let until = self.now().after(wait);
-        self.change(|ledger| {
-            ledger.pause(resource, until);
-            true
-        });
-    }
-
-    /// What the provider says is left, as the request that left then found it.
-    pub(super) fn observe(&self, status: &RateStatus, departure: Departure) {
+    /// What the provider says of its limits, as the request that left then, and was charged `cost`, found them.
+    pub(super) fn observe(&self, status: &RateStatus, cost: &Cost, departure: Departure) {
         let readings = [
             (Resource::Requests, &status.requests),
             (Resource::Tokens, &status.tokens),
             (Resource::InputTokens, &status.input_tokens),
             (Resource::OutputTokens, &status.output_tokens),
         ];
-        if readings
-            .iter()
-            .all(|(_, reading)| reading.remaining.is_none())
-        {
+        let adopts = self.settings.adopt;
+        if (readings.iter()).all(|(_, r)| r.remaining.is_none() && !(adopts && r.limit.is_some())) {
             return;
         }
-        self.with(|ledger| {
+        let planned = |amount| builder::planned(amount, self.settings.headroom);
+        self.change(|ledger| {
+            let mut turn = false;
             for (resource, reading) in readings {
-                if let Some(remaining) = reading.remaining {
-                    ledger.observe(resource, reading.limit, remaining, departure);
-                }
+                let stated = Stated {
+                    limit: reading.limit,
+                    remaining: reading.remaining,
+                    window: reading.window,
+                };
+                turn |= adopts && ledger.adopt(resource, stated, planned, cost, departure);
+                ledger.observe(resource, stated, departure);
             }
+            turn
         });
     }
 

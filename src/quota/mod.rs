@@ -100,6 +100,24 @@ impl Quota {
         QuotaBuilder::new()
     }
 
+    /// Starts to put a quota together that knows no limits: the provider's answers teach them, by
+    /// [`TokenBudgetLayer`](crate::TokenBudgetLayer) or by [`observe`](Self::observe).
+    ///
+    /// One request goes first; its answer's rate headers become the limits, whatever they state per minute of requests,
+    /// tokens, input and output tokens. Where the answers state none, as many more may be in flight as were answered, until
+    /// the first refusal; from there on half as many, and slowly more. Limits that are given to the builder hold from the
+    /// beginning, for instance those of a preset.
+    ///
+    /// ```
+    /// # use tower_quota::Quota;
+    /// let quota = Quota::discover().max_in_flight(64).build()?;
+    /// # let _ = quota;
+    /// # Ok::<(), tower_quota::ConfigError>(())
+    /// ```
+    pub const fn discover() -> QuotaBuilder {
+        QuotaBuilder::new().discover()
+    }
+
     /// A quota of this one limit.
     ///
     /// # Errors
@@ -168,7 +186,7 @@ impl Quota {
             at: self.line.time(Instant::now()),
             mark: None,
         };
-        self.line.observe(status, now);
+        self.line.observe(status, &Cost::none(), now);
     }
 
     /// Another amount for the limit on the same resource and window, from now on; what is spent

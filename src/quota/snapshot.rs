@@ -8,7 +8,7 @@ use crate::core::{ledger::Ledger, limit::LimitId, time::Time};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Each limit, in the order in which they were given.
+    /// Each limit, in the order in which they were given; those that the provider has yet to state aren't there.
     pub limits: Vec<LimitSnapshot>,
     /// How many requests are in flight.
     pub in_flight: usize,
@@ -40,7 +40,8 @@ pub struct LimitSnapshot {
 
 impl Snapshot {
     pub(super) fn of(ledger: &Ledger, waiting: usize, now: Time) -> Self {
-        let limits = ledger.meters().iter().map(|meter| LimitSnapshot {
+        let known = ledger.meters().iter().filter(|meter| meter.is_known());
+        let limits = known.map(|meter| LimitSnapshot {
             limit: meter.id(),
             used: meter.used(),
             held: meter.held(),

@@ -56,7 +56,7 @@ where
         RateLimitFuture {
             admission: self
                 .limiter
-                .admit(&mut self.inner, request, Scope::Caller, Hold),
+                .admit(&mut self.inner, request, Scope::Caller, |_| Hold),
         }
     }
 }

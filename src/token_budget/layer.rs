@@ -2,13 +2,14 @@ use std::hash::Hash;
 
 use tower_layer::Layer;
 
-use super::{Estimated, TokenBudget};
+use super::{Estimated, Pooled, Pools, TokenBudget};
 use crate::{
     admission::{CostOf, Keyed, Limiter, Prioritised},
     answers::{Http, Judged, Opaque},
     core::{cost::Cost, limit::Limit, settlement::Settle},
     inner::CloneInner,
     quota::{Priority, Quota},
+    tokens::Calibration,
     verdict::Provider,
 };
 
@@ -22,9 +23,9 @@ pub struct TokenBudgetLayer<C = Estimated, P = Http> {
 
 impl TokenBudgetLayer {
     /// Requests take from `quota`: one request each, and their tokens.
-    pub const fn new(quota: Quota) -> Self {
+    pub fn new(quota: Quota) -> Self {
         Self {
-            limiter: Limiter::new(quota, Estimated),
+            limiter: Limiter::new(quota, Estimated::default()),
             settle: Settle::Auto,
         }
     }
@@ -41,9 +42,44 @@ impl TokenBudgetLayer {
     #[track_caller]
     fn of(limit: Limit) -> Self {
         Self {
-            limiter: Limiter::of(limit, Estimated),
+            limiter: Limiter::of(limit, Estimated::default()),
             settle: Settle::Auto,
         }
+    }
+}
+
+impl<P> TokenBudgetLayer<Estimated, P> {
+    /// Estimates by what `calibration` has learnt, and teaches it: to look at it, and to share it between layers. Without,
+    /// the layer has one of its own.
+    pub fn calibrate(self, calibration: Calibration) -> Self {
+        self.estimated(|estimated| estimated.calibrate(Some(calibration)))
+    }
+
+    /// Learns nothing: estimates as [`tokens::estimate`](crate::tokens::estimate) does.
+    pub fn uncalibrated(self) -> Self {
+        self.estimated(|estimated| estimated.calibrate(None))
+    }
+
+    /// Counts the texts of requests for OpenAI's models exactly; see [`tokens::exact`](crate::tokens::exact). Other models are
+    /// estimated.
+    #[cfg(feature = "tiktoken")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tiktoken")))]
+    pub fn exact(self) -> Self {
+        self.estimated(Estimated::count_exactly)
+    }
+
+    /// What this layer's estimates have learnt.
+    pub const fn calibration(&self) -> Option<&Calibration> {
+        self.limiter.charged().calibration()
+    }
+
+    fn estimated(self, change: impl FnOnce(&mut Estimated)) -> Self {
+        self.map(|limiter| {
+            limiter.charge(|mut estimated| {
+                change(&mut estimated);
+                estimated
+            })
+        })
     }
 }
 
@@ -85,6 +121,14 @@ impl<C, P> TokenBudgetLayer<C, P> {
         K: Hash + Eq + Clone,
     {
         self.map(|limiter| limiter.keyed_by(key, quota))
+    }
+
+    /// A quota for every model that has one in `pools`; the others share this layer's own. For `http::Request<B>` where
+    /// `B: ReplayBody`, since the body names the model.
+    ///
+    /// With [`keyed`](Self::keyed) before it, models without a pool take from their key's quota.
+    pub fn pools(self, pools: Pools) -> TokenBudgetLayer<Pooled<C>, P> {
+        self.map(|limiter| limiter.charge(|charge| Pooled::new(charge, pools)))
     }
 
     /// How urgent a request is.

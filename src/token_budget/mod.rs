@@ -44,6 +44,9 @@
 //! | setting | default |
 //! |---|---|
 //! | [`cost`](TokenBudgetLayer::cost) | one request, and the tokens estimated from its JSON body ([`Estimated`]) |
+//! | [`calibrate`](TokenBudgetLayer::calibrate), [`uncalibrated`](TokenBudgetLayer::uncalibrated) | the layer's estimates learn, by themselves |
+//! | [`exact`](https://docs.rs/tower-quota/latest/tower_quota/struct.TokenBudgetLayer.html#method.exact) (feature `tiktoken`) | off: estimates |
+//! | [`pools`](TokenBudgetLayer::pools) | off: all models share the quota |
 //! | [`settle`](TokenBudgetLayer::settle) | [`Settle::Auto`] |
 //! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`on_arrival`](TokenBudgetLayer::on_arrival) | off: a request counts when it leaves |
@@ -59,6 +62,29 @@
 //! `usage`, by which the charge is settled: upwards always, downwards by [`Settle`]. An answer that is cut
 //! off, ends with an error, or says nothing of its usage, keeps what was charged. [Streams](crate::body#streams) are read as they
 //! pass: of a hundred megabytes at most 48 KiB are kept.
+//!
+//! By the usage the estimates learn too, each model's by itself; see [`tokens`](crate::tokens) for how well, and
+//! [`Calibration`](crate::tokens::Calibration) for a handle on it.
+//!
+//! # Pools
+//!
+//! Most providers limit each model by itself. [`Pools`] are quotas by model, on one layer; those without one share the layer's:
+//!
+//! ```
+//! use tower_quota::{Limit, Quota, TokenBudgetLayer, token_budget::Pools};
+//!
+//! let tokens = |n| Quota::new(Limit::tokens_per_minute(n));
+//! let layer = TokenBudgetLayer::new(tokens(10_000)?).pools(
+//!     Pools::new()
+//!         .pool("gpt-4o", tokens(30_000)?) // and its dated snapshots: gpt-4o-2024-08-06
+//!         .pool("gpt-4o-mini", tokens(200_000)?)
+//!         .alias("our-deployment", "gpt-4o"),
+//! );
+//! # let _ = layer;
+//! # Ok::<(), tower_quota::ConfigError>(())
+//! ```
+//!
+//! A 429 pauses the pool of the request that it answers, and no other.
 //!
 //! # Sharing
 //!
@@ -95,6 +121,7 @@
 
 mod estimated;
 mod layer;
+mod pools;
 mod service;
 
 #[cfg(doc)]
@@ -102,4 +129,5 @@ use crate::{Priority, Quota, Reason, Rejected, Scope, Settle};
 
 pub use estimated::Estimated;
 pub use layer::TokenBudgetLayer;
+pub use pools::{Pooled, Pools};
 pub use service::{Settling, TokenBudget, TokenBudgetFuture};

@@ -18,6 +18,7 @@ use crate::{
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
     quota::{Grant, Quota},
+    tokens::Lesson,
     verdict::{Classify, Provider, Usage, Verdict},
 };
 
@@ -58,9 +59,11 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let learn = Learn {
-            settle: self.settle,
-            provider: self.limiter.provider::<S::Response>(),
+        let (settle, provider) = (self.settle, self.limiter.provider::<S::Response>());
+        let learn = |lesson| Learn {
+            settle,
+            provider,
+            lesson,
         };
         TokenBudgetFuture {
             admission: self
@@ -74,6 +77,7 @@ where
 struct Learn {
     settle: Settle,
     provider: Option<Provider>,
+    lesson: Option<Lesson>,
 }
 
 impl Aftermath for Learn {
@@ -106,6 +110,7 @@ impl Aftermath for Learn {
                     grant: Some(grant),
                     settle: self.settle,
                     usage: facts.and_then(|(_, headers)| UsageScanner::of(headers)),
+                    lesson: self.lesson.clone(),
                 };
             }
             Verdict::RateLimited {
@@ -124,6 +129,7 @@ impl Aftermath for Learn {
             grant: None,
             settle: self.settle,
             usage: None,
+            lesson: None,
         }
     }
 }
@@ -141,6 +147,7 @@ pub struct Settling {
     grant: Option<Grant>,
     settle: Settle,
     usage: Option<UsageScanner>,
+    lesson: Option<Lesson>,
 }
 
 impl Watch for Settling {
@@ -152,12 +159,19 @@ impl Watch for Settling {
 
     fn finish(mut self) {
         let usage = self.usage.take().and_then(UsageScanner::finish);
-        if let (Some(grant), Some(usage)) = (self.grant.take(), usage) {
-            if self.settle == Settle::RealTime {
-                grant.hear_output(usage.output_tokens);
+        if let (Some(lesson), Some(usage)) = (self.lesson.take(), &usage) {
+            lesson.learn(usage);
+        }
+        match (self.grant.take(), usage) {
+            (Some(grant), Some(usage)) => {
+                if self.settle == Settle::RealTime {
+                    grant.hear_output(usage.output_tokens);
+                }
+                let used = grant.used(&usage);
+                grant.settle(&used, self.settle);
             }
-            let used = grant.used(&usage);
-            grant.settle(&used, self.settle);
+            (Some(grant), None) => grant.served(),
+            (None, _) => {}
         }
     }
 }

@@ -4,13 +4,16 @@ use std::{borrow::Cow, fmt};
 
 use http::Request;
 use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
 };
 
 use super::{
-    text::TOKEN,
-    weigh::{Text, Weigh},
+    address::{self, Address},
+    lax::{Config, Lax, Text},
+    tally::{Scale, Sum, Tally},
+    text::{TOKEN, Traits},
+    weigh::Weigh,
 };
 use crate::{body::ReplayBody, core::cost::Cost};
 
@@ -20,9 +23,6 @@ pub const OUTPUT: u64 = 1_024;
 pub const IMAGE: u64 = 1_600;
 /// Tokens of an image with `"detail":"low"`.
 pub const IMAGE_LOW: u64 = 85;
-
-/// Tokens with which the answer begins.
-const PRIMING: u64 = 3;
 
 /// What a request will cost, by a look at its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,21 +47,17 @@ impl Estimate<'_> {
 /// [module](crate::tokens) for how it counts. `None` where it isn't a JSON object, or nests deeper than
 /// 128 levels. It takes about 1 µs for each KiB, and allocates nothing for texts without escapes.
 pub fn estimate(body: &[u8]) -> Option<Estimate<'_>> {
-    let body: Body<'_> = serde_json::from_slice(body).ok()?;
-    let embeds = body.embeds();
-    let input = body.weight.div_ceil(TOKEN);
-    let each = match body.allowed {
-        None if embeds => 0,
-        allowed => allowed.unwrap_or(OUTPUT),
-    };
-    let answers = body.answers.unwrap_or(1).max(1);
-    Some(Estimate {
-        input: input.saturating_add(if embeds { 0 } else { PRIMING }),
-        output: each
-            .saturating_mul(answers)
-            .saturating_mul(body.prompts.max(1)),
-        model: body.model,
-    })
+    let read = read(body, Scale::BYTES, &Address::default())?;
+    Some(read.estimate(read.sum.first_tokens()))
+}
+
+/// Tokens of a text by itself, to pack several into one request.
+///
+/// As [`estimate`] counts it; a [`Calibration`](super::Calibration) counts better what its model has answered before.
+pub fn count_text(text: &str) -> u64 {
+    let mut traits = Traits::default();
+    traits.text(text.as_bytes());
+    traits.weight().div_ceil(TOKEN)
 }
 
 /// The cost of a request with this body: one request and the tokens of [`estimate`].
@@ -69,32 +65,92 @@ pub fn estimate(body: &[u8]) -> Option<Estimate<'_>> {
 /// Never fails: what isn't JSON counts one token for 4 bytes and [`OUTPUT`] more, nothing at all
 /// counts no tokens.
 pub fn estimate_cost(body: &[u8]) -> Cost {
-    if body.is_empty() {
-        return Cost::request();
-    }
-    estimate(body).map_or_else(
-        || Cost::input_output((body.len() as u64).div_ceil(4), OUTPUT),
-        |estimate| estimate.cost(),
-    )
+    estimate(body).map_or_else(|| unread(body), |estimate| estimate.cost())
 }
 
-/// The cost of a request, where its body can be read ahead; a path that ends in `/embeddings`
-/// has no output.
+/// The cost of a request, where its body can be read ahead; a path that ends in `/embeddings` or in another of its
+/// kind has no output.
 pub fn estimate_request<B: ReplayBody>(request: &Request<B>) -> Option<Cost> {
-    let embeds = request.uri().path().ends_with("/embeddings");
-    request.body().look(|body| match estimate(body) {
-        Some(estimate) if embeds => Cost::input_output(estimate.input, 0),
-        Some(estimate) => estimate.cost(),
-        None => estimate_cost(body),
+    address::of(request.uri(), |address| {
+        request.body().look(|body| {
+            let read = read(body, Scale::BYTES, address);
+            read.map_or_else(
+                || unread(body),
+                |read| read.estimate(read.sum.first_tokens()).cost(),
+            )
+        })
     })
 }
 
-/// What is known of a body so far.
+/// The cost of a request that isn't JSON.
+pub(super) fn unread(body: &[u8]) -> Cost {
+    if body.is_empty() {
+        return Cost::request();
+    }
+    Cost::input_output((body.len() as u64).div_ceil(4), OUTPUT)
+}
+
+/// A request that was read.
+pub(super) struct Read<'a> {
+    /// What its prompt is made of.
+    pub(super) sum: Sum,
+    output: u64,
+    model: Option<Cow<'a, str>>,
+}
+
+impl<'a> Read<'a> {
+    /// With as many tokens in its prompt.
+    pub(super) fn estimate(&self, input: u64) -> Estimate<'a> {
+        Estimate {
+            input,
+            output: self.output,
+            model: self.model.clone(),
+        }
+    }
+
+    pub(super) fn cost(&self, input: u64) -> Cost {
+        Cost::input_output(input, self.output)
+    }
+
+    /// The model that the body names.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.model.as_deref().map(address::bare)
+    }
+}
+
+/// Reads a body that was sent to `address`.
+pub(super) fn read<'a>(
+    body: &'a [u8],
+    scale: Scale<'_>,
+    address: &Address<'_>,
+) -> Option<Read<'a>> {
+    let mut tally = Tally::new(scale);
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let found = ReadBody(&mut tally).deserialize(&mut json).ok()?;
+    json.end().ok()?;
+    let embeds = address.embeds || found.embeds(address.model);
+    let each = match found.allowed {
+        _ if address.embeds => 0,
+        None if embeds => 0,
+        allowed => allowed.unwrap_or(OUTPUT),
+    };
+    if !embeds {
+        tally.priming();
+    }
+    let answers = found.answers.unwrap_or(1).max(1);
+    Some(Read {
+        sum: tally.sum(),
+        output: each
+            .saturating_mul(answers)
+            .saturating_mul(found.prompts.max(1)),
+        model: found.model,
+    })
+}
+
+/// What is known of a body so far, beside what its prompt is made of.
 #[derive(Default)]
 struct Body<'a> {
     model: Option<Cow<'a, str>>,
-    /// In sixteenths of a token.
-    weight: u64,
     /// Tokens that an answer may have.
     allowed: Option<u64>,
     /// How many answers are asked for, to each prompt.
@@ -108,11 +164,7 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    fn add(&mut self, weight: u64) {
-        self.weight = self.weight.saturating_add(weight);
-    }
-
-    fn embeds(&self) -> bool {
+    fn embeds(&self, model: Option<&str>) -> bool {
         const NAMES: [&str; 9] = [
             "embed",
             "bge-",
@@ -126,22 +178,25 @@ impl Body<'_> {
         ];
 
         let named = || {
-            let model = self.model.as_deref().unwrap_or_default();
+            let model = model.or(self.model.as_deref()).unwrap_or_default();
             NAMES.iter().any(|name| model.contains(name))
         };
         !self.generates && (self.embedding || named())
     }
 }
 
-impl<'de> Deserialize<'de> for Body<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(BodyVisitor)
+/// Reads a body, and counts its prompt as it passes.
+struct ReadBody<'t, 'e>(&'t mut Tally<'e>);
+
+impl<'de> DeserializeSeed<'de> for ReadBody<'_, '_> {
+    type Value = Body<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Body<'de>, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct BodyVisitor;
-
-impl<'de> Visitor<'de> for BodyVisitor {
+impl<'de> Visitor<'de> for ReadBody<'_, '_> {
     type Value = Body<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,34 +204,52 @@ impl<'de> Visitor<'de> for BodyVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
+        let Self(tally) = self;
         let mut body = Body::default();
         while let Some(Text(key)) = map.next_key()? {
             match &*key {
                 "model" | "modelId" => body.model = map.next_value::<Lax<'de>>()?.text(),
                 "messages" | "contents" => {
                     body.generates = true;
-                    body.add(map.next_value_seed(Weigh::items())?.weight);
+                    map.next_value_seed(Weigh::items(tally))?;
                 }
                 "prompt" => {
-                    let found = map.next_value_seed(Weigh::plain())?;
+                    let found = map.next_value_seed(Weigh::plain(tally))?;
                     body.generates = true;
                     body.prompts = found.entries;
-                    body.add(found.weight);
+                    if found.object {
+                        // A template that the provider keeps.
+                        tally.blur();
+                    }
                 }
                 "system" | "instructions" | "system_instruction" | "systemInstruction"
                 | "suffix" => {
                     body.generates = true;
-                    body.add(map.next_value_seed(Weigh::plain())?.weight);
+                    map.next_value_seed(Weigh::plain(tally))?;
                 }
                 "input" | "inputs" | "content" | "texts" | "requests" => {
-                    let found = map.next_value_seed(Weigh::items())?;
+                    let found = map.next_value_seed(Weigh::items(tally))?;
                     // Responses take a text or a list of objects.
                     body.embedding |= found.flat;
-                    body.add(found.weight);
                 }
                 "tools" | "functions" | "toolConfig" | "response_format" | "text"
                 | "output_config" | "prediction" => {
-                    body.add(map.next_value_seed(Weigh::items())?.weight);
+                    let before = tally.mark();
+                    map.next_value_seed(Weigh::items(tally))?;
+                    tally.lump(before);
+                }
+                // More of the prompt, which isn't here.
+                "previous_response_id"
+                | "conversation"
+                | "cachedContent"
+                | "cached_content"
+                | "documents"
+                | "web_search_options"
+                | "search_parameters"
+                | "mcp_servers" => {
+                    if map.next_value::<Option<IgnoredAny>>()?.is_some() {
+                        tally.blur();
+                    }
                 }
                 "encoding_format" | "dimensions" | "input_type" | "embedding_types" => {
                     body.embedding = true;
@@ -202,132 +275,5 @@ impl<'de> Visitor<'de> for BodyVisitor {
             }
         }
         Ok(body)
-    }
-}
-
-/// Google's and Bedrock's corner for the output's size.
-#[derive(Default)]
-struct Config {
-    allowed: Option<u64>,
-    answers: Option<u64>,
-}
-
-impl<'de> Deserialize<'de> for Config {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ConfigVisitor;
-
-        impl<'de> Visitor<'de> for ConfigVisitor {
-            type Value = Config;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a configuration")
-            }
-
-            fn visit_unit<E>(self) -> Result<Config, E> {
-                Ok(Config::default())
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
-                let mut config = Config::default();
-                while let Some(Text(key)) = map.next_key()? {
-                    match &*key {
-                        "maxOutputTokens" | "max_output_tokens" | "maxTokens" => {
-                            config.allowed = map.next_value::<Lax<'de>>()?.count();
-                        }
-                        "candidateCount" | "candidate_count" => {
-                            config.answers = map.next_value::<Lax<'de>>()?.count();
-                        }
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(config)
-            }
-        }
-
-        deserializer.deserialize_any(ConfigVisitor)
-    }
-}
-
-/// A text, a count, or something else that says nothing.
-enum Lax<'a> {
-    Text(Cow<'a, str>),
-    Count(u64),
-    Other,
-}
-
-impl<'a> Lax<'a> {
-    fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn count(self) -> Option<u64> {
-        match self {
-            Self::Count(count) => Some(count),
-            _ => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Lax<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LaxVisitor)
-    }
-}
-
-struct LaxVisitor;
-
-impl<'de> Visitor<'de> for LaxVisitor {
-    type Value = Lax<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Lax<'de>, E> {
-        Ok(Lax::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Lax<'de>, E> {
-        Ok(Lax::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_u64<E>(self, count: u64) -> Result<Lax<'de>, E> {
-        Ok(Lax::Count(count))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Lax<'de>, E> {
-        Ok(Lax::Other)
-    }
-
-    fn visit_f64<E>(self, count: f64) -> Result<Lax<'de>, E> {
-        // Some writers know no integers. The cast saturates.
-        Ok(if count >= 0.0 {
-            Lax::Count(count.ceil() as u64)
-        } else {
-            Lax::Other
-        })
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Lax<'de>, E> {
-        Ok(Lax::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Lax<'de>, E> {
-        Ok(Lax::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Lax<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Lax::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lax<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Lax::Other)
     }
 }

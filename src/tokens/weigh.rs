@@ -1,44 +1,29 @@
 //! The weight of anything that a prompt may be made of.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{
-    IMAGE, IMAGE_LOW,
-    text::{TOKEN, weigh},
-};
+use super::{IMAGE, IMAGE_LOW, lax::Text, tally::Tally};
 
-/// Tokens around a message's text.
-const MESSAGE: u64 = 4;
 /// Bytes of base64 for a token.
 const BINARY: u64 = 64;
 
-/// What was weighed.
+/// What was weighed, beside its tally.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Found {
-    /// In sixteenths of a token.
-    pub(super) weight: u64,
     /// It is a list, and nothing in it is an object: texts or token ids.
     pub(super) flat: bool,
     /// How many texts and lists are in the list: prompts of their own.
     pub(super) entries: u64,
-    object: bool,
+    /// It is an object.
+    pub(super) object: bool,
     entry: bool,
-    // The weight as an image, if it is one.
+    // Its tokens as an image, if it is one.
     image: Option<u64>,
-}
-
-impl Found {
-    fn of(weight: u64) -> Self {
-        Self {
-            weight,
-            ..Self::default()
-        }
-    }
 }
 
 /// What is known of a value from where it stands.
@@ -56,21 +41,25 @@ enum Place {
     Data,
 }
 
-/// Weighs any JSON value, down to the depth that serde_json allows.
-#[derive(Clone, Copy)]
-pub(super) struct Weigh(Place);
+/// Weighs any JSON value into a tally, down to the depth that serde_json allows.
+pub(super) struct Weigh<'t, 'e> {
+    place: Place,
+    tally: &'t mut Tally<'e>,
+}
 
-impl Weigh {
-    pub(super) const fn plain() -> Self {
-        Self(Place::Plain)
+impl<'t, 'e> Weigh<'t, 'e> {
+    pub(super) const fn plain(tally: &'t mut Tally<'e>) -> Self {
+        let place = Place::Plain;
+        Self { place, tally }
     }
 
-    pub(super) const fn items() -> Self {
-        Self(Place::Items)
+    pub(super) const fn items(tally: &'t mut Tally<'e>) -> Self {
+        let place = Place::Items;
+        Self { place, tally }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Weigh {
+impl<'de> DeserializeSeed<'de> for Weigh<'_, '_> {
     type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
@@ -78,7 +67,7 @@ impl<'de> DeserializeSeed<'de> for Weigh {
     }
 }
 
-impl<'de> Visitor<'de> for Weigh {
+impl<'de> Visitor<'de> for Weigh<'_, '_> {
     type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,17 +75,16 @@ impl<'de> Visitor<'de> for Weigh {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Found, E> {
-        let picture = self.0 == Place::Image || text.starts_with("data:image/");
-        let image = picture.then_some(IMAGE * TOKEN);
-        let weight = match self.0 {
-            _ if picture => IMAGE * TOKEN,
-            Place::Name => 0,
-            _ if text.starts_with("data:") => binary(text),
-            Place::Data if is_base64(text) => binary(text),
-            _ => weigh(text.as_bytes()),
-        };
+        let picture = self.place == Place::Image || text.starts_with("data:image/");
+        let image = picture.then_some(IMAGE);
+        match self.place {
+            _ if picture => self.tally.guess(IMAGE),
+            Place::Name => {}
+            _ if text.starts_with("data:") => self.tally.guess(binary(text)),
+            Place::Data if is_base64(text) => self.tally.guess(binary(text)),
+            _ => self.tally.text(text),
+        }
         Ok(Found {
-            weight,
             image,
             entry: true,
             ..Found::default()
@@ -104,23 +92,27 @@ impl<'de> Visitor<'de> for Weigh {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
-        Ok(Found::of(TOKEN))
+        self.tally.count(1);
+        Ok(Found::default())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Found, E> {
-        Ok(Found::of(TOKEN))
+        self.tally.count(1);
+        Ok(Found::default())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Found, E> {
-        Ok(Found::of(TOKEN))
+        self.tally.count(1);
+        Ok(Found::default())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Found, E> {
-        Ok(Found::of(TOKEN))
+        self.tally.count(1);
+        Ok(Found::default())
     }
 
     fn visit_unit<E>(self) -> Result<Found, E> {
-        Ok(Found::of(0))
+        Ok(Found::default())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found, A::Error> {
@@ -129,21 +121,19 @@ impl<'de> Visitor<'de> for Weigh {
             entry: true,
             ..Found::default()
         };
-        while let Some(found) = seq.next_element_seed(Self::plain())? {
-            let around = if found.object && self.0 == Place::Items {
-                MESSAGE * TOKEN
-            } else {
-                0
-            };
+        while let Some(found) = seq.next_element_seed(Weigh::plain(self.tally))? {
+            if found.object && self.place == Place::Items {
+                self.tally.message();
+            }
             sum.flat &= !found.object;
             sum.entries += u64::from(found.entry);
-            sum.weight = sum.weight.saturating_add(found.weight + around);
         }
         Ok(sum)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let mut weight = 0_u64;
+        let tally = self.tally;
+        let before = tally.mark();
         let mut image = None;
         let mut picture = false;
         let mut low = false;
@@ -151,42 +141,56 @@ impl<'de> Visitor<'de> for Weigh {
             let place = match &*key {
                 // What an object is, in a word or as the schema of something called so.
                 "type" | "media_type" | "mimeType" | "mime_type" | "format" | "detail" => {
-                    let found = map.next_value_seed(Kind)?;
+                    let found = map.next_value_seed(Kind {
+                        says: &*key == "type",
+                        tally: &mut *tally,
+                    })?;
                     picture |= found.picture;
                     low |= found.low;
-                    weight = weight.saturating_add(found.weight);
                     continue;
                 }
                 "role" | "id" | "call_id" | "tool_call_id" | "tool_use_id" | "cache_control"
-                | "status" | "signature" | "encrypted_content" => Place::Name,
+                | "status" | "signature" => Place::Name,
                 "content" | "text" | "parts" | "function" | "source" | "parameters" => Place::Plain,
                 "image_url" => Place::Image,
-                "url" if self.0 == Place::Image => Place::Image,
+                "url" if self.place == Place::Image => Place::Image,
                 "data" | "file_data" | "bytes" => Place::Data,
+                // What they stand for is elsewhere.
+                "encrypted_content" | "file_id" | "fileData" | "file_uri" | "s3Location" => {
+                    tally.blur();
+                    Place::Name
+                }
                 other => {
-                    weight = weight.saturating_add(weigh(other.as_bytes()));
+                    tally.text(other);
+                    // However it is written out, something stands between it and its value.
+                    tally.text("\":");
                     Place::Plain
                 }
             };
-            let found = map.next_value_seed(Self(place))?;
-            weight = weight.saturating_add(found.weight);
+            let found = map.next_value_seed(Weigh {
+                place,
+                tally: &mut *tally,
+            })?;
             image = image.max(found.image);
         }
         // One image, however its parts say so.
         if picture && image.is_none() || image.is_some() && low {
-            image = Some(TOKEN * if low { IMAGE_LOW } else { IMAGE });
+            image = Some(if low { IMAGE_LOW } else { IMAGE });
+        }
+        if let Some(tokens) = image {
+            tally.rewind(before);
+            tally.guess(tokens);
         }
         Ok(Found {
-            weight: image.unwrap_or(weight),
             object: true,
-            image: image.filter(|_| picture || self.0 == Place::Image),
+            image: image.filter(|_| picture || self.place == Place::Image),
             ..Found::default()
         })
     }
 }
 
 fn binary(text: &str) -> u64 {
-    (text.len() as u64).div_ceil(BINARY) * TOKEN
+    (text.len() as u64).div_ceil(BINARY)
 }
 
 /// Long, and in the alphabet of base64 as far as one looks.
@@ -198,17 +202,33 @@ fn is_base64(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_'))
 }
 
+/// Whether a word says of an object that it is text, a call or a schema: what counts by its bytes.
+fn is_text(kind: &str) -> bool {
+    matches!(
+        kind,
+        "text" | "input_text" | "output_text" | "summary_text" | "refusal" | "message" | "thinking"
+            | "function" | "function_call" | "function_call_output" | "tool_use" | "tool_result"
+            | "custom" | "json_schema" | "json_object" | "ephemeral"
+            // Schemas.
+            | "object" | "array" | "string" | "number" | "integer" | "boolean" | "null"
+            | "OBJECT" | "ARRAY" | "STRING" | "NUMBER" | "INTEGER" | "BOOLEAN"
+    )
+}
+
 /// A word that says what an object is.
-struct Kind;
+struct Kind<'t, 'e> {
+    // It is said by `type`.
+    says: bool,
+    tally: &'t mut Tally<'e>,
+}
 
 #[derive(Default)]
 struct KindFound {
     picture: bool,
     low: bool,
-    weight: u64,
 }
 
-impl<'de> DeserializeSeed<'de> for Kind {
+impl<'de> DeserializeSeed<'de> for Kind<'_, '_> {
     type Value = KindFound;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<KindFound, D::Error> {
@@ -216,7 +236,7 @@ impl<'de> DeserializeSeed<'de> for Kind {
     }
 }
 
-impl<'de> Visitor<'de> for Kind {
+impl<'de> Visitor<'de> for Kind<'_, '_> {
     type Value = KindFound;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,6 +244,10 @@ impl<'de> Visitor<'de> for Kind {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<KindFound, E> {
+        self.tally.text(text);
+        if self.says && !is_text(text) {
+            self.tally.blur();
+        }
         Ok(KindFound {
             picture: text.starts_with("image/")
                 || matches!(
@@ -231,7 +255,6 @@ impl<'de> Visitor<'de> for Kind {
                     "image" | "image_url" | "input_image" | "png" | "jpeg" | "gif" | "webp"
                 ),
             low: text == "low",
-            weight: weigh(text.as_bytes()),
         })
     }
 
@@ -256,45 +279,12 @@ impl<'de> Visitor<'de> for Kind {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<KindFound, A::Error> {
-        let weight = Weigh::plain().visit_seq(seq)?.weight;
-        Ok(KindFound {
-            weight,
-            ..KindFound::default()
-        })
+        Weigh::plain(self.tally).visit_seq(seq)?;
+        Ok(KindFound::default())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<KindFound, A::Error> {
-        let weight = Weigh::plain().visit_map(map)?.weight;
-        Ok(KindFound {
-            weight,
-            ..KindFound::default()
-        })
-    }
-}
-
-/// An object's key, borrowed where it has no escapes.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Key;
-
-        impl<'de> Visitor<'de> for Key {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(key.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(Key)
+        Weigh::plain(self.tally).visit_map(map)?;
+        Ok(KindFound::default())
     }
 }

@@ -23,3 +23,4 @@ mod streams;
 mod support;
 #[cfg(feature = "testing")]
 mod testing_box;
+mod tokens;

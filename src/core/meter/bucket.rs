@@ -175,11 +175,15 @@ impl Bucket {
     }
 
     /// `used` is what was missing over there when the request that left at `dated` got there: it
-    /// has refilled since, and what left later isn't in it. So that much is missing at least.
-    pub(crate) fn observe(&mut self, used: u64, dated: Time) {
+    /// has refilled since, and what left later isn't in it. So that much is missing at least. How much more that is than
+    /// was known.
+    pub(crate) fn observe(&mut self, used: u64, dated: Time) -> u64 {
         let refilled = self.refill(self.at.nanos().saturating_sub(dated.nanos()));
         let missing = self.scaled(used).saturating_sub(refilled);
+        let before = self.missing;
         self.missing = self.missing.max(missing.saturating_add(self.ahead()));
+        let more = (self.missing - before) / u128::from(self.window.max(1));
+        u64::try_from(more).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::others::Others;
 use crate::core::time::Time;
 
 /// Where the boundaries are. Asked, not computed here: days have 23 and 25 hours.
@@ -39,6 +40,9 @@ pub(crate) struct Fixed {
     next: u64,
     // The first and the last of those.
     straddling: Option<(Time, Time)>,
+    // What the provider counts of ours in this window, as far as it's known.
+    counted: u64,
+    others: Others,
 }
 
 impl fmt::Debug for Fixed {
@@ -73,6 +77,8 @@ impl Fixed {
             begun: now,
             next: 0,
             straddling: None,
+            counted: 0,
+            others: Others::new(amount, window),
         };
         fixed.end = fixed.boundary_after(now);
         fixed
@@ -108,9 +114,11 @@ impl Fixed {
     }
 
     pub(crate) fn advance(&mut self, now: Time) {
+        self.others.advance(now);
         let over = |end: &End| end.last <= now && end.last < Time::MAX;
         while let Some(end) = self.end.filter(over) {
             self.used = std::mem::take(&mut self.next);
+            self.counted = self.used;
             self.since = Time::from_nanos(end.first.nanos().saturating_sub(self.transit));
             self.begun = end.last;
             let straddling = self.straddling.take();
@@ -124,7 +132,7 @@ impl Fixed {
                 self.end = self.boundary_after(end.last);
                 if self.end.is_none_or(|end| end.last <= now) {
                     // More than a window has passed unseen: nothing of it counts any more.
-                    self.used = 0;
+                    (self.used, self.counted) = (0, 0);
                     self.since = now;
                     self.end = self.boundary_after(now);
                 }
@@ -132,13 +140,15 @@ impl Fixed {
         }
     }
 
-    pub(crate) const fn used(&self) -> u64 {
+    /// Of ours and others: those go on when a window ends.
+    pub(crate) fn used(&self) -> u64 {
         self.used
+            .max(self.counted.saturating_add(self.others.level()))
     }
 
     pub(crate) fn fits(&self, n: u64, held: u64, at: Time) -> bool {
         let fits = |used: u64| used.saturating_add(held).saturating_add(n) <= self.amount;
-        if !fits(self.used) {
+        if !fits(self.used()) {
             return false;
         }
         if !self.straddles(at) {
@@ -149,7 +159,7 @@ impl Fixed {
         let vague =
             |end: End| end.last.nanos() - end.first.nanos() > self.transit.saturating_mul(4);
         let vague = self.end.is_some_and(vague);
-        fits(self.next) && !vague
+        fits(self.next.saturating_add(self.others.level())) && !vague
     }
 
     /// The first instant from `from` on at which `n` fits; held charges count as if they left `now`.
@@ -162,10 +172,11 @@ impl Fixed {
         ahead.advance(at);
         // The current window, the next, and one that holds nothing at all.
         while !ahead.fits(n, 0, at) {
-            let Some(end) = ahead.end.filter(|end| end.last > at) else {
+            let end = ahead.end.map(|end| end.last).filter(|end| *end > at);
+            let Some(next) = [end, ahead.others.next_fall()].into_iter().flatten().min() else {
                 return at;
             };
-            at = end.last;
+            at = next;
             ahead.advance(at);
         }
         at
@@ -173,6 +184,7 @@ impl Fixed {
 
     /// When the last of `n` has left that wait in line now and leave as early as they may; not later than that.
     pub(crate) fn project(&self, n: u64, held: u64, now: Time) -> Time {
+        // Nobody knows how long the others stay.
         let used = self.used.min(self.amount);
         let asked = used.saturating_add(held).saturating_add(n);
         let rounds = asked.saturating_sub(1) / self.amount.max(1);
@@ -202,6 +214,7 @@ impl Fixed {
             }
         }
         self.used = self.used.saturating_add(n);
+        self.counted = self.counted.saturating_add(n);
         if self.straddles(dated) {
             self.next = self.next.saturating_add(n);
             let first = self.straddling.map_or(dated, |(first, _)| first);
@@ -213,6 +226,7 @@ impl Fixed {
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
         if dated >= self.since {
             self.used = self.used.saturating_sub(n);
+            self.counted = self.counted.saturating_sub(n);
             if self.straddles(dated) {
                 self.next = self.next.saturating_sub(n);
             }
@@ -231,16 +245,27 @@ impl Fixed {
         }
     }
 
-    /// `used` is what the provider had counted when the request that left at `dated` got there.
-    pub(crate) fn observe(&mut self, used: u64, dated: Time) {
-        // Of a window that may not be this one it says nothing.
-        if dated >= self.begun && self.end.is_some() && !self.straddles(dated) {
-            self.used = self.used.max(used);
+    /// The provider has refused a charge of this date. It stays charged here, but not over there.
+    pub(crate) fn refused(&mut self, n: u64, dated: Time) {
+        if dated >= self.since {
+            self.counted = self.counted.saturating_sub(n);
         }
     }
 
-    pub(crate) const fn resize(&mut self, amount: u64) {
+    /// `used` is what the provider had counted when the request that left at `dated` got there.
+    pub(crate) fn observe(&mut self, used: u64, dated: Time, now: Time) {
+        // Of a window that may not be this one it says nothing.
+        if dated >= self.begun && self.end.is_some() && !self.straddles(dated) {
+            self.used = self.used.max(used);
+            // What left since may be in it or not; what is more than all of it is somebody else's.
+            self.others
+                .see(used.saturating_sub(self.counted), dated, now);
+        }
+    }
+
+    pub(crate) fn resize(&mut self, amount: u64) {
         self.amount = amount;
+        self.others.resize(amount);
     }
 
     pub(crate) fn end(&self) -> Option<Time> {

@@ -4,16 +4,23 @@
 //! really leaves; only then does its time run. A date set earlier would let a window through in
 //! which a busy inner service sends what was granted long ago.
 
+mod account;
+mod brake;
 mod bucket;
 mod fixed;
+mod others;
 mod rolling;
+mod shared;
 #[cfg(test)]
 pub(in crate::core) mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use self::{bucket::Bucket, fixed::Fixed, rolling::Rolling};
+use self::{
+    account::Account, brake::Brake, bucket::Bucket, fixed::Fixed, rolling::Rolling, shared::Shared,
+};
 use super::{
+    cost::Resource,
     limit::{AnchorKind, Limit, LimitId, Shape},
     time::{Time, nanos},
 };
@@ -22,31 +29,6 @@ pub(crate) use fixed::Boundaries;
 
 /// No single charge is larger, so that sums of charges stay exact.
 const MOST: u64 = 1 << 53;
-
-#[derive(Clone, Debug)]
-enum Account {
-    Rolling(Rolling),
-    Bucket(Bucket),
-    Fixed(Fixed),
-}
-
-impl Account {
-    fn fits(&self, n: u64, held: u64, now: Time) -> bool {
-        match self {
-            Self::Rolling(account) => account.fits(n, held),
-            Self::Bucket(account) => account.fits(n, held),
-            Self::Fixed(account) => account.fits(n, held, now),
-        }
-    }
-
-    fn earliest(&self, n: u64, held: u64, from: Time, now: Time) -> Time {
-        match self {
-            Self::Rolling(account) => account.earliest(n, held, from, now),
-            Self::Bucket(account) => account.earliest(n, held, from),
-            Self::Fixed(account) => account.earliest(n, held, from, now),
-        }
-    }
-}
 
 /// One limit's account.
 #[derive(Clone, Debug)]
@@ -62,7 +44,12 @@ pub(crate) struct Meter {
     pace: Option<Bucket>,
     // Set while the last quarter is spread out: paces what goes beyond the other three.
     spread: Option<Bucket>,
+    // Set while the provider has refused of late what fitted here.
+    brake: Option<Box<Brake>>,
     burst: Option<u64>,
+    // What left earlier says nothing of the limit's amount.
+    resized: Time,
+    shared: Shared,
 }
 
 impl Meter {
@@ -110,8 +97,48 @@ impl Meter {
             account,
             pace,
             spread: None,
+            brake: None,
             burst,
+            resized: Time::ZERO,
+            shared: Shared::default(),
         }
+    }
+
+    /// The account of a limit that nobody knows yet.
+    pub(crate) fn unknown(resource: Resource) -> Self {
+        let limit = Limit::new(resource, MOST, Duration::from_secs(60));
+        Self {
+            id: limit.id(),
+            stated: MOST,
+            transit: nanos(limit.transit_or_default()),
+            held: 0,
+            paused: Time::ZERO,
+            account: Account::Unknown,
+            pace: None,
+            spread: None,
+            brake: None,
+            burst: None,
+            resized: Time::ZERO,
+            shared: Shared::default(),
+        }
+    }
+
+    pub(crate) const fn is_known(&self) -> bool {
+        !matches!(self.account, Account::Unknown)
+    }
+
+    /// It turned out what the limit is. What is held stays held.
+    pub(crate) fn learn(&mut self, limit: &Limit, amount: u64, now: Time) {
+        *self = Self {
+            held: self.held,
+            paused: self.paused,
+            ..Self::new(limit, amount, None, now)
+        };
+    }
+
+    /// Whether an answer to what left at `dated` may say something new of the limit's amount.
+    pub(crate) fn hears(&self, dated: Time) -> bool {
+        dated >= self.resized
     }
 
     pub(crate) const fn id(&self) -> LimitId {
@@ -130,12 +157,8 @@ impl Meter {
 
     /// Forgets what has expired by `now`. Everything below counts from there.
     pub(crate) fn advance(&mut self, now: Time) {
-        match &mut self.account {
-            Account::Rolling(account) => account.advance(now),
-            Account::Bucket(account) => account.advance(now),
-            Account::Fixed(account) => account.advance(now),
-        }
-        for pace in self.pace.iter_mut().chain(&mut self.spread) {
+        self.account.advance(now);
+        for pace in self.paces_mut() {
             pace.advance(now);
         }
     }
@@ -144,17 +167,13 @@ impl Meter {
     pub(crate) const fn largest(&self) -> u64 {
         match &self.account {
             Account::Bucket(account) => account.capacity(),
-            Account::Rolling(_) | Account::Fixed(_) => self.id.amount,
+            Account::Unknown | Account::Rolling(_) | Account::Fixed(_) => self.id.amount,
         }
     }
 
     /// What is dated and counts now.
     pub(crate) fn used(&self) -> u64 {
-        match &self.account {
-            Account::Rolling(account) => account.used(),
-            Account::Bucket(account) => account.used(),
-            Account::Fixed(account) => account.used(),
-        }
+        self.account.used()
     }
 
     pub(crate) const fn held(&self) -> u64 {
@@ -177,14 +196,24 @@ impl Meter {
         self.paused <= now
             && self.account.fits(n, held, now)
             && self
-                .pace
-                .iter()
+                .paces()
                 .all(|pace| pace.fits(n.min(pace.capacity()), held))
             && self.spread.iter().all(|spread| {
                 let with_rest = n.saturating_add(self.last_quarter());
                 self.account.fits(with_rest, held, now)
                     || spread.fits(n.min(spread.capacity()), held)
             })
+    }
+
+    /// What bounds how much goes at once, whatever the account holds.
+    fn paces(&self) -> impl Iterator<Item = &Bucket> {
+        let brake = self.brake.as_deref().map(|brake| &brake.pace);
+        self.pace.iter().chain(brake)
+    }
+
+    fn paces_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+        let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
+        self.pace.iter_mut().chain(brake).chain(&mut self.spread)
     }
 
     /// What is spread out of the most that it ever holds.
@@ -212,16 +241,13 @@ impl Meter {
     /// charges count as if they left `now`. `n` must be at most [`largest`](Self::largest).
     pub(crate) fn earliest(&self, n: u64, from: Time, now: Time) -> Time {
         let (from, held) = (from.max(self.paused), self.held);
-        let paced = |pace: &Option<Bucket>, from| match pace {
-            Some(pace) => pace.earliest(n.min(pace.capacity()), held, from),
-            None => from,
-        };
+        let paced = |at, pace: &Bucket| pace.earliest(n.min(pace.capacity()), held, at);
         let at = self.account.earliest(n, held, from, now);
-        let at = paced(&self.pace, at);
-        if self.spread.is_none() {
+        let at = self.paces().fold(at, paced);
+        let Some(spread) = &self.spread else {
             return at;
-        }
-        let slowly = paced(&self.spread, at);
+        };
+        let slowly = paced(at, spread);
         let with_rest = n.saturating_add(self.last_quarter());
         if with_rest > self.largest() {
             return slowly;
@@ -250,12 +276,9 @@ impl Meter {
         if n == 0 {
             return;
         }
-        match &mut self.account {
-            Account::Rolling(account) => account.charge(n, now),
-            Account::Bucket(account) => account.charge(n),
-            Account::Fixed(account) => account.charge(n, now),
-        }
-        if let Some(pace) = &mut self.pace {
+        self.account.charge(n, now);
+        let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
+        for pace in self.pace.iter_mut().chain(brake) {
             pace.charge(n);
         }
         let at_once = self.largest().saturating_sub(self.last_quarter());
@@ -267,11 +290,7 @@ impl Meter {
 
     /// Takes back part of a dated charge that the provider counts no longer.
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
-        match &mut self.account {
-            Account::Rolling(account) => account.give_back(n, dated),
-            Account::Bucket(account) => account.give_back(n, dated),
-            Account::Fixed(account) => account.give_back(n, dated),
-        }
+        self.account.give_back(n, dated);
     }
 
     /// Takes back a dated charge that never reached the provider.
@@ -279,14 +298,43 @@ impl Meter {
         if n == 0 {
             return;
         }
-        match &mut self.account {
-            Account::Rolling(account) => account.give_back(n, dated),
-            Account::Bucket(account) => account.refund(n, dated),
-            Account::Fixed(account) => account.refund(n, dated, now),
-        }
+        self.account.refund(n, dated, now);
         if let Some(pace) = &mut self.pace {
             pace.refund(n, dated);
         }
+    }
+
+    /// The provider has refused a charge of this date, which stays charged here: what it says is left doesn't know of it.
+    pub(crate) fn refused(&mut self, n: u64, dated: Time) {
+        self.account.refused(n, dated);
+    }
+
+    /// The provider has refused what left at `dated` and fitted here: half as much as before may go at once.
+    pub(crate) fn brake(&mut self, dated: Time, now: Time) {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        if !self.is_known() {
+            return;
+        }
+        match &mut self.brake {
+            Some(brake) => brake.halve(amount, dated, now),
+            None => {
+                let burst = self.burst.unwrap_or(amount).min(amount);
+                self.brake = Some(Box::new(Brake::new(amount, window, burst, now)));
+            }
+        }
+    }
+
+    /// What left at `dated` was admitted. True where more may go at once now.
+    pub(crate) fn ease(&mut self, dated: Time, now: Time) -> bool {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        let Some(brake) = &mut self.brake else {
+            return false;
+        };
+        let eased = brake.ease(amount, window, dated, now);
+        if eased && brake.is_off(amount) {
+            self.brake = None;
+        }
+        eased
     }
 
     /// The provider had `remaining` left when the request that left at `dated` got there. Where we have spent less than
@@ -295,10 +343,10 @@ impl Meter {
         let headroom = self.stated.saturating_sub(self.id.amount);
         let whole = self.largest().saturating_add(headroom);
         let used = whole.saturating_sub(remaining);
-        match &mut self.account {
-            Account::Rolling(account) => account.observe(used, dated, now),
-            Account::Bucket(account) => account.observe(used, dated),
-            Account::Fixed(account) => account.observe(used, dated),
+        if self.is_bucket() {
+            self.observe_bucket(used, dated, now);
+        } else {
+            self.account.observe(used, dated, now);
         }
     }
 
@@ -312,13 +360,13 @@ impl Meter {
     }
 
     /// Another amount from now on; what is spent stays spent.
-    pub(crate) fn resize(&mut self, stated: u64, amount: u64) {
+    pub(crate) fn resize(&mut self, stated: u64, amount: u64, now: Time) {
+        self.resized = now;
         self.stated = stated;
         self.id.amount = amount;
-        match &mut self.account {
-            Account::Rolling(account) => account.resize(amount),
-            Account::Bucket(account) => account.resize(amount, self.burst.unwrap_or(amount)),
-            Account::Fixed(account) => account.resize(amount),
+        self.account.resize(amount, self.burst);
+        if let Some(brake) = &mut self.brake {
+            brake.resize(amount);
         }
         if let Some(pace) = &mut self.pace {
             let capacity = pace.capacity();
@@ -334,12 +382,8 @@ impl Meter {
     pub(crate) fn project(&self, ahead: u64, n: u64, now: Time) -> Time {
         let held = self.held;
         let total = ahead.saturating_add(n);
-        let at = match &self.account {
-            Account::Rolling(account) => account.project(total, held, now),
-            Account::Bucket(account) => account.earliest(total, held, now),
-            Account::Fixed(account) => account.project(total, held, now),
-        };
-        let paced = self.pace.iter().map(|pace| {
+        let at = self.account.project(total, held, now);
+        let paced = self.paces().map(|pace| {
             let total = ahead.saturating_add(n.min(pace.capacity()));
             pace.earliest(total, held, now)
         });
@@ -350,7 +394,7 @@ impl Meter {
     pub(crate) fn boundary(&self) -> Option<Time> {
         match &self.account {
             Account::Fixed(account) => account.end(),
-            Account::Rolling(_) | Account::Bucket(_) => None,
+            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::others::Others;
 use crate::core::time::Time;
 
 /// Into how many steps a window is cut: dates are rounded up to a step, so that memory is bounded
@@ -12,7 +13,9 @@ const STEPS: u64 = 1024;
 struct Spent {
     expires: Time,
     amount: u64,
-    // All that counted right after the last charge of this step: what an answer to it knows of us.
+    // What the provider counts of it, as far as it's known: what it refused it doesn't.
+    counted: u64,
+    // All that the provider counted right after the last charge of this step: what an answer to it knows of us.
     then: u64,
 }
 
@@ -27,9 +30,8 @@ pub(crate) struct Rolling {
     spent: VecDeque<Spent>,
     // Of all entries.
     sum: u64,
-    // What others spend from the same limit, as far as the provider's answers say.
-    others: u64,
-    others_until: Time,
+    counted: u64,
+    others: Others,
 }
 
 impl Rolling {
@@ -45,8 +47,8 @@ impl Rolling {
             step,
             spent: VecDeque::with_capacity(entries.min(amount).min(2 * STEPS + 8) as usize),
             sum: 0,
-            others: 0,
-            others_until: Time::ZERO,
+            counted: 0,
+            others: Others::new(amount, window),
         }
     }
 
@@ -62,48 +64,67 @@ impl Rolling {
     pub(crate) fn advance(&mut self, now: Time) {
         while let Some(first) = self.spent.front().filter(|first| first.expires <= now) {
             self.sum -= first.amount;
+            self.counted -= first.counted;
             self.spent.pop_front();
         }
-        if self.others_until <= now {
-            self.others = 0;
-        }
+        self.others.advance(now);
     }
 
-    pub(crate) const fn used(&self) -> u64 {
-        self.sum.saturating_add(self.others)
+    pub(crate) fn used(&self) -> u64 {
+        self.sum.saturating_add(self.others.level())
     }
 
-    const fn over(&self, n: u64, held: u64) -> u64 {
-        let asked = self.used().saturating_add(held).saturating_add(n);
-        asked.saturating_sub(self.amount)
+    /// Nobody else was seen of late.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.others.level() == 0
     }
 
-    pub(crate) const fn fits(&self, n: u64, held: u64) -> bool {
-        self.over(n, held) == 0
+    pub(crate) fn fits(&self, n: u64, held: u64) -> bool {
+        self.used().saturating_add(held).saturating_add(n) <= self.amount
     }
 
     /// The first instant from `from` on at which `n` fits; held charges count as if they left `now`.
     pub(crate) fn earliest(&self, n: u64, held: u64, from: Time, now: Time) -> Time {
+        self.earliest_beside(self.others.clone(), n, held, from, now)
+    }
+
+    fn earliest_beside(
+        &self,
+        mut others: Others,
+        n: u64,
+        held: u64,
+        from: Time,
+        now: Time,
+    ) -> Time {
+        let asked = held.saturating_add(n);
+        let mut own = self.sum;
+        let mut spent = self.spent.iter().peekable();
         let mut at = from;
-        let mut over = self.over(n, held);
-        let mut others = Some((self.others_until, self.others)).filter(|(_, amount)| *amount > 0);
-        let mut own = self.spent.iter().map(|s| (s.expires, s.amount)).peekable();
-        while over > 0 {
-            let next = match others {
-                Some((until, _)) if own.peek().is_none_or(|own| until <= own.0) => others.take(),
-                _ => own.next(),
-            };
-            let (expires, amount) = next.unwrap_or((self.expiry(now), over));
-            over = over.saturating_sub(amount);
-            at = at.max(expires);
+        loop {
+            while let Some(first) = spent.next_if(|first| first.expires <= at) {
+                own -= first.amount;
+            }
+            others.advance(at);
+            let used = own.saturating_add(others.level());
+            if used.saturating_add(asked) <= self.amount {
+                return at;
+            }
+            let expiry = spent.peek().map(|first| first.expires);
+            let next = [expiry, others.next_fall()].into_iter().flatten().min();
+            match next {
+                Some(next) => at = next,
+                None => return at.max(self.expiry(now)),
+            }
         }
-        at
     }
 
     /// When the last of `n` has left that wait in line now and leave as early as they may; not later than that.
     pub(crate) fn project(&self, n: u64, held: u64, now: Time) -> Time {
         let rounds = n.saturating_sub(1) / self.amount.max(1);
-        let first = self.earliest(n - rounds * self.amount, held, now, now);
+        // Nobody knows how long the others stay.
+        let nobody = Others::new(self.amount, self.window);
+        let n = n - rounds * self.amount;
+        let first = self.earliest_beside(nobody, n, held, now, now);
         let round = self.window.saturating_add(self.transit);
         Time::from_nanos(first.nanos().saturating_add(rounds.saturating_mul(round)))
     }
@@ -112,16 +133,19 @@ impl Rolling {
         let expires = self.expiry(dated);
         let n = n.min(u64::MAX - self.sum);
         self.sum += n;
-        let then = self.sum;
+        self.counted += n;
+        let then = self.counted;
         match self.spent.back_mut() {
             // A date from before the last one can't be told apart from it; later is on the safe side.
             Some(last) if last.expires >= expires => {
                 last.amount += n;
+                last.counted += n;
                 last.then = then;
             }
             _ => self.spent.push_back(Spent {
                 expires,
                 amount: n,
+                counted: n,
                 then,
             }),
         }
@@ -136,8 +160,26 @@ impl Rolling {
         let back = self.spent[at].amount.min(n);
         self.spent[at].amount -= back;
         self.sum -= back;
+        let counted = self.spent[at].counted.min(back);
+        self.spent[at].counted -= counted;
+        self.counted -= counted;
         if self.spent[at].amount == 0 {
             self.spent.remove(at);
+        }
+    }
+
+    /// The provider has refused a charge of this date. It stays charged here, but not over there.
+    pub(crate) fn refused(&mut self, n: u64, dated: Time) {
+        let expires = self.expiry(dated);
+        let at = self.spent.partition_point(|s| s.expires < expires);
+        let Some(entry) = self.spent.get_mut(at).filter(|s| s.expires == expires) else {
+            return;
+        };
+        let n = n.min(entry.counted);
+        entry.counted -= n;
+        self.counted -= n;
+        for later in self.spent.range_mut(at..) {
+            later.then = later.then.saturating_sub(n);
         }
     }
 
@@ -145,7 +187,7 @@ impl Rolling {
     /// `dated` got there. What can't be ours is charged to others, once: other answers know of it too.
     pub(crate) fn observe(&mut self, used: u64, dated: Time, now: Time) {
         let own = if dated >= now {
-            self.sum
+            self.counted
         } else {
             // What left up to the transit allowance later may have got there before it.
             let known = self.expiry(dated);
@@ -158,17 +200,15 @@ impl Rolling {
             };
             let overtook = self.spent.range(after..);
             let overtook = overtook.take_while(|s| s.expires <= may_know);
-            overtook.fold(self.spent[at].then, |sum, s| sum.saturating_add(s.amount))
+            overtook.fold(self.spent[at].then, |sum, s| sum.saturating_add(s.counted))
         };
         let others = used.saturating_sub(own);
-        if others > 0 && others >= self.others {
-            self.others = others;
-            self.others_until = self.others_until.max(self.expiry(dated));
-        }
+        self.others.see(others, dated, now);
     }
 
-    pub(crate) const fn resize(&mut self, amount: u64) {
+    pub(crate) fn resize(&mut self, amount: u64) {
         self.amount = amount;
+        self.others.resize(amount);
     }
 
     #[cfg(test)]

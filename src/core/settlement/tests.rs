@@ -8,7 +8,7 @@ use std::{
 use super::*;
 use crate::core::{
     cost::{Cost, Resource},
-    ledger::{Fit, Ledger},
+    ledger::{Fit, Ledger, Stated},
     meter::tests::{Kind, Random, at, cases, limit, meter_of},
 };
 
@@ -227,7 +227,12 @@ impl History {
                     let (tokens, used, departure, said) = requests[id as usize];
                     provider.settle(id + 1, used, now);
                     let left = self.limit.saturating_sub(said);
-                    ledger.observe(Resource::Tokens, Some(self.limit), left, departure);
+                    let stated = Stated {
+                        limit: Some(self.limit),
+                        remaining: Some(left),
+                        window: None,
+                    };
+                    ledger.observe(Resource::Tokens, stated, departure);
                     ledger.settle(
                         &Cost::tokens(tokens),
                         &Cost::tokens(used),

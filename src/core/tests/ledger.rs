@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Kind, Random, at, at_of, cases, ledger_of, limit, rolling, tokens};
 use crate::core::{
     cost::{Cost, Resource},
-    ledger::{Blame, Fit, Ledger},
+    ledger::{Blame, Fit, Ledger, Stated},
     limit::{Limit, LimitId},
     settlement::{Departure, Settle},
     time::Time,
@@ -66,7 +66,11 @@ fn lived(random: &mut Random) -> (Ledger, u64) {
                 let policy = policies[random.upto(2) as usize];
                 ledger.settle(&cost, &tokens(random.upto(80)), date, policy);
             }
-            5 => ledger.observe(Resource::Tokens, None, random.upto(500), left(at(now))),
+            5 => ledger.observe(
+                Resource::Tokens,
+                stated(None, random.upto(500)),
+                left(at(now)),
+            ),
             _ if ledger.fit(&cost, false) == Fit::Now => {
                 ledger.hold(&cost, false);
                 match random.chance(10) {
@@ -222,10 +226,10 @@ fn the_provider_s_own_figure_tells_a_minute_from_a_day() {
     day.resource = Resource::Tokens;
     let minute = limit(Kind::Rolling, 100, 60_000_000_000, 0);
     let mut ledger = ledger_of(&[(minute, Kind::Rolling), (day, Kind::Rolling)], usize::MAX);
-    ledger.observe(Resource::Tokens, Some(10_000), 5, left(at(0)));
-    ledger.observe(Resource::Tokens, None, 1, left(at(0)));
+    ledger.observe(Resource::Tokens, stated(Some(10_000), 9_000), left(at(0)));
+    ledger.observe(Resource::Tokens, stated(None, 1), left(at(0)));
     let left: Vec<_> = ledger.meters().iter().map(|meter| meter.left()).collect();
-    assert_eq!(left, [100, 5]);
+    assert_eq!(left, [100, 8_834]);
 }
 
 proptest! {
@@ -247,5 +251,13 @@ proptest! {
             }
             for meter in ledger.meters() { prop_assert_eq!(meter.held(), sum); }
         }
+    }
+}
+
+fn stated(limit: Option<u64>, remaining: u64) -> Stated {
+    Stated {
+        limit,
+        remaining: Some(remaining),
+        window: None,
     }
 }

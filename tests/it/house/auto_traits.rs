@@ -28,8 +28,8 @@ use tower_quota::{
     quota::{Acquire, KeyedQuotas, LimitSnapshot, QuotaBuilder, Snapshot},
     rate_limit::{InFlight, RateLimit, RateLimitFuture},
     respond::{Answered, Passed, Respond, RespondBody, RespondFuture},
-    token_budget::{Estimated, Settling, TokenBudget, TokenBudgetFuture},
-    tokens::Estimate,
+    token_budget::{Estimated, Pooled, Pools, Settling, TokenBudget, TokenBudgetFuture},
+    tokens::{Calibrated, Calibration, Estimate, Lesson},
 };
 
 /// Asserts that types have traits: `have!(Send, Sync => A, B)`.
@@ -69,7 +69,8 @@ fn handles_are_shared_freely() {
 #[test]
 fn layers_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<To<Inner>>, RateLimitLayer, RespondLayer, TokenBudgetLayer);
-    have!(Copy, Debug, Send, Sync, Unpin => Always, Estimated, Http, OneRequest, Opaque, Provider);
+    have!(Copy, Debug, Send, Sync, Unpin => Always, Http, OneRequest, Opaque, Provider);
+    have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
     have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
 }
 

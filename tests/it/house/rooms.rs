@@ -30,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "provider",
             "body",
             "answers",
+            "tokens",
         ],
     ),
     // The layers that limit.

@@ -2,7 +2,12 @@
 
 mod departure;
 mod holding;
+#[cfg(feature = "testing")]
+mod learning;
+mod pools;
 mod rate_limit;
+#[cfg(feature = "testing")]
+mod sharing;
 mod token_budget;
 #[cfg(feature = "testing")]
 mod utilisation;

@@ -22,14 +22,14 @@ use tower_quota::{
     testing::{Provider, ProviderBuilder, Report, Settlement, Shape},
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
-const TOKENS: u64 = 30_000;
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const TOKENS: u64 = 30_000;
 
 #[derive(Clone, Copy)]
 struct Sized(u64);
 
 /// A chat whose prompt and answer take `tokens` together, as the provider counts.
-fn chat(tokens: u64) -> Request<Full<Bytes>> {
+pub(super) fn chat(tokens: u64) -> Request<Full<Bytes>> {
     let prompt = "word".repeat(tokens.min(100) as usize / 2);
     let max_tokens = tokens - prompt.len() as u64 / 4;
     let body = format!(
@@ -42,7 +42,7 @@ fn chat(tokens: u64) -> Request<Full<Bytes>> {
     request
 }
 
-fn cost(request: &Request<Full<Bytes>>) -> Cost {
+pub(super) fn cost(request: &Request<Full<Bytes>>) -> Cost {
     Cost::tokens(request.extensions().get::<Sized>().unwrap().0)
 }
 
@@ -92,7 +92,7 @@ fn quota(minute: Duration) -> Quota {
         .unwrap()
 }
 
-async fn call_on<S, B>(service: S, callers: u32, time: Duration, spread: Duration)
+pub(super) async fn call_on<S, B>(service: S, callers: u32, time: Duration, spread: Duration)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = BoxError>,
     S: Clone + Send + 'static,
@@ -120,7 +120,7 @@ where
     }
 }
 
-const SHAPES: [Shape; 3] = [Shape::Rolling, Shape::Bucket, Shape::Fixed];
+pub(super) const SHAPES: [Shape; 3] = [Shape::Rolling, Shape::Bucket, Shape::Fixed];
 
 #[tokio::test(start_paused = true)]
 async fn no_provider_refuses_and_at_least_97_percent_is_used() {

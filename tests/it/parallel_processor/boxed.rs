@@ -16,7 +16,7 @@ use super::{
 const MINUTE: Duration = Duration::from_secs(10);
 const TOKENS: u64 = 60_000;
 
-// A provider that counts as the estimate does: what is measured here is the limiter, not the estimate.
+// A provider that counts as the estimate has it after a few answers: what is measured here is the limiter.
 fn provider() -> ProviderBuilder {
     ProviderBox::openai()
         .tokens_per_minute(TOKENS)

@@ -291,9 +291,9 @@ async fn headroom_plans_with_a_share() {
             .reason,
         Reason::TooLarge
     );
-    // 950 left of 1,000 there is nothing that we didn't plan with.
+    // 50 of 1,000 are somebody else's, and a few more by the time that we are told.
     quota.observe(&status(950));
-    assert_eq!(left(&quota), 850);
+    assert!((840..=850).contains(&left(&quota)), "{}", left(&quota));
     quota
         .resize(Limit::tokens(100, SECOND))
         .expect("same window");
@@ -315,10 +315,16 @@ async fn what_the_provider_says_lowers_and_never_raises() {
     quota.observe(&status(950));
     assert_eq!(left(&quota), 900);
     quota.observe(&status(300));
-    assert_eq!(left(&quota), 300);
+    // A little less: others go on while the answer is on its way.
+    let lowered = left(&quota);
+    assert!((250..=300).contains(&lowered), "{lowered}");
     quota.observe(&status(600));
-    assert_eq!(left(&quota), 300);
+    assert_eq!(left(&quota), lowered);
     quota.observe(&RateStatus::new());
+    // Others who spend don't stop where a window ends; whoever isn't seen any more is forgotten by and by.
+    advance(SECOND).await;
+    let still = left(&quota);
+    assert!(still < 500, "{still}");
     advance(2 * SECOND).await;
     assert_eq!(left(&quota), 1_000);
 }

@@ -40,7 +40,7 @@ fn lived(
     for _ in 0..random.upto(40) {
         meter.advance(at(now));
         match random.upto(9) {
-            0 => meter.resize(amount, 1 + random.upto(amount - 1)),
+            0 => meter.resize(amount, 1 + random.upto(amount - 1), at(0)),
             1 => meter.charge(random.upto(amount), at(now)),
             2 => {
                 if let Some((n, date)) = dated.pop() {
@@ -122,7 +122,7 @@ proptest! {
                 3 => meter.refund(n, date, now),
                 4 => meter.give_back(n, date),
                 5 => meter.observe(n, date, now),
-                6 => meter.resize(n.max(1), n.max(1)),
+                6 => meter.resize(n.max(1), n.max(1), at(0)),
                 7 => { meter.earliest(n.min(meter.largest()), now, now); }
                 8 => { meter.project(n, large(), now); }
                 _ => { meter.fits(n, now); meter.left(); meter.used(); meter.boundary(); }
@@ -177,7 +177,7 @@ fn a_rolling_window_never_holds_more_than_the_amount() {
                     sent[which].1 -= back;
                 }
                 5 => meter.pause(at(now + random.upto(window / 4))),
-                6 => meter.resize(amount, amount - random.upto(amount / 2)),
+                6 => meter.resize(amount, amount - random.upto(amount / 2), at(0)),
                 _ if meter.fits(n, at(now)) => {
                     meter.hold(n);
                     held.push(n);

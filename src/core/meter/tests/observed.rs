@@ -18,10 +18,12 @@ fn what_others_spend_is_charged_and_nothing_is_ever_raised() {
         meter.charge(10, at(0));
         meter.observe(95, at(0), at(0));
         assert_eq!(meter.left(), 90, "{kind:?}");
+        // A little more than was seen: they go on while the answer is on its way.
         meter.observe(70, at(0), at(0));
-        assert_eq!(meter.left(), 70, "{kind:?}");
+        let left = meter.left();
+        assert!((66..=70).contains(&left), "{kind:?}: {left}");
         meter.observe(80, at(0), at(0));
-        assert_eq!(meter.left(), 70, "{kind:?}");
+        assert_eq!(meter.left(), left, "{kind:?}");
     }
 }
 
@@ -40,7 +42,7 @@ fn several_answers_that_know_of_the_same_others_charge_them_once() {
             meter.observe(1_000 - 300 - 10 * (k + 1), at(k * SECOND / 2), at(now));
         }
         let left = meter.left();
-        assert!((600..=720).contains(&left), "{kind:?}: {left}");
+        assert!((550..=720).contains(&left), "{kind:?}: {left}");
     }
 }
 

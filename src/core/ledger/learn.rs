@@ -1,0 +1,181 @@
+//! What answers teach: how much is left, how large the limits are, and when to hold back.
+
+use std::time::Duration;
+
+use super::{Ledger, Meter};
+use crate::core::{
+    cost::{Cost, Resource},
+    limit::{Limit, LimitId},
+    settlement::{Departure, Settlement},
+    time::{Time, nanos},
+};
+
+/// A limit whose window nobody knows is one per minute.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What an answer states of one limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stated {
+    pub(crate) limit: Option<u64>,
+    pub(crate) remaining: Option<u64>,
+    /// Of the limit, where it's known.
+    pub(crate) window: Option<Duration>,
+}
+
+impl Ledger {
+    /// The provider refused what left at `dated` for want of `resource` (of something, for `None`). Nothing more of it is
+    /// granted for as long as it asks to `wait`; where it doesn't say, for a cool-down.
+    pub(crate) fn refused(
+        &mut self,
+        resource: Option<Resource>,
+        cost: &Cost,
+        dated: Time,
+        wait: Option<Duration>,
+    ) {
+        for meter in &mut self.meters {
+            let of = meter.id().resource;
+            meter.refused(cost.of(of), dated);
+            if resource.is_none_or(|resource| resource == of) && cost.of(of) > 0 {
+                meter.brake(dated, self.now);
+            }
+        }
+        if let (Some((_, settlement)), None | Some(Resource::Tokens)) =
+            (&mut self.settlement, resource)
+        {
+            settlement.refused();
+        }
+        if let Some(discovery) = &mut self.discovery {
+            discovery.refused(dated, self.now);
+        }
+        let until = match wait {
+            Some(wait) => Some(self.now.after(wait)),
+            None => self.cool_down.refused(dated, self.now),
+        };
+        if let Some(until) = until {
+            self.pause(resource, until);
+        }
+    }
+
+    /// What left at `dated` was served: what was held back for refusals eases. True where somebody's turn may have come by it.
+    pub(crate) fn admitted(&mut self, dated: Time) -> bool {
+        self.cool_down.admitted(dated);
+        let mut eased = false;
+        for meter in &mut self.meters {
+            eased |= meter.ease(dated, self.now);
+        }
+        if let Some(discovery) = &mut self.discovery {
+            discovery.admitted();
+            eased = true;
+        }
+        eased
+    }
+
+    /// What the provider says of `resource`, as the request of this departure found it. Its own figure for the limit tells a
+    /// limit per minute from one per day.
+    pub(crate) fn observe(&mut self, resource: Resource, stated: Stated, departure: Departure) {
+        let Some(remaining) = stated.remaining else {
+            return;
+        };
+        let Some(index) = self.meter_of(resource, stated) else {
+            return;
+        };
+        let meter = &mut self.meters[index];
+        // Of a limit of another amount nobody knows what is used of ours.
+        if let (Some((watched, settlement)), Some(mark)) = (&mut self.settlement, departure.mark)
+            && *watched == index
+            && stated.limit.is_none_or(|limit| limit == meter.stated())
+        {
+            let used = meter.stated().saturating_sub(remaining);
+            settlement.hear(mark, used, departure.at);
+        }
+        meter.observe(remaining, departure.at, self.now);
+    }
+
+    /// Takes the provider's figure for a limit as ours; `planned` is what to plan with of it, `cost` what the request of this
+    /// departure was charged. True where somebody's turn may have come by it.
+    pub(crate) fn adopt(
+        &mut self,
+        resource: Resource,
+        stated: Stated,
+        planned: impl Fn(u64) -> u64,
+        cost: &Cost,
+        departure: Departure,
+    ) -> bool {
+        // A limit of nothing is one that a plan doesn't have.
+        let Some(limit) = stated.limit.filter(|limit| *limit > 0) else {
+            return false;
+        };
+        let index = self.to_adopt(resource, stated.window);
+        let Some(index) = index.filter(|index| self.meters[*index].hears(departure.at)) else {
+            return false;
+        };
+        let meter = &mut self.meters[index];
+        if meter.is_known() {
+            let id = LimitId {
+                amount: planned(limit),
+                ..meter.id()
+            };
+            return meter.stated() != limit && self.resize(id, limit);
+        }
+        let window = stated.window.unwrap_or(MINUTE);
+        meter.learn(
+            &Limit::new(resource, limit, window),
+            planned(limit),
+            self.now,
+        );
+        meter.charge(cost.of(resource), departure.at);
+        if resource == Resource::Tokens {
+            let settlement = Settlement::new(limit, nanos(window), meter.transit());
+            self.settlement.get_or_insert((index, settlement));
+        }
+        self.discovery = None;
+        true
+    }
+
+    /// The limit that a figure for `resource` and this window is about.
+    fn to_adopt(&self, resource: Resource, window: Option<Duration>) -> Option<usize> {
+        let mut of = (self.meters.iter().enumerate()).filter(|(_, m)| m.id().resource == resource);
+        let (first, more) = (of.next()?.0, of.next().is_some());
+        if window.is_none() && !more {
+            // What states no window is about the only limit there is.
+            return Some(first);
+        }
+        let window = window.unwrap_or(MINUTE);
+        let same =
+            |m: &Meter| m.id().resource == resource && (!m.is_known() || m.id().window == window);
+        self.meters.iter().position(same)
+    }
+
+    /// The limit on `resource` of that amount, or else of that window; without either, the only one on `resource`.
+    fn meter_of(&self, resource: Resource, stated: Stated) -> Option<usize> {
+        let of = |index: &usize| self.meters[*index].id().resource == resource;
+        let all = || (0..self.meters.len()).filter(of);
+        let amount = |index: &usize| Some(self.meters[*index].stated()) == stated.limit;
+        let window = |index: &usize| Some(self.meters[*index].id().window) == stated.window;
+        let only = || {
+            let mut all = all();
+            all.next().filter(|_| all.next().is_none())
+        };
+        // A figure for another window says nothing of the only limit that we know.
+        let only = || only().filter(|index| stated.window.is_none() || window(index));
+        (all().find(amount))
+            .or_else(|| all().find(window))
+            .or_else(only)
+    }
+
+    /// Another amount for the limit on this resource and window; false where there is none such.
+    pub(crate) fn resize(&mut self, id: LimitId, stated: u64) -> bool {
+        let same =
+            |meter: &Meter| meter.id().resource == id.resource && meter.id().window == id.window;
+        let Some(index) = self.meters.iter().position(same) else {
+            return false;
+        };
+        self.meters[index].resize(stated, id.amount, self.now);
+        if let Some((watched, settlement)) = &mut self.settlement
+            && *watched == index
+        {
+            settlement.resize(stated);
+        }
+        true
+    }
+}

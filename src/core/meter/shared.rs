@@ -1,0 +1,69 @@
+//! A bucket that others take from as well.
+
+use super::{Meter, account::Account, bucket::Bucket, rolling::Rolling};
+use crate::core::time::{Time, nanos};
+
+/// Others are seen where answers have raised what is missing by this share of the limit in a window.
+const SEEN: u64 = 8;
+/// It stays a rolling window for so many windows, and until nobody else was seen of late.
+const STAYS: u64 = 3;
+
+/// Whether others take from a bucket. What refills is then not ours alone: two clients who each plan with all of it are refused
+/// every other time. A rolling window holds what they had against us, and fits into any bucket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shared {
+    since: Time,
+    raised: u64,
+    // The account is a rolling window for the time being.
+    rolling: bool,
+}
+
+impl Meter {
+    /// Of a bucket: hears what is missing over there.
+    pub(super) fn observe_bucket(&mut self, used: u64, dated: Time, now: Time) {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        match &mut self.account {
+            Account::Bucket(bucket) => {
+                let raised = bucket.observe(used, dated);
+                let shared = &mut self.shared;
+                if raised > 0 {
+                    if now.nanos().saturating_sub(shared.since.nanos()) > window {
+                        *shared = Shared {
+                            since: now,
+                            ..Shared::default()
+                        };
+                    }
+                    shared.raised = shared.raised.saturating_add(raised);
+                }
+                // A bucket that holds more than a window's worth may grant what no window would.
+                if shared.raised > amount / SEEN && bucket.capacity() <= amount {
+                    (shared.rolling, shared.since) = (true, now);
+                    let (spent, burst) = (bucket.used(), self.burst);
+                    let mut rolling = Rolling::new(amount, window, self.transit);
+                    // Other answers that are under way may know of more.
+                    rolling.charge(spent, dated);
+                    self.account = Account::Rolling(rolling);
+                    self.pace = burst.map(|burst| Bucket::new(amount, window, burst, 0, now));
+                }
+            }
+            Account::Rolling(rolling) => {
+                rolling.observe(used, dated, now);
+                // At first the others' part of what was missing is taken for ours.
+                let long = now.nanos().saturating_sub(self.shared.since.nanos()) / STAYS > window;
+                if long && rolling.is_alone() {
+                    let (spent, transit) = (rolling.used(), self.transit);
+                    let capacity = self.burst.unwrap_or(amount);
+                    let mut bucket = Bucket::new(amount, window, capacity, transit, now);
+                    bucket.charge(spent.min(capacity));
+                    self.account = Account::Bucket(bucket);
+                    (self.shared, self.pace) = (Shared::default(), None);
+                }
+            }
+            Account::Unknown | Account::Fixed(_) => {}
+        }
+    }
+
+    pub(super) const fn is_bucket(&self) -> bool {
+        matches!(self.account, Account::Bucket(_)) || self.shared.rolling
+    }
+}

@@ -1,0 +1,7 @@
+//! What requests will cost.
+
+#[cfg(feature = "tiktoken")]
+mod estimates;
+#[cfg(feature = "tiktoken")]
+mod exact;
+mod learning;
