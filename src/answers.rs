@@ -30,8 +30,14 @@ pub trait Answers<R> {
     /// Resolves once the answer's verdict can be told.
     type Reading: Future<Output = Self::Out<()>>;
 
-    /// Reads what the verdict needs: nothing of a success, a bounded part of an error.
+    /// Reads what the verdict needs: a bounded part of an error, and of a stream what comes before its
+    /// first content, since that may be an error under a success's status. Nothing of any other success.
     fn read(&self, answer: R) -> Self::Reading;
+
+    /// The same for a layer that does nothing about an error in a stream: a success isn't held back.
+    fn glance(&self, answer: R) -> Self::Reading {
+        self.read(answer)
+    }
 
     /// Whose answers these are, where that is known beforehand.
     fn provider(&self) -> Option<Provider> {
@@ -71,6 +77,10 @@ impl<B: Body> Answers<Response<B>> for Http {
 
     fn read(&self, answer: Response<B>) -> Peek<B> {
         Peek::new(answer, None)
+    }
+
+    fn glance(&self, answer: Response<B>) -> Peek<B> {
+        Peek::shallow(answer, None)
     }
 
     fn facts<'a>(
@@ -122,6 +132,10 @@ impl<B: Body> Answers<Response<B>> for Provider {
 
     fn read(&self, answer: Response<B>) -> Peek<B> {
         Peek::new(answer, Some(*self))
+    }
+
+    fn glance(&self, answer: Response<B>) -> Peek<B> {
+        Peek::shallow(answer, Some(*self))
     }
 
     fn provider(&self) -> Option<Self> {
@@ -245,6 +259,10 @@ impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
 
     fn read(&self, answer: R) -> P::Reading {
         self.answers.read(answer)
+    }
+
+    fn glance(&self, answer: R) -> P::Reading {
+        self.answers.glance(answer)
     }
 
     fn provider(&self) -> Option<Provider> {

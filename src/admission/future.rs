@@ -18,9 +18,10 @@ use super::{
 use crate::{
     answers::Answers,
     body::Watch,
+    core::cost::Cost,
     departure,
     error::{BoxError, Rejected, RejectedError},
-    quota::{Grant, Reserved},
+    quota::{Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
 };
 
@@ -28,6 +29,14 @@ use crate::{
 pub(crate) trait Aftermath {
     /// Keeps hold of the grant until the answer's body ends.
     type Watch: Watch;
+
+    /// Whether it does something about an error in a stream, for which its head is held back.
+    const READS_STREAMS: bool;
+
+    /// What a request reserves of its cost.
+    fn reserves(&self, cost: Cost, _quota: &Quota) -> Cost {
+        cost
+    }
 
     /// An answer arrived. `facts` are its status and headers, where it has any.
     fn answered(
@@ -175,8 +184,12 @@ where
                     let sent = sent.take();
                     match outcome {
                         Ok(answer) => {
+                            let reading = if A::READS_STREAMS {
+                                this.answers.read(answer)
+                            } else {
+                                this.answers.glance(answer)
+                            };
                             let grant = sent.map(|sent| sent.grant);
-                            let reading = this.answers.read(answer);
                             this.state.set(State::Reading { reading, grant });
                         }
                         Err(error) => {

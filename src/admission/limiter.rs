@@ -7,7 +7,7 @@ use tower_service::Service;
 use super::{
     Charge, Keyed, Prioritised,
     door::{Door, Manners},
-    future::Admission,
+    future::{Admission, Aftermath},
 };
 use crate::{
     answers::{Answers, Http, Judged, Opaque},
@@ -145,12 +145,15 @@ impl<C, P> Limiter<C, P> {
         S: Service<Req> + Clone,
         C: Charge<Req>,
         P: Answers<S::Response> + Clone,
+        A: Aftermath,
     {
         let own = self.charge.quota(&request);
+        let quota = own.as_ref().map_or(&self.quota, |(quota, _)| quota);
         let (cost, lesson) = self.charge.weigh(&request);
+        let aftermath = aftermath(lesson);
         let door = Door {
-            quota: own.as_ref().map_or(&self.quota, |(quota, _)| quota),
-            cost,
+            quota,
+            cost: aftermath.reserves(cost, quota),
             priority: self.charge.priority(&request),
             manners: Manners {
                 reject: self.reject,
@@ -158,7 +161,6 @@ impl<C, P> Limiter<C, P> {
                 scope: own.as_ref().map_or(shared, |(_, scope)| *scope),
             },
         };
-        let aftermath = aftermath(lesson);
         Admission::new(inner, request, door, self.answers.clone(), aftermath)
     }
 }

@@ -47,6 +47,9 @@
 //! | transient (408, 409, 5xx, connections, time-outs) | after the back-off |
 //! | all others | never: money doesn't come back by waiting, nor does a wrong request become right |
 //!
+//! An error in a stream under status 200 is one of these as long as nothing of its content was handed on; after
+//! that nothing is tried again. See [streams](crate::body#streams).
+//!
 //! A hint longer than [`max_hint`](BackoffRetryLayer::max_hint), a wait that would go past the
 //! [`deadline`](BackoffRetryLayer::deadline) and an empty budget return the outcome at once.
 //! Whatever happens, the caller gets the last real outcome: of a retry that can't be sent, because

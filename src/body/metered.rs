@@ -97,6 +97,16 @@ impl<B: Body> Ahead<B> {
         Poll::Ready(None)
     }
 
+    /// The frames that were read.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Frame<Bytes>> {
+        self.frames.iter()
+    }
+
+    /// Whether the body failed while its head was read.
+    pub(super) const fn has_failed(&self) -> bool {
+        matches!(self.end, Some(Err(_)))
+    }
+
     /// The data that was read.
     pub(super) fn data(&self) -> impl Iterator<Item = &Bytes> {
         self.frames.iter().filter_map(Frame::data_ref)
@@ -175,7 +185,7 @@ impl<B: Body> MeteredBody<B> {
                 let mut ahead = Box::pin(Ahead::new(body));
                 let mut cx = Context::from_waker(Waker::noop());
                 let mut read = 0;
-                while read < super::MOST
+                while read < super::MOST_OF_A_STREAM
                     && let Poll::Ready(Some(len)) = ahead.as_mut().poll_read(&mut cx)
                 {
                     read += len.max(1);

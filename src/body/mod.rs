@@ -24,6 +24,19 @@
 //! # Ok(()) }
 //! ```
 
+//!
+//! # Streams
+//!
+//! An answer may be an error under status 200: a stream (`text/event-stream`) whose first events say so, or a gRPC answer whose
+//! trailers do. Retry, fallback, circuit breaker and token budget read a stream up to its first content, since until then
+//! nothing of the answer was handed on and it can still be tried again; after it, never. Events without content are `response.created`,
+//! `message_start`, `ping`, a chat chunk that names but a role, and comments. For that the answer's head is held back for ten
+//! seconds and 256 KiB at the most; what is still silent then is taken for a success. [`RateLimitLayer`](crate::RateLimitLayer) alone
+//! holds nothing back, so that a server's own streams can be behind it.
+//!
+//! An error after the first content passes like any event. A token budget keeps the charge of a stream that ends with one, as it does
+//! of a stream that is cut or dropped.
+
 mod buffer;
 mod metered;
 mod peek;
@@ -36,3 +49,5 @@ pub use replay::ReplayBody;
 
 /// As much of an error's body is read; what follows says nothing new.
 const MOST: usize = 64 * 1024;
+/// As much of a stream is read before its first content: some send the whole prompt back first, twice.
+const MOST_OF_A_STREAM: usize = 256 * 1024;

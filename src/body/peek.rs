@@ -1,4 +1,4 @@
-//! Reading the head of an error's body.
+//! Reading the head of an answer's body.
 
 use std::{
     borrow::Cow,
@@ -9,25 +9,34 @@ use std::{
     time::Duration,
 };
 
-use http::{Response, response::Parts};
-use http_body::Body;
+use http::{HeaderMap, Response, header::CONTENT_TYPE, response::Parts};
+use http_body::{Body, Frame};
 use tokio::{runtime::Handle, time::Sleep};
 
-use super::{MOST, MeteredBody, metered::Ahead};
+use super::{MOST, MOST_OF_A_STREAM, MeteredBody, metered::Ahead};
 use crate::{
-    provider,
+    provider::{self, StreamHead},
     verdict::{Provider, Verdict},
 };
 
-/// As long is waited for it, all in all.
+/// As long is waited for an error's body, all in all.
 const LONGEST: Duration = Duration::from_secs(1);
+/// As long is waited for the first content of a stream.
+const LONGEST_FOR_CONTENT: Duration = Duration::from_secs(10);
 
-/// Resolves to the response once its verdict is known: at once for a success and where a layer
-/// further in has told it already, after a bounded look at the body for an error.
+/// Resolves to the response once its verdict is known: at once where a layer further in has told it
+/// already and for a success that is no stream, else after a bounded look at the body.
 ///
-/// Of an error's body at most 64 KiB are read (one frame may exceed them), and at most one second
-/// is waited for them. The [`Verdict`] goes into the response's extensions; the body is handed on
-/// whole, in order, with its trailers and its errors.
+/// Of an error's body at most 64 KiB are read, and at most one second is waited for them.
+///
+/// Under a success's status a stream of events (`text/event-stream`) may turn out to be an error. It is
+/// read up to the first event with content, an error, or its end: at most 256 KiB (some providers send
+/// the whole prompt back first) and for at most ten seconds. Until then its head is held back;
+/// a stream that has had no content by then, comments that keep it alive or not, is a success. So is one that
+/// fails later. A gRPC answer is read to its first frame, whose trailers may say that it failed.
+///
+/// One frame may exceed the bounds. The [`Verdict`] goes into the response's extensions; the body is
+/// handed on whole, in order, with its trailers and its errors.
 ///
 /// # Cancel safety
 ///
@@ -41,19 +50,41 @@ pub struct Peek<B: Body> {
 
 enum State<B: Body> {
     /// Nothing known yet. Boxing is left until something must be read.
-    Fresh(Response<B>),
-    /// An error: reading its body.
+    Fresh(Response<B>, Depth),
+    /// Something to read: reading it.
     Reading(Box<Reading<B>>),
     /// Resolved.
     Done,
 }
 
+/// How far to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// Into errors: a success isn't held back.
+    Errors,
+    /// Into streams too.
+    Streams,
+}
+
 struct Reading<B: Body> {
     parts: Parts,
     ahead: Pin<Box<Ahead<B>>>,
+    subject: Subject,
     read: usize,
+    // How many frames were looked at.
+    seen: usize,
     // Armed when there is something to wait for.
     patience: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is read.
+enum Subject {
+    /// An error's body.
+    Error,
+    /// A stream of events under a success's status.
+    Stream(Box<StreamHead>),
+    /// The first frame of a gRPC answer.
+    Grpc,
 }
 
 // The body is pinned nowhere but in its own box.
@@ -62,7 +93,15 @@ impl<B: Body> Unpin for Peek<B> {}
 impl<B: Body> Peek<B> {
     pub(crate) const fn new(response: Response<B>, provider: Option<Provider>) -> Self {
         Self {
-            state: State::Fresh(response),
+            state: State::Fresh(response, Depth::Streams),
+            provider,
+        }
+    }
+
+    /// Only an error is held back.
+    pub(crate) const fn shallow(response: Response<B>, provider: Option<Provider>) -> Self {
+        Self {
+            state: State::Fresh(response, Depth::Errors),
             provider,
         }
     }
@@ -72,16 +111,22 @@ impl<B: Body> Future for Peek<B> {
     type Output = Response<MeteredBody<B>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let provider = self.provider;
         let mut reading = match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(response) => match begin(response, self.provider) {
+            State::Fresh(response, depth) => match begin(response, depth, self.provider) {
                 Ok(response) => return Poll::Ready(response),
                 Err(reading) => reading,
             },
             State::Reading(reading) => reading,
             State::Done => panic!("polled after it was ready"),
         };
-        if reading.poll(cx).is_ready() {
-            return Poll::Ready(reading.finish(self.provider));
+        if let Poll::Ready(verdict) = reading.poll(cx, provider) {
+            let mut parts = reading.parts;
+            parts.extensions.insert(verdict);
+            return Poll::Ready(Response::from_parts(
+                parts,
+                MeteredBody::ahead(reading.ahead),
+            ));
         }
         self.state = State::Reading(reading);
         Poll::Pending
@@ -91,59 +136,132 @@ impl<B: Body> Future for Peek<B> {
 /// The response, where there is nothing to read.
 fn begin<B: Body>(
     mut response: Response<B>,
+    depth: Depth,
     provider: Option<Provider>,
 ) -> Result<Response<MeteredBody<B>>, Box<Reading<B>>> {
-    let told = Verdict::of(&response).is_some();
-    if !told && response.status().as_u16() >= 400 {
-        if !response.body().is_end_stream() {
-            let (parts, body) = response.into_parts();
-            return Err(Box::new(Reading {
-                parts,
-                ahead: Box::pin(Ahead::new(body)),
-                read: 0,
-                patience: None,
-            }));
-        }
+    let failed = response.status().as_u16() >= 400;
+    let mut told = Verdict::of(&response).is_some();
+    // A gRPC answer that has nothing but its status.
+    if !told && let Some(verdict) = provider::grpc(response.headers()) {
+        response.extensions_mut().insert(verdict);
+        told = true;
+    }
+    let subject = match depth {
+        _ if told => None,
+        _ if failed => Some(Subject::Error),
+        Depth::Streams => Subject::of(response.headers(), provider),
+        Depth::Errors => None,
+    };
+    if let Some(subject) = subject
+        && !response.body().is_end_stream()
+    {
+        let (parts, body) = response.into_parts();
+        return Err(Box::new(Reading {
+            parts,
+            ahead: Box::pin(Ahead::new(body)),
+            subject,
+            read: 0,
+            seen: 0,
+            patience: None,
+        }));
+    }
+    if failed && !told {
         let verdict = provider::classify_as(provider, response.status(), response.headers(), &[]);
         response.extensions_mut().insert(verdict);
     }
     Ok(response.map(MeteredBody::new))
 }
 
+impl Subject {
+    /// What there is to read of a success.
+    fn of(headers: &HeaderMap, provider: Option<Provider>) -> Option<Self> {
+        let content_type = headers.get(CONTENT_TYPE)?.as_bytes();
+        let is = |name: &str| {
+            let start = content_type.get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if is("text/event-stream") {
+            Some(Self::Stream(Box::new(StreamHead::new(provider))))
+        } else if is("application/grpc") {
+            Some(Self::Grpc)
+        } else {
+            None
+        }
+    }
+
+    const fn bounds(&self) -> (usize, Duration) {
+        match self {
+            Self::Error => (MOST, LONGEST),
+            Self::Stream(_) | Self::Grpc => (MOST_OF_A_STREAM, LONGEST_FOR_CONTENT),
+        }
+    }
+
+    /// The verdict, where this frame decides it.
+    fn look(&mut self, headers: &HeaderMap, frame: &Frame<bytes::Bytes>) -> Option<Verdict> {
+        match self {
+            Self::Error => None,
+            Self::Stream(head) => head.push(headers, frame.data_ref()?),
+            Self::Grpc => Some(match frame.trailers_ref() {
+                Some(trailers) => provider::grpc(trailers).unwrap_or(Verdict::Success),
+                None => Verdict::Success,
+            }),
+        }
+    }
+}
+
 impl<B: Body> Reading<B> {
     /// Ready once enough is known.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.read < MOST {
-            match self.ahead.as_mut().poll_read(cx) {
+    fn poll(&mut self, cx: &mut Context<'_>, provider: Option<Provider>) -> Poll<Verdict> {
+        let (most, longest) = self.subject.bounds();
+        while self.read < most {
+            let poll = self.ahead.as_mut().poll_read(cx);
+            for frame in self.ahead.frames().skip(self.seen) {
+                self.seen += 1;
+                if let Some(verdict) = self.subject.look(&self.parts.headers, frame) {
+                    return Poll::Ready(verdict);
+                }
+            }
+            match poll {
                 // Frames without data count too: there may be no end of them.
                 Poll::Ready(Some(len)) => self.read += len.max(1),
-                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(None) => break,
                 // Without a runtime there is no clock to wait by.
-                Poll::Pending if Handle::try_current().is_err() => return Poll::Ready(()),
+                Poll::Pending if Handle::try_current().is_err() => break,
                 Poll::Pending => {
                     let patience = self
                         .patience
-                        .get_or_insert_with(|| Box::pin(tokio::time::sleep(LONGEST)));
-                    return patience.as_mut().poll(cx);
+                        .get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
+                    if patience.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    break;
                 }
             }
         }
-        Poll::Ready(())
+        Poll::Ready(self.verdict(provider))
     }
 
-    fn finish(mut self, provider: Option<Provider>) -> Response<MeteredBody<B>> {
-        let verdict = {
-            let mut data = self.ahead.data();
-            let body = match (data.next(), data.next()) {
-                (None, _) => Cow::Borrowed(&[][..]),
-                (Some(only), None) => Cow::Borrowed(&only[..]),
-                _ => Cow::Owned(self.ahead.data().flatten().copied().collect()),
-            };
-            let body = &body[..body.len().min(MOST)];
-            provider::classify_as(provider, self.parts.status, &self.parts.headers, body)
-        };
-        self.parts.extensions.insert(verdict);
-        Response::from_parts(self.parts, MeteredBody::ahead(self.ahead))
+    /// The verdict by all that was read.
+    fn verdict(&self, provider: Option<Provider>) -> Verdict {
+        let Parts {
+            status, headers, ..
+        } = &self.parts;
+        match &self.subject {
+            Subject::Error => {
+                let mut data = self.ahead.data();
+                let body = match (data.next(), data.next()) {
+                    (None, _) => Cow::Borrowed(&[][..]),
+                    (Some(only), None) => Cow::Borrowed(&only[..]),
+                    _ => Cow::Owned(self.ahead.data().flatten().copied().collect()),
+                };
+                let body = &body[..body.len().min(MOST)];
+                provider::classify_as(provider, *status, headers, body)
+            }
+            // Nothing of it has come but its head.
+            _ if self.ahead.has_failed() => Verdict::Transient { sent: true },
+            Subject::Stream(head) => head.finish(headers),
+            Subject::Grpc => Verdict::Success,
+        }
     }
 }
 

@@ -59,6 +59,8 @@
 //! While half-open, at most the permitted number of probes is out. If they haven't decided within
 //! [`max_half_open`](CircuitBreakerLayer::max_half_open), the circuit opens again.
 //!
+//! A stream is judged by what comes before its first content. See [streams](crate::body#streams).
+//!
 //! # Sharing
 //!
 //! All services that a layer makes, their clones, its handles and gates are one circuit. Two

@@ -132,6 +132,14 @@ impl Cost {
         }
     }
 
+    /// The same with at most so much output.
+    pub(crate) fn with_less_output(mut self, output: u64) -> Self {
+        let less = self.output.saturating_sub(output);
+        self.output -= less;
+        self.tokens = self.tokens.saturating_sub(less);
+        self
+    }
+
     /// What is left of this when `other` has been charged already.
     pub(crate) fn without(mut self, other: &Self) -> Self {
         self.requests = self.requests.saturating_sub(other.requests);

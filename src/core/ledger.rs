@@ -286,7 +286,7 @@ impl Ledger {
     ) -> bool {
         let down = match policy {
             Settle::Keep => false,
-            Settle::TrueUp => true,
+            Settle::TrueUp | Settle::RealTime => true,
             Settle::Auto => self.gives_back(),
         };
         if let Some((_, settlement)) = &mut self.settlement {

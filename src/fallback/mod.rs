@@ -46,6 +46,9 @@
 //! request can't be copied or rewritten, the second service fails to become ready) the first
 //! one's is. A response that the first service didn't serve says so: [`ServedBy`].
 //!
+//! An error in a stream under status 200 falls back as long as nothing of its content was handed on. See
+//! [streams](crate::body#streams).
+//!
 //! # Sharing
 //!
 //! The services of a layer share nothing but what the second service's clones share.

@@ -15,8 +15,8 @@ use crate::{
     quota::QuotaBuilder,
 };
 
-/// Input is estimated and then corrected, output counted as it is produced: [`Settle::TrueUp`].
-pub const SETTLE: Settle = Settle::TrueUp;
+/// Input is estimated and then corrected, output counted as it is produced: [`Settle::RealTime`].
+pub const SETTLE: Settle = Settle::RealTime;
 
 /// Requests, input tokens and output tokens a minute.
 type Row = (u64, u64, u64);

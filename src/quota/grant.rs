@@ -81,6 +81,11 @@ impl Grant {
         )
     }
 
+    /// The answer has come to so many tokens.
+    pub(crate) fn hear_output(&self, tokens: u64) {
+        self.line.outputs.hear(tokens);
+    }
+
     /// Names the quota among all others.
     pub(crate) fn quota_id(&self) -> usize {
         Arc::as_ptr(&self.line) as usize

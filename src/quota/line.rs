@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     QuotaBuilder, builder,
+    outputs::Outputs,
     snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Timer},
@@ -47,6 +48,7 @@ pub(super) struct Line {
     waker: Waker,
     settings: QuotaBuilder,
     max_wait: Duration,
+    pub(super) outputs: Outputs,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -95,6 +97,7 @@ impl Line {
             timer: Timer::new(origin),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
             max_wait: settings.longest_wait(),
+            outputs: Outputs::new(),
             settings,
         })
     }

@@ -43,6 +43,7 @@ mod calendar;
 mod grant;
 mod keyed;
 mod line;
+mod outputs;
 mod permit;
 mod priority;
 mod snapshot;
@@ -71,7 +72,7 @@ use self::{
 };
 use crate::{
     core::{
-        cost::Cost,
+        cost::{Cost, Resource},
         limit::{Limit, LimitId},
         settlement::Departure,
     },
@@ -124,6 +125,12 @@ impl Quota {
     /// [`ConfigError`] for a limit that makes no sense.
     pub fn new(limit: Limit) -> Result<Self, ConfigError> {
         Self::builder().limit(limit).build()
+    }
+
+    /// `cost` with the output that answers have lately come to, instead of the most that it may be.
+    pub(crate) fn with_expected_output(&self, cost: Cost) -> Cost {
+        let expected = self.line.outputs.expected(cost.of(Resource::OutputTokens));
+        cost.with_less_output(expected)
     }
 
     /// Takes `cost` now, or says when to come back. Never delays anyone who waits.

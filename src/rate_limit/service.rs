@@ -67,6 +67,8 @@ struct Hold;
 impl Aftermath for Hold {
     type Watch = InFlight;
 
+    const READS_STREAMS: bool = false;
+
     fn answered(
         &self,
         verdict: Verdict,

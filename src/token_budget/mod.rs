@@ -60,7 +60,8 @@
 //! From an answer's head: what the provider says is left (`x-ratelimit-*`), where that is less than
 //! what is left here; and how long to wait, from a 429, for which the quota is paused. From its body, as it passes: the
 //! `usage`, by which the charge is settled: upwards always, downwards by [`Settle`]. An answer that is cut
-//! off, or says nothing of its usage, keeps what was charged.
+//! off, ends with an error, or says nothing of its usage, keeps what was charged. [Streams](crate::body#streams) are read as they
+//! pass: of a hundred megabytes at most 48 KiB are kept.
 //!
 //! By the usage the estimates learn too, each model's by itself; see [`tokens`](crate::tokens) for how well, and
 //! [`Calibration`](crate::tokens::Calibration) for a handle on it.

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -14,7 +14,7 @@ use crate::{
     admission::{Admission, Aftermath, Charge, Limiter},
     answers::{Answers, Http},
     body::Watch,
-    core::settlement::Settle,
+    core::{cost::Cost, settlement::Settle},
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
     quota::{Grant, Quota},
@@ -83,6 +83,15 @@ struct Learn {
 impl Aftermath for Learn {
     type Watch = Settling;
 
+    const READS_STREAMS: bool = true;
+
+    fn reserves(&self, cost: Cost, quota: &Quota) -> Cost {
+        match self.settle {
+            Settle::RealTime => quota.with_expected_output(cost),
+            _ => cost,
+        }
+    }
+
     fn answered(
         &self,
         verdict: Verdict,
@@ -100,9 +109,7 @@ impl Aftermath for Learn {
                 return Settling {
                     grant: Some(grant),
                     settle: self.settle,
-                    usage: facts
-                        .filter(|(_, headers)| is_json(headers))
-                        .map(|_| UsageScanner::new()),
+                    usage: facts.and_then(|(_, headers)| UsageScanner::of(headers)),
                     lesson: self.lesson.clone(),
                 };
             }
@@ -133,16 +140,6 @@ fn refused(grant: Grant, settle: Settle) {
     grant.settle(&used, settle);
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE);
-    content_type.is_none_or(|value| {
-        let value = value.as_bytes();
-        value
-            .windows(4)
-            .any(|part| part.eq_ignore_ascii_case(b"json"))
-    })
-}
-
 /// Reads the usage as the answer's body passes, and settles at its end. Until then the request
 /// keeps its place in flight; a body that is dropped early keeps its charge.
 #[derive(Debug)]
@@ -167,6 +164,9 @@ impl Watch for Settling {
         }
         match (self.grant.take(), usage) {
             (Some(grant), Some(usage)) => {
+                if self.settle == Settle::RealTime {
+                    grant.hear_output(usage.output_tokens);
+                }
                 let used = grant.used(&usage);
                 grant.settle(&used, self.settle);
             }

@@ -19,6 +19,7 @@ mod resilience;
 mod respond;
 #[cfg(feature = "testing")]
 mod stack;
+mod streams;
 mod support;
 #[cfg(feature = "testing")]
 mod testing_box;

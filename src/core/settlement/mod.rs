@@ -24,6 +24,11 @@ pub enum Settle {
     Keep,
     /// It is given back: for providers that count what was really used.
     TrueUp,
+    /// The provider counts output as it is produced, whatever the request's maximum (Anthropic). Reserved is what
+    /// answers of this quota have lately come to (512 tokens before the first), the maximum at most; what it really was is charged or given back when the answer ends. Requests whose maximum is far above what they come to aren't
+    /// kept waiting for it, and while answers are longer than expected the limit may be overdrawn by the difference, as
+    /// the provider lets it be. What counts for `max_per_request` is the expected output too.
+    RealTime,
 }
 
 /// When a request left, and how things stood then.

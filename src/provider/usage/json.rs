@@ -1,9 +1,8 @@
-//! Walking over one JSON document.
+//! Walking over JSON documents.
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
-use super::read;
-use crate::verdict::Usage;
+use super::found::Found;
 
 /// A `usage` object larger than this isn't one.
 const MAX_USAGE: usize = 8 * 1024;
@@ -12,21 +11,33 @@ const KEY: usize = 16;
 
 /// Where in a document whatever stands between the values belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Level {
+enum Level {
     /// An array at the top.
     Elements,
     /// The object at the top, or one right in the array at the top.
     Members,
+    /// An object in an event's, in which the usage may be.
+    Wrapped { message: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Member {
+    Usage,
+    Error,
+    Wrapper { message: bool },
+    Other,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
+    /// Before the document.
+    Start,
     /// Between values.
     Between,
     /// In a member's name.
     Key,
-    /// Behind a member's name; the flag says that it is the usage's.
-    Value { usage: bool },
+    /// Behind a member's name.
+    Value(Member),
     /// In a string.
     Text,
     /// In an object or array that doesn't matter. Only brackets of its own kind are counted:
@@ -39,14 +50,18 @@ enum State {
     },
     /// In the usage.
     Capture { depth: u32, text: bool },
-    /// Behind the end.
-    Done,
+    /// Behind the end; the flag says that a line has ended since.
+    Done { line: bool },
 }
 
+/// Several documents belong together where they are the events, the lines or the elements of one
+/// stream. Their usage adds up to nothing: the last one counts. What an error ends has none.
 #[derive(Debug)]
 pub(super) struct Json {
     state: State,
     level: Level,
+    // Whether the documents are parts of a stream.
+    stream: bool,
     // Whether the document is an array, so that an object's end isn't the document's.
     array: bool,
     // Whether the last byte of the string that is being read was a backslash that escapes.
@@ -56,40 +71,49 @@ pub(super) struct Json {
     key_len: usize,
     // The usage so far, where it came in more than one chunk.
     capture: Vec<u8>,
-    found: Option<Usage>,
+    pub(super) found: Found,
 }
 
 impl Json {
-    pub(super) const fn new(level: Level) -> Self {
+    /// Before the first document.
+    pub(super) const fn new() -> Self {
         Self {
-            state: State::Between,
-            level,
-            array: matches!(level, Level::Elements),
+            state: State::Start,
+            level: Level::Members,
+            stream: false,
+            array: false,
             escaped: false,
             key: [0; KEY],
             key_len: 0,
             capture: Vec::new(),
-            found: None,
+            found: Found::new(),
         }
     }
 
-    /// The last usage that ended.
-    pub(super) const fn found(&self) -> Option<Usage> {
-        self.found
+    /// The next document of a stream begins.
+    pub(super) fn begin(&mut self) {
+        self.state = State::Start;
+        self.level = Level::Members;
+        self.stream = true;
+        self.array = false;
+        self.escaped = false;
+        self.capture.clear();
+        self.found.begin();
     }
 
-    /// How much was ever allocated.
+    /// How much is allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.capture.capacity()
+        self.capture.capacity() + self.found.capacity()
     }
 
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
         while !chunk.is_empty() {
             let used = match self.state {
+                State::Start => self.start(chunk),
                 State::Between => self.between(chunk),
                 State::Key => self.key(chunk),
-                State::Value { usage } => self.value(chunk, usage),
+                State::Value(member) => self.value(chunk, member),
                 State::Text => {
                     let (used, ended) = self.text(chunk);
                     if ended {
@@ -104,22 +128,71 @@ impl Json {
                     text,
                 } => self.skip(chunk, open, close, depth, text),
                 State::Capture { depth, text } => self.capture(chunk, depth, text),
-                State::Done => return,
+                State::Done { line } => self.done(chunk, line),
             };
             chunk = &chunk[used..];
         }
     }
 
+    fn start(&mut self, chunk: &[u8]) -> usize {
+        // White space, and the byte order mark that some gateways put first.
+        let blank = |b: &u8| b.is_ascii_whitespace() || matches!(b, 0xef | 0xbb | 0xbf);
+        let Some(start) = chunk.iter().position(|byte| !blank(byte)) else {
+            return chunk.len();
+        };
+        self.state = match chunk[start] {
+            b'{' => State::Between,
+            b'[' => {
+                self.level = Level::Elements;
+                self.array = true;
+                self.stream = true;
+                State::Between
+            }
+            // `[DONE]` is a document too; this is none.
+            _ => State::Done { line: false },
+        };
+        start + 1
+    }
+
+    /// Another document may follow on a line of its own.
+    fn done(&mut self, chunk: &[u8], mut line: bool) -> usize {
+        let mut at = 0;
+        while let Some(byte) = chunk.get(at) {
+            at += 1;
+            match byte {
+                b'\n' => line = true,
+                b' ' | b'\t' | b'\r' => {}
+                b'{' if line => {
+                    self.begin();
+                    return at - 1;
+                }
+                // Whatever that is, its line says nothing.
+                _ => {
+                    line = false;
+                    at += memchr(b'\n', &chunk[at..]).unwrap_or(chunk.len() - at);
+                }
+            }
+        }
+        self.state = State::Done { line };
+        at
+    }
+
     fn between(&mut self, chunk: &[u8]) -> usize {
         for (at, byte) in chunk.iter().enumerate() {
             match (self.level, byte) {
-                (Level::Members, b'"') => {
+                (Level::Members | Level::Wrapped { .. }, b'"') => {
                     self.key_len = 0;
                     self.state = State::Key;
                 }
+                (Level::Wrapped { .. }, b'}') => self.level = Level::Members,
                 (Level::Members, b'}') if self.array => self.level = Level::Elements,
-                (Level::Members, b'}') | (Level::Elements, b']') => self.state = State::Done,
-                (Level::Elements, b'{') => self.level = Level::Members,
+                (Level::Members, b'}') | (Level::Elements, b']') => {
+                    self.state = State::Done { line: false };
+                }
+                (Level::Elements, b'{') => {
+                    self.level = Level::Members;
+                    self.found.begin();
+                }
                 (Level::Elements, b'[') => self.state = skip(b'[', b']'),
                 (Level::Elements, b'"') => self.state = State::Text,
                 _ => continue,
@@ -138,9 +211,7 @@ impl Json {
                 self.escaped = true;
                 self.key_len = KEY;
             } else if *byte == b'"' {
-                let key = self.key.get(..self.key_len).unwrap_or_default();
-                let usage = matches!(key, b"usage" | b"usageMetadata");
-                self.state = State::Value { usage };
+                self.state = State::Value(self.member());
                 return at + 1;
             }
             if let Some(slot) = self.key.get_mut(self.key_len) {
@@ -151,12 +222,32 @@ impl Json {
         chunk.len()
     }
 
-    fn value(&mut self, chunk: &[u8], usage: bool) -> usize {
+    /// The member whose name was just read.
+    fn member(&self) -> Member {
+        let key = self.key.get(..self.key_len).unwrap_or_default();
+        let top = self.stream && matches!(self.level, Level::Members);
+        match key {
+            b"usage" | b"usageMetadata" => Member::Usage,
+            b"error" if top => Member::Error,
+            // OpenAI's responses, Bedrock, Groq, Cohere.
+            b"response" | b"metadata" | b"x_groq" | b"delta" if top => {
+                Member::Wrapper { message: false }
+            }
+            // Anthropic.
+            b"message" if top => Member::Wrapper { message: true },
+            _ => Member::Other,
+        }
+    }
+
+    fn value(&mut self, chunk: &[u8], member: Member) -> usize {
         for (at, byte) in chunk.iter().enumerate() {
-            self.state = match byte {
-                b':' | b' ' | b'\t' | b'\r' | b'\n' => continue,
-                b'"' => State::Text,
-                b'{' if usage => {
+            if matches!((member, byte), (Member::Error, b'{' | b'"')) {
+                self.found.fail();
+            }
+            self.state = match (byte, member) {
+                (b':' | b' ' | b'\t' | b'\r' | b'\n', _) => continue,
+                (b'"', _) => State::Text,
+                (b'{', Member::Usage) => {
                     self.capture.clear();
                     self.state = State::Capture {
                         depth: 0,
@@ -164,8 +255,12 @@ impl Json {
                     };
                     return at;
                 }
-                b'{' => skip(b'{', b'}'),
-                b'[' => skip(b'[', b']'),
+                (b'{', Member::Wrapper { message }) => {
+                    self.level = Level::Wrapped { message };
+                    State::Between
+                }
+                (b'{', _) => skip(b'{', b'}'),
+                (b'[', _) => skip(b'[', b']'),
                 // A number or a word: nothing in it looks like anything else.
                 _ => {
                     self.state = State::Between;
@@ -254,12 +349,18 @@ impl Json {
         let fits = self.capture.len() + at <= MAX_USAGE;
         self.state = match (ended, fits) {
             (true, true) => {
-                self.found = if self.capture.is_empty() {
-                    read::usage(part)
+                let usage = if self.capture.is_empty() {
+                    part
                 } else {
                     self.capture.extend_from_slice(part);
-                    read::usage(&self.capture)
+                    &self.capture
                 };
+                let message = matches!(self.level, Level::Wrapped { message: true });
+                match self.stream {
+                    false => self.found.alone(usage),
+                    true if message => self.found.begun(usage),
+                    true => self.found.later(usage),
+                }
                 State::Between
             }
             (true, false) => State::Between,

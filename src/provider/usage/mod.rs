@@ -1,19 +1,32 @@
 //! What a request really used, read from the answer while it streams by.
 
+mod found;
+mod frames;
 mod json;
 mod read;
+mod stream;
 #[cfg(test)]
 mod tests;
 
-use self::json::{Json, Level};
+use http::{HeaderMap, header::CONTENT_TYPE};
+
+use self::{frames::Frames, json::Json, stream::Stream};
 use crate::verdict::Usage;
 
 /// Finds the usage in an answer's body, chunk by chunk, wherever the chunks are cut.
 ///
-/// It looks at JSON of any size in constant memory (an embeddings answer has 60 MB before its
-/// `usage`), and allocates nothing but where a cut goes through the usage: at most 8 KiB then. It knows `usage` of
-/// OpenAI (chat, responses, embeddings), Anthropic and Bedrock, and Google's `usageMetadata`, at
-/// the top of the document or of the elements of a top-level array; the last one counts.
+/// It tells by the first byte what it has before it: one JSON document, an array or lines of them,
+/// a stream of events (`text/event-stream`), or one in AWS's frames
+/// (`application/vnd.amazon.eventstream`). It looks at answers of any size in constant memory (an
+/// embeddings answer has 60 MB before its `usage`), and allocates nothing but where a cut goes
+/// through the usage, and to keep a stream's last one: at most 8 KiB each. Of a stream of events it keeps the
+/// last few, at most 32 KiB, to look at them together.
+///
+/// It knows `usage` of OpenAI (chat, responses, embeddings), Anthropic, Bedrock and Cohere, and
+/// Google's `usageMetadata`, at the top of a document or of the elements of a top-level array; in an
+/// event also right in `response`, `message`, `metadata`, `delta` or `x_groq`. The last one counts: streams
+/// send it again as it grows. What Anthropic's stream begins with is kept where its end doesn't say it
+/// again, and is no usage alone. A stream has none whose last one is followed by an error.
 ///
 /// The input is the whole prompt, tokens from the cache included, whatever the provider's own
 /// counting: Anthropic and Bedrock tell them apart, and they are added here. Thoughts are output.
@@ -25,6 +38,12 @@ use crate::verdict::Usage;
 /// scanner.push(br#"{"data":[[0.1,0.2]],"usa"#);
 /// scanner.push(br#"ge":{"prompt_tokens":8,"total_tokens":8}}"#);
 /// assert_eq!(scanner.finish(), Some(Usage::new(8, 0)));
+///
+/// let mut scanner = UsageScanner::new();
+/// scanner.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}],\"usage\":null}\n\n");
+/// scanner.push(b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_to");
+/// scanner.push(b"kens\":1}}\n\ndata: [DONE]\n\n");
+/// assert_eq!(scanner.finish(), Some(Usage::new(8, 1)));
 /// ```
 #[derive(Debug, Default)]
 pub struct UsageScanner {
@@ -36,10 +55,12 @@ enum Format {
     /// Nothing but white space so far.
     #[default]
     Unknown,
-    /// One JSON document.
+    /// JSON documents.
     Json(Json),
-    // Events (`text/event-stream`) come here: their first byte is none that begins JSON, and
-    // each event's data is a JSON document of its own.
+    /// Events, each of which has a JSON document for its data.
+    Stream(Stream),
+    /// The same in frames.
+    Frames(Frames),
     /// Something without a usage.
     Other,
 }
@@ -50,6 +71,19 @@ impl UsageScanner {
         Self::default()
     }
 
+    /// A scanner for an answer with these headers; `None` where its type has no usage.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let content_type = headers.get(CONTENT_TYPE);
+        let may = content_type.is_none_or(|value| {
+            let says = |word: &[u8]| {
+                let mut parts = value.as_bytes().windows(word.len());
+                parts.any(|part| part.eq_ignore_ascii_case(word))
+            };
+            says(b"json") || says(b"event")
+        });
+        may.then(Self::new)
+    }
+
     /// Looks at the next bytes of the body.
     pub fn push(&mut self, mut chunk: &[u8]) {
         if let Format::Unknown = self.format {
@@ -58,22 +92,29 @@ impl UsageScanner {
             let Some(start) = chunk.iter().position(|byte| !blank(byte)) else {
                 return;
             };
-            self.format = match chunk[start] {
-                b'{' => Format::Json(Json::new(Level::Members)),
-                b'[' => Format::Json(Json::new(Level::Elements)),
-                _ => Format::Other,
+            chunk = &chunk[start..];
+            self.format = match chunk[0] {
+                b'{' | b'[' => Format::Json(Json::new()),
+                // A page, or something compressed.
+                b'<' | 0x1f => Format::Other,
+                0 => Format::Frames(Frames::new()),
+                _ => Format::Stream(Stream::new()),
             };
-            chunk = &chunk[start + 1..];
         }
-        if let Format::Json(json) = &mut self.format {
-            json.push(chunk);
+        match &mut self.format {
+            Format::Json(json) => json.push(chunk),
+            Format::Stream(stream) => stream.push(chunk),
+            Format::Frames(frames) => frames.push(chunk),
+            Format::Unknown | Format::Other => {}
         }
     }
 
     /// The usage, if the body had one that ended.
     pub fn finish(self) -> Option<Usage> {
         match self.format {
-            Format::Json(json) => json.found(),
+            Format::Json(json) => json.found.finish(),
+            Format::Stream(stream) => stream.into_json().found.finish(),
+            Format::Frames(frames) => frames.into_json().found.finish(),
             Format::Unknown | Format::Other => None,
         }
     }

@@ -1,7 +1,9 @@
+mod streams;
+
 use super::*;
 use proptest::prelude::*;
 
-fn scan(parts: &[&[u8]]) -> Option<Usage> {
+pub(super) fn scan(parts: &[&[u8]]) -> Option<Usage> {
     let mut scanner = UsageScanner::new();
     for part in parts {
         scanner.push(part);
@@ -9,11 +11,11 @@ fn scan(parts: &[&[u8]]) -> Option<Usage> {
     scanner.finish()
 }
 
-fn whole(body: &str) -> Option<Usage> {
+pub(super) fn whole(body: &str) -> Option<Usage> {
     scan(&[body.as_bytes()])
 }
 
-fn usage(input: u64, output: u64, total: u64, cached: u64) -> Option<Usage> {
+pub(super) fn usage(input: u64, output: u64, total: u64, cached: u64) -> Option<Usage> {
     let mut usage = Usage::new(input, output);
     usage.total_tokens = total;
     usage.cached_tokens = cached;
@@ -62,6 +64,17 @@ fn every_providers_usage_reads() {
                     "cacheReadInputTokens":1000}}"#,
             usage(1_010, 5, 1_015, 1_000),
         ),
+        // Cohere.
+        (
+            r#"{"usage":{"billed_units":{"input_tokens":5,"output_tokens":8},
+                    "tokens":{"input_tokens":71,"output_tokens":8}}}"#,
+            usage(71, 8, 79, 0),
+        ),
+        // Lines of documents.
+        (
+            "{\"n\":1}\n{\"usage\":{\"prompt_tokens\":1}}\r\n\n{\"usage\":{\"prompt_tokens\":4}}\n{\"end\":1}\n",
+            usage(4, 0, 4, 0),
+        ),
         // Two vocabularies at once, floats and nulls.
         (
             r#"{"usage":{"prompt_tokens":7.0,"input_tokens":7,"completion_tokens":null,
@@ -92,6 +105,7 @@ fn whatever_else_has_no_usage() {
         r#"{"data":{"usage":{"prompt_tokens":1}}}"#,
         r#"{"usage":"{\"prompt_tokens\":1}"}"#,
         r#"{}{"usage":{"prompt_tokens":1}}"#,
+        r#"[{"usageMetadata":{"promptTokenCount":1}},{"error":{"code":503}}]"#,
     ] {
         assert_eq!(whole(body), None, "{body}");
     }
@@ -104,14 +118,15 @@ fn whatever_else_has_no_usage() {
 
 #[test]
 fn only_a_cut_through_the_usage_allocates() {
-    let mut json = Json::new(Level::Members);
+    let mut json = Json::new();
     let vectors = "[0.125,-0.5],".repeat(10_000);
-    json.push(format!(r#""data":[{vectors}],"text":"{vectors}","#).as_bytes());
+    json.push(format!(r#"{{"data":[{vectors}],"text":"{vectors}","#).as_bytes());
     assert_eq!(json.capacity(), 0);
     json.push(br#""usage":{"prompt_tokens":1,"details":{}}"#);
-    assert_eq!((json.capacity(), json.found().is_some()), (0, true));
-    json.push(br#","usage":{"prompt"#);
+    assert_eq!(json.capacity(), 0);
+    json.push(br#","usage":{"prompt_tokens":2"#);
     assert!(json.capacity() > 0);
+    assert_eq!(json.found.finish(), usage(1, 0, 1, 0));
 }
 
 #[test]
