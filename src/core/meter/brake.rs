@@ -1,7 +1,7 @@
 //! How much may go at once after the provider has refused something that fitted here.
 
-use super::bucket::Bucket;
-use crate::core::time::Time;
+use super::{Meter, bucket::Bucket};
+use crate::core::time::{Time, nanos};
 
 /// A burst is at least this share of the limit.
 const LEAST: u64 = 256;
@@ -58,4 +58,39 @@ impl Brake {
 
 fn half(amount: u64, burst: u64) -> u64 {
     (burst / 2).max(amount / LEAST).max(1)
+}
+
+impl Meter {
+    /// The provider has refused what left at `dated` and fitted here: half as much as before may go at once.
+    pub(crate) fn brake(&mut self, dated: Time, now: Time) {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        if !self.is_known() {
+            return;
+        }
+        self.roll(dated, now);
+        match &mut self.brake {
+            Some(brake) => brake.halve(amount, dated, now),
+            None => {
+                let burst = self.burst.unwrap_or(amount).min(amount);
+                self.brake = Some(Box::new(Brake::new(amount, window, burst, now)));
+            }
+        }
+    }
+
+    /// What left at `dated` was admitted. True where more may go at once now.
+    pub(crate) fn ease(&mut self, dated: Time, now: Time) -> bool {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        let Some(brake) = &mut self.brake else {
+            return false;
+        };
+        // Beside others no burst is clean for long.
+        if !self.account.is_alone() {
+            return false;
+        }
+        let eased = brake.ease(amount, window, dated, now);
+        if eased && brake.is_off(amount) {
+            self.brake = None;
+        }
+        eased
+    }
 }

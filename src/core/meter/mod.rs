@@ -309,39 +309,6 @@ impl Meter {
         self.account.refused(n, dated);
     }
 
-    /// The provider has refused what left at `dated` and fitted here: half as much as before may go at once.
-    pub(crate) fn brake(&mut self, dated: Time, now: Time) {
-        let (amount, window) = (self.id.amount, nanos(self.id.window));
-        if !self.is_known() {
-            return;
-        }
-        self.roll(dated, now);
-        match &mut self.brake {
-            Some(brake) => brake.halve(amount, dated, now),
-            None => {
-                let burst = self.burst.unwrap_or(amount).min(amount);
-                self.brake = Some(Box::new(Brake::new(amount, window, burst, now)));
-            }
-        }
-    }
-
-    /// What left at `dated` was admitted. True where more may go at once now.
-    pub(crate) fn ease(&mut self, dated: Time, now: Time) -> bool {
-        let (amount, window) = (self.id.amount, nanos(self.id.window));
-        let Some(brake) = &mut self.brake else {
-            return false;
-        };
-        // Beside others no burst is clean for long.
-        if !self.account.is_alone() {
-            return false;
-        }
-        let eased = brake.ease(amount, window, dated, now);
-        if eased && brake.is_off(amount) {
-            self.brake = None;
-        }
-        eased
-    }
-
     /// The provider had `remaining` left when the request that left at `dated` got there. Where we have spent less than
     /// that, somebody else spends too: so much less is left here. Never raises what is left.
     pub(crate) fn observe(&mut self, remaining: u64, dated: Time, now: Time) {

@@ -12,8 +12,10 @@ const FALL: u64 = 16;
 const MORE: u64 = 6;
 const MOST: u64 = 20;
 
-/// So much of the limit is ours, whatever others take: who leaves everything to them is never seen by them.
+/// So much of the limit is ours soon after, whatever others take: who leaves everything to them is never seen by them.
 const OURS: u64 = 8;
+/// Less than this share of the limit may be what our own estimates were wrong by.
+const FEW: u64 = 16;
 
 /// The most that others had spent at once, of late: the peak of the last window, and what is left of earlier ones.
 ///
@@ -62,13 +64,19 @@ impl Others {
     }
 
     fn turn(&mut self) {
-        let oldest = self.peaks[SPANS as usize - 1];
+        let last = self.peaks[SPANS as usize - 1];
+        let oldest = if self.are_few(last) { 0 } else { last };
         let fall = (self.amount / FALL).max(1);
         self.fading = self.fading.max(oldest).saturating_sub(fall);
         self.peaks.copy_within(..SPANS as usize - 1, 1);
         self.peaks[0] = 0;
+        self.peaks[1] = self.peaks[1].min(self.amount - self.amount / OURS);
         self.newest = self.newest.saturating_add(1);
         self.seen = self.level() > 0;
+    }
+
+    const fn are_few(&self, level: u64) -> bool {
+        level < self.amount / FEW
     }
 
     /// They had `level` at `then`.
@@ -81,10 +89,16 @@ impl Others {
             self.newest = now.nanos() / self.span;
         }
         // They go on while the answer is on its way.
-        let level = level.saturating_add((level / MORE).min(self.amount / MOST));
+        let more = if self.are_few(level) {
+            0
+        } else {
+            (level / MORE).min(self.amount / MOST)
+        };
+        let level = level.saturating_add(more);
         let ago = self.newest.saturating_sub(then.nanos() / self.span);
         if let Some(peak) = self.peaks.get_mut(ago as usize) {
-            *peak = level.min(self.amount - self.amount / OURS).max(*peak);
+            // More than everything is no more than everything, and takes no longer to forget.
+            *peak = level.min(self.amount).max(*peak);
         }
     }
 

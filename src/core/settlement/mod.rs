@@ -39,6 +39,9 @@ pub(crate) struct Departure {
     pub(crate) mark: Option<Mark>,
 }
 
+/// Less than this share unused is no use to get back, and may be what an estimate was wrong by.
+const WORTH: u64 = 8;
+
 /// How much had left and had turned out unused, since the beginning, when a request left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -152,10 +155,10 @@ impl Settlement {
     }
 
     /// Whether requests are to be spread out over the window, so that some leave while others have been answered: where
-    /// all leave in one burst, no answer tells what became of the rest. Begins when a request first turned out to use less
-    /// than it had reserved, ends when it is known or after a few windows, and begins anew much later: there may be more to do then.
+    /// all leave in one burst, no answer tells what became of the rest. Begins when an eighth of what left has turned out unused, ends when it is known or after a few windows, and begins anew much later: there may be more to do then.
     pub(crate) fn on_trial(&mut self, now: Time) -> bool {
-        if self.now.unused == 0 || self.belief != Belief::Keeps {
+        let little = self.now.unused.saturating_mul(WORTH) < self.now.departed;
+        if little || self.now.unused == 0 || self.belief != Belief::Keeps {
             return false;
         }
         let since = now.since(*self.trial.get_or_insert(now)).as_nanos();
