@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A preset is a [`QuotaBuilder`]: settings may follow, such as
-//! [`headroom`](crate::quota::QuotaBuilder::headroom) where others use the same organisation.
+//! [`headroom`](crate::quota::QuotaBuilder::headroom) where others use the same organisation. It
+//! [adopts](crate::quota::QuotaBuilder::adopt) what the answers state where that differs.
 //!
 //! | provider | tables | as of | counts |
 //! |---|---|---|---|
@@ -21,10 +22,10 @@
 //!
 //! # No promise
 //!
-//! These are data that others change without notice: every table says when it was true and where it
-//! stands. A table may change in any release. Models that share a limit (their provider's
-//! pools) get the same figures each; share one quota among them. Where the answers' headers say
-//! something else, the headers are right.
+//! These are data that others change without notice, and no table was checked against an account: the pages that are named
+//! are where the figures stood at the date that is given, in part by way of others who cite them. Compare yours with what
+//! your account's own page says. A table may change in any release. Models that share a limit (their provider's
+//! pools) get the same figures each; share one quota among them.
 
 use crate::{
     core::limit::Limit,
@@ -61,6 +62,7 @@ fn quota(limits: impl IntoIterator<Item = Limit>) -> QuotaBuilder {
     limits
         .into_iter()
         .fold(Quota::builder(), QuotaBuilder::limit)
+        .adopt()
 }
 
 #[cfg(test)]

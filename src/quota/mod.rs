@@ -27,6 +27,19 @@
 //! First come, first served inside a [`Priority`]. The head of the line waits for its whole cost, so that nobody small starves
 //! somebody large; one of the next 32 goes first only where that doesn't move the head's instant.
 //!
+//! # What it learns
+//!
+//! [`TokenBudgetLayer`](crate::TokenBudgetLayer) tells it what answers say, and so may you by [`observe`](Quota::observe). What is
+//! left there lowers what is left here at once, and never raises it. What others spend from the same limits is held against
+//! ours for a window, and fades over the next two, because whoever spends steadily goes on when a window ends; an eighth
+//! of the limit stays ours. Limits that [`adopt`](QuotaBuilder::adopt) and [`discover`](Quota::discover) are those that the answers state.
+//!
+//! A 429 pauses the resource that it names, or everything, for its hint or else for a
+//! [`cool_down`](QuotaBuilder::cool_down); it halves what may go at once, down to a 256th of the limit, the rest going at
+//! the limit's rate, and after each window without another, a quarter more may go at once. So providers that
+//! enforce a minute by the second are met at their own pace. A bucket that is refused is kept as a rolling window for at least
+//! three windows, and as long as others are seen.
+//!
 //! # Cancellation
 //!
 //! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a
