@@ -69,7 +69,8 @@ impl<P> CircuitBreakerLayer<P> {
         self
     }
 
-    /// No failure rate: only the other rules open the circuit, and where there is none, nothing but spent money does.
+    /// No failure rate: only the other rules open the circuit. Where there is none, only spent money, a hint with an
+    /// overload, and the [`handle`](Self::handle) do.
     pub fn no_failure_rate(self) -> Self {
         self.circuit.configure(|s| s.failure_rate = None);
         self
