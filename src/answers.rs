@@ -22,7 +22,8 @@ use crate::{
 /// How a layer reads an answer, and how it keeps hold of a request until the answer has ended.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` doesn't know answers of type `{R}`",
-    note = "for answers that aren't `http::Response<_>`, call `.opaque()` on the layer"
+    note = "for answers that aren't `http::Response<_>`, call `.opaque()` on the layer",
+    note = "over reqwest, the innermost service is `ReqwestService::new(client)`, not the client, and `ReqwestLayer::new()` the first layer"
 )]
 pub trait Answers<R> {
     /// The answer that the layer gives; `W` watches its body.

@@ -96,8 +96,9 @@
 //! - `stack.oneshot(request)` hides the cause behind E0599; `tower::ServiceExt::oneshot(stack, request)` tells it.
 //! - Services whose answers aren't `http::Response` need `.opaque()` on every layer but the gate, and
 //!   [`cost`](TokenBudgetLayer::cost) on [`TokenBudgetLayer`].
-//! - Over reqwest, `ReqwestLayer` comes first and [`BufferBodyLayer`] second; the latter wherever a request's body "can't be
-//!   sent again or read ahead".
+//! - Over reqwest, `ReqwestLayer` comes first, [`BufferBodyLayer`] second, and `ReqwestService::new(client)` innermost, not the
+//!   client itself, whose answers aren't `http::Response`; [`BufferBodyLayer`] wherever a request's body "can't be sent again or
+//!   read ahead".
 //! - "implementation of `From` is not general enough", where a stack is spawned: the error of a `service_fn` inside is
 //!   [`BoxError`]; take a concrete one, like `std::io::Error`.
 //!

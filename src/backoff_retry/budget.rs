@@ -96,6 +96,7 @@ impl RetryBudget {
     ///
     /// # Panics
     /// If `requests` is 0.
+    #[track_caller]
     pub fn ratio(retries: u32, requests: u32) -> Self {
         assert!(requests > 0, "ratio: a share of 0 requests");
         let settings = Settings {
@@ -127,6 +128,7 @@ impl RetryBudget {
     ///
     /// # Panics
     /// If it is zero.
+    #[track_caller]
     pub fn window(self, window: Duration) -> Self {
         assert!(!window.is_zero(), "window: it can't be zero");
         self.configure(|s| s.window = window)

@@ -54,6 +54,7 @@ impl<G, P> BackoffRetryLayer<G, P> {
     ///
     /// # Panics
     /// If it is 0.
+    #[track_caller]
     pub fn attempts(self, attempts: u32) -> Self {
         assert!(
             attempts > 0,

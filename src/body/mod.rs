@@ -34,6 +34,10 @@
 //! seconds and 256 KiB at the most; what is still silent then is taken for a success. [`RateLimitLayer`](crate::RateLimitLayer) alone
 //! holds nothing back, so that a server's own streams can be behind it.
 //!
+//! OpenAI and those who follow it state the usage of a chat's stream only where the request has
+//! `"stream_options": {"include_usage": true}`. Without it nothing is settled: the stream costs what was estimated, with all of
+//! `max_tokens`, and teaches the estimates nothing.
+//!
 //! An error after the first content passes like any event. A token budget keeps the charge of a stream that ends with one, as it does
 //! of a stream that is cut or dropped.
 

@@ -62,13 +62,15 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it isn't above 0 and at most 1.
+    #[track_caller]
     pub fn failure_rate(self, rate: f64) -> Self {
         let rate = ppm("failure_rate", rate);
         self.circuit.configure(|s| s.failure_rate = Some(rate));
         self
     }
 
-    /// No failure rate: only the other rules open the circuit.
+    /// No failure rate: only the other rules open the circuit. Where there is none, only spent money, a hint with an
+    /// overload, and the [`handle`](Self::handle) do.
     pub fn no_failure_rate(self) -> Self {
         self.circuit.configure(|s| s.failure_rate = None);
         self
@@ -85,6 +87,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is zero.
+    #[track_caller]
     pub fn window(self, window: Duration) -> Self {
         assert!(!window.is_zero(), "window: it can't be zero");
         self.circuit
@@ -96,6 +99,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is zero.
+    #[track_caller]
     pub fn last_calls(self, calls: u32) -> Self {
         assert!(calls > 0, "last_calls: it can't be 0");
         self.circuit.configure(|s| s.window = Window::Calls(calls));
@@ -107,6 +111,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is zero.
+    #[track_caller]
     pub fn fixed_window(self, interval: Duration) -> Self {
         assert!(!interval.is_zero(), "fixed_window: it can't be zero");
         self.circuit
@@ -118,6 +123,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is 0.
+    #[track_caller]
     pub fn consecutive_failures(self, failures: u32) -> Self {
         assert!(failures > 0, "consecutive_failures: it can't be 0");
         self.circuit.configure(|s| s.consecutive = Some(failures));
@@ -128,6 +134,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is 0.
+    #[track_caller]
     pub fn failures(self, failures: u32) -> Self {
         assert!(failures > 0, "failures: it can't be 0");
         self.circuit.configure(|s| s.failures = Some(failures));
@@ -139,13 +146,14 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If `rate` isn't above 0 and at most 1.
+    #[track_caller]
     pub fn slow_calls(self, rate: f64, than: Duration) -> Self {
         let rate = ppm("slow_calls", rate);
         self.circuit.configure(|s| s.slow_rate = Some((rate, than)));
         self
     }
 
-    /// Open for `first`, doubling up to `max` as long as probes fail, spread by ±20 %.
+    /// Open for `first`, doubling up to `max` as long as probes fail, spread by ±20 %. A `max` below `first` is `first`.
     pub fn open_for(self, first: Duration, max: Duration) -> Self {
         let backoff = Backoff::exponential(first, max.max(first));
         self.open_backoff(backoff.jitter(Jitter::Proportional(20)))
@@ -162,6 +170,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is 0.
+    #[track_caller]
     pub fn probes(self, probes: u32) -> Self {
         assert!(probes > 0, "probes: it can't be 0");
         self.circuit.configure(|s| {
@@ -176,6 +185,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is 0.
+    #[track_caller]
     pub fn probes_by_rate(self, probes: u32) -> Self {
         assert!(probes > 0, "probes_by_rate: it can't be 0");
         self.circuit.configure(|s| {
@@ -190,6 +200,7 @@ impl<P> CircuitBreakerLayer<P> {
     ///
     /// # Panics
     /// If it is zero.
+    #[track_caller]
     pub fn max_half_open(self, max: Duration) -> Self {
         assert!(!max.is_zero(), "max_half_open: it can't be zero");
         self.circuit.configure(|s| s.max_half_open = max);
@@ -273,6 +284,7 @@ impl<S, P: Clone> Layer<S> for CircuitBreakerLayer<P> {
     }
 }
 
+#[track_caller]
 fn ppm(setting: &str, rate: f64) -> Ppm {
     assert!(
         rate > 0.0 && rate <= 1.0,

@@ -90,7 +90,7 @@ impl Backoff {
         })
     }
 
-    /// `first`, doubling with every retry up to `max`.
+    /// `first`, doubling with every retry up to `max`; always `max` where that is less.
     pub const fn exponential(first: Duration, max: Duration) -> Self {
         let mut backoff = Self::new(Schedule::Exponential {
             first: nanos(first),
@@ -109,6 +109,7 @@ impl Backoff {
     ///
     /// # Panics
     /// If it isn't between 1 and 1,000,000.
+    #[track_caller]
     pub fn factor(mut self, factor: f64) -> Self {
         assert!(
             (1.0..=1e6).contains(&factor),

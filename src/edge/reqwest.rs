@@ -45,9 +45,16 @@ impl Error for UnsendableRequest {
 /// # Errors
 ///
 /// The client's, and [`UnsendableRequest`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ReqwestService {
     client: Client,
+}
+
+// A client shows its default headers, and with them the keys that some providers want there.
+impl fmt::Debug for ReqwestService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestService").finish_non_exhaustive()
+    }
 }
 
 impl ReqwestService {

@@ -259,7 +259,16 @@ pub(super) fn check_limit(limit: &Limit) -> Result<(), ConfigError> {
         return refuse(format!("{limit} is more than can be counted, 2^53"));
     }
     if limit.window < Duration::from_millis(1) {
-        return refuse(format!("{limit}: a window is at least a millisecond"));
+        // Without a window, it would be shown as a limit for each request.
+        let Limit {
+            resource,
+            amount,
+            window,
+            ..
+        } = limit;
+        return refuse(format!(
+            "{amount} {resource} in a window of {window:?}: a window is at least a millisecond"
+        ));
     }
     if limit.window > year {
         return refuse(format!("{limit}: a window is at most a year"));

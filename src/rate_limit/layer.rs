@@ -20,7 +20,8 @@ pub struct RateLimitLayer<C = OneRequest, P = Http> {
 }
 
 impl RateLimitLayer {
-    /// Requests take from `quota`, one request each.
+    /// Requests take from `quota`, one request each. Of limits on anything else they take nothing: a quota of tokens alone
+    /// limits nothing here, that is [`TokenBudgetLayer`](crate::TokenBudgetLayer)'s.
     pub const fn new(quota: Quota) -> Self {
         Self {
             limiter: Limiter::new(quota, OneRequest),
@@ -32,6 +33,7 @@ impl RateLimitLayer {
     /// # Panics
     ///
     /// If `requests` is 0.
+    #[track_caller]
     pub fn per_second(requests: u64) -> Self {
         Self::of(Limit::requests_per_second(requests))
     }
@@ -41,6 +43,7 @@ impl RateLimitLayer {
     /// # Panics
     ///
     /// If `requests` is 0.
+    #[track_caller]
     pub fn per_minute(requests: u64) -> Self {
         Self::of(Limit::requests_per_minute(requests))
     }

@@ -35,6 +35,7 @@ impl TokenBudgetLayer {
     /// # Panics
     ///
     /// If `tokens` is 0.
+    #[track_caller]
     pub fn per_minute(tokens: u64) -> Self {
         Self::of(Limit::tokens_per_minute(tokens))
     }

@@ -106,6 +106,18 @@ async fn a_relative_uri_is_a_clear_and_final_error() {
     assert_eq!(provider::classify_error(error.as_ref()), Verdict::Permanent);
 }
 
+#[test]
+fn a_stack_shows_no_key_that_its_client_sends_by_default() {
+    let mut headers = http::HeaderMap::new();
+    headers.insert("x-api-key", http::HeaderValue::from_static("SECRET"));
+    let client = reqwest::Client::builder().default_headers(headers);
+    let stack = ServiceBuilder::new()
+        .layer(ReqwestLayer::new())
+        .layer(BufferBodyLayer::new())
+        .service(ReqwestService::new(client.build().unwrap()));
+    assert!(!format!("{stack:?}").contains("SECRET"), "{stack:?}");
+}
+
 #[tokio::test]
 async fn a_refused_connection_was_not_sent_and_keeps_the_key_secret() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

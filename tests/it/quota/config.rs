@@ -26,7 +26,7 @@ fn what_no_request_could_pass_is_refused_when_it_is_built() {
         (of(Limit::tokens_per_minute(u64::MAX)), vec!["2^53"]),
         (
             of(Limit::requests(5, Duration::ZERO)),
-            vec!["5 requests", "millisecond"],
+            vec!["5 requests in a window of 0ns", "millisecond"],
         ),
         (
             of(Limit::requests(5, Duration::from_micros(999))),
