@@ -83,6 +83,13 @@ impl Sent {
         }
     }
 
+    /// There is an answer to it: it has left, or the try before has.
+    pub(super) fn answered(&mut self) {
+        if !self.grant.has_left() && self.grant.answered() {
+            departure::leave();
+        }
+    }
+
     /// What those further in may take instead of charging again, and tell of.
     fn offer(&self) -> Offer {
         let (grant, place) = (&self.grant, self.grant.place());
