@@ -47,6 +47,8 @@ pub(crate) struct Offer {
     pub(crate) charged: Option<Cost>,
     /// Where the request is.
     pub(crate) place: Place,
+    /// It stands for whatever becomes of the request: for every further try as well.
+    pub(crate) once: bool,
     /// A charge for a further try.
     pub(crate) further: Further,
     /// It was there, and somebody has taken it: it stands for the next departure.
@@ -179,6 +181,6 @@ pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
 
 impl Offer {
     fn is_used_up(&self, own: Option<usize>) -> bool {
-        self.place == Place::Left && Some(self.quota) != own
+        self.place == Place::Left && !self.once && Some(self.quota) != own
     }
 }

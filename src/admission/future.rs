@@ -179,7 +179,7 @@ where
                     let held = sent.as_mut().expect("taken once the answer is there");
                     let outcome = ready!(held.poll(future, cx));
                     if outcome.is_ok() {
-                        held.depart();
+                        held.answered();
                     }
                     let sent = sent.take();
                     match outcome {

@@ -26,7 +26,8 @@ pub(super) struct Sent {
 impl Sent {
     pub(super) fn new(mut grant: Grant, manners: Manners) -> Self {
         if manners.on_arrival {
-            grant.depart_at_once();
+            // Not as of the last look at the clock: a grant that fits for sure doesn't take one.
+            grant.depart();
         } else {
             grant.put(Place::HandedOn);
         }
@@ -82,13 +83,22 @@ impl Sent {
         }
     }
 
+    /// There is an answer to it: it has left, or the try before has.
+    pub(super) fn answered(&mut self) {
+        if !self.grant.has_left() && self.grant.answered() {
+            departure::leave();
+        }
+    }
+
     /// What those further in may take instead of charging again, and tell of.
     fn offer(&self) -> Offer {
         let (grant, place) = (&self.grant, self.grant.place());
+        let once = self.manners.on_arrival;
         Offer {
             quota: grant.quota_id(),
-            charged: (!self.taken && place != Place::Left).then(|| grant.total()),
+            charged: (!self.taken && (once || place != Place::Left)).then(|| grant.total()),
             place,
+            once,
             further: match &self.further {
                 Some(further) => further.offer(|| grant.total()),
                 None => departure::Further::Unasked,
@@ -99,14 +109,14 @@ impl Sent {
 
     /// Runs what is further in and does what it says; also whether a further charge was asked for that wasn't before.
     fn scope<T>(&mut self, inner: impl FnOnce() -> T) -> (T, bool) {
-        if self.manners.on_arrival {
-            return (inner(), false);
-        }
         let offer = self.offer();
         let offered = offer.charged.is_some();
         let (result, offer) = departure::scope(offer, inner);
         if offered || offer.claimed {
             self.taken = offer.charged.is_none();
+        }
+        if self.manners.on_arrival {
+            return (result, false);
         }
         if offer.claimed {
             let further = self.further.take();

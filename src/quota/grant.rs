@@ -22,6 +22,8 @@ pub(crate) struct Grant {
     // A place in flight that it still takes.
     slot: bool,
     stage: Stage,
+    // Of the try before, where this is the charge of a further one.
+    before: Option<Departure>,
 }
 
 #[derive(Clone, Copy)]
@@ -52,6 +54,7 @@ impl Grant {
             covered: Cost::none(),
             slot,
             stage: Stage::Held,
+            before: None,
         }
     }
 
@@ -147,6 +150,7 @@ impl Grant {
         self.depart();
         next.slot = std::mem::take(&mut self.slot);
         next.covered = std::mem::take(&mut self.covered);
+        next.before = Some(self.departure());
         *self = next;
     }
 
@@ -156,6 +160,22 @@ impl Grant {
             let cost = &self.cost;
             self.stage = Stage::Left(self.line.with(|ledger| ledger.date(cost)));
         }
+    }
+
+    /// There is an answer. A further try that is still held never left: the answer is that of the try before, and what was
+    /// charged for the further one is given back. False then.
+    pub(crate) fn answered(&mut self) -> bool {
+        let Some(before) = self.before.filter(|_| self.is_held()) else {
+            self.depart();
+            return true;
+        };
+        let cost = &self.cost;
+        self.line.change(|ledger| {
+            ledger.release(cost, false);
+            true
+        });
+        self.stage = Stage::Left(before);
+        false
     }
 
     fn departure(&self) -> Departure {

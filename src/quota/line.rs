@@ -180,7 +180,7 @@ impl Line {
                     window: reading.window,
                 };
                 turn |= adopts && ledger.adopt(resource, stated, planned, cost, departure);
-                ledger.observe(resource, stated, departure);
+                turn |= ledger.observe(resource, stated, departure);
             }
             turn
         });

@@ -121,6 +121,9 @@ impl Quota {
     /// the first refusal; from there on half as many, and slowly more. Limits that are given to the builder hold from the
     /// beginning, for instance those of a preset.
     ///
+    /// A [`RateLimitLayer`](crate::RateLimitLayer) alone reads no answers and teaches it nothing: one request at a time would
+    /// be in flight for good. Give it a quota that a `TokenBudgetLayer` shares, or limits.
+    ///
     /// ```
     /// # use tower_quota::Quota;
     /// let quota = Quota::discover().max_in_flight(64).build()?;

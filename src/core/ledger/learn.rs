@@ -12,6 +12,9 @@ use crate::core::{
 
 /// A limit whose window nobody knows is one per minute.
 const MINUTE: Duration = Duration::from_secs(60);
+/// Windows that are shorter or longer than these aren't learnt: the one would bound nothing, the other never end.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// What an answer states of one limit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,10 +35,12 @@ impl Ledger {
         dated: Time,
         wait: Option<Duration>,
     ) {
-        for meter in &mut self.meters {
+        for index in 0..self.meters.len() {
+            let shortest = self.is_shortest(index);
+            let meter = &mut self.meters[index];
             let of = meter.id().resource;
             meter.refused(cost.of(of), dated);
-            if resource.is_none_or(|resource| resource == of) && cost.of(of) > 0 {
+            if resource.is_none_or(|resource| resource == of) && cost.of(of) > 0 && shortest {
                 meter.brake(dated, self.now);
             }
         }
@@ -56,6 +61,17 @@ impl Ledger {
         }
     }
 
+    /// Whether no other limit on its resource has a shorter window: nobody refuses bursts for the sake of a longer one, whose
+    /// burst would take as long to recover.
+    fn is_shortest(&self, index: usize) -> bool {
+        let id = self.meters[index].id();
+        let known = self.meters.iter().filter(|meter| meter.is_known());
+        let windows = known
+            .map(Meter::id)
+            .filter(|other| other.resource == id.resource);
+        windows.map(|other| other.window).min() == Some(id.window)
+    }
+
     /// What left at `dated` was served: what was held back for refusals eases. True where somebody's turn may have come by it.
     pub(crate) fn admitted(&mut self, dated: Time) -> bool {
         self.cool_down.admitted(dated);
@@ -71,13 +87,18 @@ impl Ledger {
     }
 
     /// What the provider says of `resource`, as the request of this departure found it. Its own figure for the limit tells a
-    /// limit per minute from one per day.
-    pub(crate) fn observe(&mut self, resource: Resource, stated: Stated, departure: Departure) {
+    /// limit per minute from one per day. True where somebody's turn may have come by it.
+    pub(crate) fn observe(
+        &mut self,
+        resource: Resource,
+        stated: Stated,
+        departure: Departure,
+    ) -> bool {
         let Some(remaining) = stated.remaining else {
-            return;
+            return false;
         };
         let Some(index) = self.meter_of(resource, stated) else {
-            return;
+            return false;
         };
         let meter = &mut self.meters[index];
         // Of a limit of another amount nobody knows what is used of ours.
@@ -88,7 +109,7 @@ impl Ledger {
             let used = meter.stated().saturating_sub(remaining);
             settlement.hear(mark, used, departure.at);
         }
-        meter.observe(remaining, departure.at, self.now);
+        meter.observe(remaining, departure.at, self.now)
     }
 
     /// Takes the provider's figure for a limit as ours; `planned` is what to plan with of it, `cost` what the request of this
@@ -109,27 +130,34 @@ impl Ledger {
         let Some(index) = index.filter(|index| self.meters[*index].hears(departure.at)) else {
             return false;
         };
-        let meter = &mut self.meters[index];
+        let meter = &self.meters[index];
         if meter.is_known() {
             let id = LimitId {
                 amount: planned(limit),
                 ..meter.id()
             };
-            return meter.stated() != limit && self.resize(id, limit);
+            let found = self.discovery.take().is_some();
+            return meter.stated() != limit && self.resize(id, limit) || found;
         }
         let window = stated.window.unwrap_or(MINUTE);
-        meter.learn(
-            &Limit::new(resource, limit, window),
-            planned(limit),
-            self.now,
-        );
-        meter.charge(cost.of(resource), departure.at);
-        if resource == Resource::Tokens {
-            let settlement = Settlement::new(limit, nanos(window), meter.transit());
+        if !(SHORTEST..=LONGEST).contains(&window) {
+            return false;
+        }
+        let limit = Limit::new(resource, limit, window);
+        self.learn(index, &limit, planned(limit.amount));
+        self.meters[index].charge(cost.of(resource), departure.at);
+        true
+    }
+
+    /// It turned out what the limit of this index is.
+    fn learn(&mut self, index: usize, limit: &Limit, amount: u64) {
+        let meter = &mut self.meters[index];
+        meter.learn(limit, amount, self.now);
+        if limit.resource == Resource::Tokens {
+            let settlement = Settlement::new(limit.amount, nanos(limit.window), meter.transit());
             self.settlement.get_or_insert((index, settlement));
         }
         self.discovery = None;
-        true
     }
 
     /// The limit that a figure for `resource` and this window is about.
@@ -170,6 +198,11 @@ impl Ledger {
         let Some(index) = self.meters.iter().position(same) else {
             return false;
         };
+        if !self.meters[index].is_known() {
+            let limit = Limit::new(id.resource, stated, id.window);
+            self.learn(index, &limit, id.amount);
+            return true;
+        }
         self.meters[index].resize(stated, id.amount, self.now);
         if let Some((watched, settlement)) = &mut self.settlement
             && *watched == index

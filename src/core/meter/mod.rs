@@ -49,6 +49,8 @@ pub(crate) struct Meter {
     burst: Option<u64>,
     // What left earlier says nothing of the limit's amount.
     resized: Time,
+    // What left earlier isn't charged here: nobody knew the limit.
+    learnt: Time,
     shared: Shared,
 }
 
@@ -100,6 +102,7 @@ impl Meter {
             brake: None,
             burst,
             resized: Time::ZERO,
+            learnt: Time::ZERO,
             shared: Shared::default(),
         }
     }
@@ -119,6 +122,7 @@ impl Meter {
             brake: None,
             burst: None,
             resized: Time::ZERO,
+            learnt: Time::ZERO,
             shared: Shared::default(),
         }
     }
@@ -132,6 +136,7 @@ impl Meter {
         *self = Self {
             held: self.held,
             paused: self.paused,
+            learnt: now,
             ..Self::new(limit, amount, None, now)
         };
     }
@@ -290,12 +295,14 @@ impl Meter {
 
     /// Takes back part of a dated charge that the provider counts no longer.
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
-        self.account.give_back(n, dated);
+        if dated >= self.learnt {
+            self.account.give_back(n, dated);
+        }
     }
 
     /// Takes back a dated charge that never reached the provider.
     pub(crate) fn refund(&mut self, n: u64, dated: Time, now: Time) {
-        if n == 0 {
+        if n == 0 || dated < self.learnt {
             return;
         }
         self.account.refund(n, dated, now);
@@ -310,16 +317,19 @@ impl Meter {
     }
 
     /// The provider had `remaining` left when the request that left at `dated` got there. Where we have spent less than
-    /// that, somebody else spends too: so much less is left here. Never raises what is left.
-    pub(crate) fn observe(&mut self, remaining: u64, dated: Time, now: Time) {
+    /// that, somebody else spends too: so much less is left here. Never raises what is left; true where more may fit later on
+    /// than would have.
+    pub(crate) fn observe(&mut self, remaining: u64, dated: Time, now: Time) -> bool {
         let headroom = self.stated.saturating_sub(self.id.amount);
-        let whole = self.largest().saturating_add(headroom);
-        let used = whole.saturating_sub(remaining);
+        // Over there it holds no more than its burst, as whatever it is kept here.
+        let burst = self.burst.filter(|_| self.is_bucket());
+        let holds = burst.unwrap_or(self.id.amount);
+        let used = holds.saturating_add(headroom).saturating_sub(remaining);
         if self.is_bucket() {
-            self.observe_bucket(used, dated, now);
-        } else {
-            self.account.observe(used, dated, now);
+            return self.observe_bucket(used, dated, now);
         }
+        self.account.observe(used, dated, now);
+        false
     }
 
     /// Nothing more until then. A later pause stands, an earlier one is forgotten.

@@ -31,6 +31,8 @@ pub(crate) struct Rolling {
     // Of all entries.
     sum: u64,
     counted: u64,
+    // The first entry is what was missing when this began: what left from then on may know of it.
+    begun: Option<Time>,
     others: Others,
 }
 
@@ -48,8 +50,16 @@ impl Rolling {
             spent: VecDeque::with_capacity(entries.min(amount).min(2 * STEPS + 8) as usize),
             sum: 0,
             counted: 0,
+            begun: None,
             others: Others::new(amount, window),
         }
+    }
+
+    /// Begins with `missing` spent now, at the latest, as an answer tells to what left at `dated`. Other answers that are
+    /// under way may know of more.
+    pub(crate) fn begin(&mut self, missing: u64, dated: Time, now: Time) {
+        self.charge(missing, now);
+        self.begun = Some(dated);
     }
 
     /// When a charge of this date stops to count.
@@ -66,6 +76,7 @@ impl Rolling {
             self.sum -= first.amount;
             self.counted -= first.counted;
             self.spent.pop_front();
+            self.begun = None;
         }
         self.others.advance(now);
     }
@@ -165,6 +176,7 @@ impl Rolling {
         self.counted -= counted;
         if self.spent[at].amount == 0 {
             self.spent.remove(at);
+            self.begun = self.begun.filter(|_| at > 0);
         }
     }
 
@@ -194,6 +206,8 @@ impl Rolling {
             let may_know =
                 self.expiry(Time::from_nanos(dated.nanos().saturating_add(self.transit)));
             let after = self.spent.partition_point(|s| s.expires <= known);
+            let knows_first = self.begun.is_some_and(|begun| begun <= dated);
+            let after = after.max(usize::from(knows_first && !self.spent.is_empty()));
             // All that counted then has expired: nothing to compare with.
             let Some(at) = after.checked_sub(1) else {
                 return;

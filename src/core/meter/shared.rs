@@ -19,8 +19,8 @@ pub(super) struct Shared {
 }
 
 impl Meter {
-    /// Of a bucket: hears what is missing over there.
-    pub(super) fn observe_bucket(&mut self, used: u64, dated: Time, now: Time) {
+    /// Of a bucket: hears what is missing over there. True where it has become a bucket again.
+    pub(super) fn observe_bucket(&mut self, used: u64, dated: Time, now: Time) -> bool {
         let (amount, window) = (self.id.amount, nanos(self.id.window));
         match &mut self.account {
             Account::Bucket(bucket) => {
@@ -50,10 +50,12 @@ impl Meter {
                     bucket.charge(spent.min(capacity));
                     self.account = Account::Bucket(bucket);
                     (self.shared, self.pace) = (Shared::default(), None);
+                    return true;
                 }
             }
             Account::Unknown | Account::Fixed(_) => {}
         }
+        false
     }
 
     /// What refills isn't all ours: keeps the account as a rolling window for the time being.
@@ -66,12 +68,16 @@ impl Meter {
         if bucket.capacity() > amount {
             return;
         }
+        let missing = bucket.used();
         let mut rolling = Rolling::new(amount, window, self.transit);
-        // Other answers that are under way may know of more.
-        rolling.charge(bucket.used(), dated);
+        rolling.begin(missing, dated, now);
         self.account = Account::Rolling(rolling);
-        let pace = |burst| Bucket::new(amount, window, burst, 0, now);
-        self.pace = self.burst.map(pace);
+        self.pace = self.burst.map(|burst| {
+            let mut pace = Bucket::new(amount, window, burst, 0, now);
+            // Nothing has refilled by it.
+            pace.charge(missing);
+            pace
+        });
         (self.shared.rolling, self.shared.since) = (true, now);
     }
 

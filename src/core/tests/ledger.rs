@@ -66,11 +66,18 @@ fn lived(random: &mut Random) -> (Ledger, u64) {
                 let policy = policies[random.upto(2) as usize];
                 ledger.settle(&cost, &tokens(random.upto(80)), date, policy);
             }
-            5 => ledger.observe(
-                Resource::Tokens,
-                stated(None, random.upto(500)),
-                left(at(now)),
-            ),
+            5 => {
+                let stated = stated(None, random.upto(500));
+                ledger.observe(Resource::Tokens, stated, left(at(now)));
+            }
+            6 if random.chance(30) => {
+                let sent = at(now.saturating_sub(random.upto(2_000_000)));
+                let resource = [None, Some(Resource::Tokens)][random.upto(1) as usize];
+                ledger.refused(resource, &cost, sent, Some(Duration::ZERO));
+            }
+            7 => {
+                ledger.admitted(at(now));
+            }
             _ if ledger.fit(&cost, false) == Fit::Now => {
                 ledger.hold(&cost, false);
                 match random.chance(10) {

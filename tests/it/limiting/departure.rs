@@ -173,3 +173,43 @@ async fn requests_dropped_while_they_wait_further_in_leave_nothing_charged() {
     );
     assert_eq!(probe.count(), 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_counts_on_arrival_counts_from_then_on_however_long_nobody_came() {
+    let probe = Probe::new();
+    let quota = patient(Limit::requests_per_minute(10));
+    let service = RateLimitLayer::new(quota).on_arrival().layer(probe.clone());
+    service.clone().oneshot(request()).await.unwrap();
+    sleep(Duration::from_secs(50)).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..9 {
+        service.clone().oneshot(request()).await.unwrap();
+    }
+    sleep(Duration::from_secs(12)).await;
+    for _ in 0..20 {
+        tasks.spawn(service.clone().oneshot(request()));
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap().unwrap();
+    }
+    assert_eq!((probe.count(), probe.most_in(MINUTE)), (30, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_quota_counts_on_arrival_and_again_further_in_without_waiting_for_itself() {
+    let probe = Probe::new();
+    let quota = Quota::builder()
+        .limit(Limit::requests_per_minute(10))
+        .max_in_flight(1)
+        .build()
+        .unwrap();
+    let stack = ServiceBuilder::new()
+        .layer(RateLimitLayer::new(quota.clone()).on_arrival())
+        .layer(TokenBudgetLayer::new(quota.clone()).cost(tokens))
+        .service(probe.clone());
+    let begun = Instant::now();
+    drop(stack.oneshot(sized(1)).await.unwrap());
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(quota.snapshot().limits[0].used, 1);
+    assert_eq!(quota.snapshot().in_flight, 0);
+}

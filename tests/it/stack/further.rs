@@ -275,6 +275,30 @@ async fn a_charge_stays_held_while_the_next_try_waits_for_a_busy_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_that_the_deadline_cuts_before_it_leaves_is_not_charged() {
+    let (outermost, outer) = (requests(10), requests(10));
+    let busy = ServiceBuilder::new()
+        .concurrency_limit(1)
+        .service(down().service());
+    let mut hog = BoxCloneService::new(busy.clone());
+    let service = ServiceBuilder::new()
+        .layer(RateLimitLayer::new(outermost.clone()))
+        .layer(RateLimitLayer::new(outer.clone()))
+        .layer(thrice().deadline(Duration::from_secs(5)))
+        .service(busy);
+    let call = tokio::spawn(service.oneshot(chat(5)));
+    sleep(Duration::from_millis(500)).await;
+    let taken = hog.ready().await.unwrap().call(chat(5));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(books(&outer).0, [(1, 1)]);
+    assert_eq!(call.await.unwrap().unwrap().status(), DOWN);
+    for quota in [outermost, outer] {
+        assert_eq!(books(&quota), (vec![(1, 0)], 0, 0));
+    }
+    drop(taken);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tries_without_a_wait_between_them_are_charged_each() {
     let outer = requests(100);
     let at_once = service_fn(|_: Request<Full<Bytes>>| async {

@@ -52,11 +52,10 @@ fn lived(
                     meter.give_back(random.upto(n), at(date));
                 }
             }
-            4 => meter.observe(
-                random.upto(amount),
-                at(now.saturating_sub(random.upto(window))),
-                at(now),
-            ),
+            4 => {
+                let date = at(now.saturating_sub(random.upto(window)));
+                meter.observe(random.upto(amount), date, at(now));
+            }
             5 if random.chance(20) => meter.pause(at(now + random.upto(2 * window))),
             _ => {
                 let n = random.upto(amount);
@@ -121,7 +120,7 @@ proptest! {
                 2 => meter.date(n, now),
                 3 => meter.refund(n, date, now),
                 4 => meter.give_back(n, date),
-                5 => meter.observe(n, date, now),
+                5 => { meter.observe(n, date, now); }
                 6 => meter.resize(n.max(1), n.max(1), at(0)),
                 7 => { meter.earliest(n.min(meter.largest()), now, now); }
                 8 => { meter.project(n, large(), now); }
