@@ -157,8 +157,14 @@ impl<B: Body> Ahead<B> {
 }
 
 /// The same frame with its data in one piece; free where it is `Bytes` already.
+#[inline]
 fn whole<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
-    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+    let all = |mut data: D| data.copy_to_bytes(data.remaining());
+    match frame.into_data() {
+        // Only the data moves: a frame has room for trailers, three times as much.
+        Ok(data) => Frame::data(all(data)),
+        Err(frame) => frame.map_data(all),
+    }
 }
 
 impl<B: Body> MeteredBody<B> {

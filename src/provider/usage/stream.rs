@@ -49,9 +49,11 @@ const PLACES: usize = 8;
 /// So much is kept until there is enough to look at.
 const HELD: usize = 16 * 1024;
 
-/// By this part of what is held: the last events that are looked at first, and how many tell what is rare
-/// in them.
+/// This part of what is held tells what is rare in a stream's events.
 const FEW: usize = 8;
+
+/// This part of it is looked at first for the last usage.
+const FEWEST: usize = 64;
 
 /// The events of `text/event-stream`, each with a document for its data.
 ///
@@ -105,15 +107,18 @@ impl Stream {
             self.held.extend_from_slice(chunk);
             return;
         }
-        if !self.held.is_empty() {
-            self.complete(&mut chunk);
+        let mut held = std::mem::take(&mut self.held);
+        if !held.is_empty() {
+            self.complete(&mut held, &mut chunk);
         }
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
         let whole = if chunk.len() > small { over(chunk) } else { 0 };
         let (whole, mut rest) = chunk.split_at(whole);
-        self.skim(whole);
+        self.skim(&held, whole);
+        held.clear();
+        self.held = held;
         if rest.len() <= self.most && !self.events.is_inside() {
             self.held.extend_from_slice(rest);
         } else {
@@ -121,11 +126,10 @@ impl Stream {
         }
     }
 
-    /// Looks at what is held, together with the rest of its last event. Walks over that one where it is
-    /// too long.
-    fn complete(&mut self, chunk: &mut &[u8]) {
-        let mut held = std::mem::take(&mut self.held);
-        let cut = over(&held);
+    /// Adds the rest of its last event to what was held. Looks at it all where that one is too long, and
+    /// walks over it.
+    fn complete(&mut self, held: &mut Vec<u8>, chunk: &mut &[u8]) {
+        let cut = over(held);
         let begin = held.len() - cut;
         let end = match begin {
             0 => Some(0),
@@ -135,19 +139,17 @@ impl Stream {
             let (part, rest) = chunk.split_at(end);
             *chunk = rest;
             held.extend_from_slice(part);
-            self.skim(&held);
         } else {
-            self.skim(&held[..cut]);
+            self.skim(&held[..cut], &[]);
             self.walk(&mut &held[cut..]);
+            held.clear();
         }
-        held.clear();
-        self.held = held;
     }
 
     pub(super) fn into_json(mut self) -> Json {
         let held = std::mem::take(&mut self.held);
         let cut = over(&held);
-        self.skim(&held[..cut]);
+        self.skim(&held[..cut], &[]);
         self.walk(&mut &held[cut..]);
         self.json
     }
@@ -172,13 +174,29 @@ impl Stream {
         }
     }
 
-    /// Looks at events that are all there, and of those only at the ones that may matter: a stream's
-    /// first one with a usage, the last, and those with an error behind that.
-    fn skim(&mut self, events: &[u8]) {
-        if self.sign.is_none() && events.len() >= self.most / FEW {
-            self.sign = Some(Sign::of(events));
+    /// Looks at events that are all there and at what is behind them, and of those only at the ones that may
+    /// matter: a stream's first one with a usage, the last, and those with an error behind that.
+    fn skim(&mut self, events: &[u8], behind: &[u8]) {
+        if self.sign.is_none() {
+            let more = std::cmp::max_by_key(events, behind, |events| events.len());
+            self.sign = (more.len() >= self.most / FEW).then(|| Sign::of(more));
         }
         let sign = self.sign.unwrap_or(Sign::Name);
+        if self.json.found.count() == 0 {
+            self.first(sign, events);
+            self.first(sign, behind);
+        } else if let Some(last) = self.last(sign, behind, 0) {
+            // Nothing that came before it counts.
+            self.fail(&behind[last..]);
+        } else {
+            let last = self.last(sign, events, 0);
+            self.fail(&events[last.unwrap_or(0)..]);
+            self.fail(behind);
+        }
+    }
+
+    /// Looks for the first usage, and from there on for the last.
+    fn first(&mut self, sign: Sign, events: &[u8]) {
         let (mut from, mut last) = (0, None);
         while self.json.found.count() == 0 {
             let Some(at) = sign.find(&events[from..]) else {
@@ -187,24 +205,41 @@ impl Stream {
             (from, last) = self.visit(events, from + at);
         }
         if self.json.found.count() > 0 {
-            // Where all have one, the last few are enough.
-            let few = events.len().saturating_sub(self.most / FEW).max(from);
-            let few = from + over(&events[from..few]);
-            last = self
-                .last(sign, events, few)
-                .or_else(|| self.last(sign, &events[..few], from))
-                .or(last);
+            last = self.last(sign, events, from).or(last);
         }
-        if self.json.found.has_last() {
-            let mut from = last.unwrap_or(0);
-            while let Some(at) = member(&ERROR, b"{\"", &events[from..]) {
-                (from, _) = self.visit(events, from + at);
-            }
+        self.fail(&events[last.unwrap_or(0)..]);
+    }
+
+    /// Looks for errors, where there is a usage that they would make void.
+    fn fail(&mut self, events: &[u8]) {
+        let mut from = 0;
+        while self.json.found.has_last()
+            && let Some(at) = member(&ERROR, b"{\"", &events[from..])
+        {
+            (from, _) = self.visit(events, from + at);
         }
     }
 
-    /// Where the last event with a usage begins, of those that begin at `from` or behind it.
+    /// Where the last event with a usage begins, of those that begin at `from` or behind it. Where all
+    /// have one, the last few are enough; else there are more and more to look at.
     fn last(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
+        let (mut end, mut few) = (events.len(), self.most / FEWEST);
+        while end > from {
+            let begin = match few {
+                0 => from,
+                _ => from + over(&events[from..end.saturating_sub(few).max(from)]),
+            };
+            let last = self.last_of(sign, &events[..end], begin);
+            if last.is_some() {
+                return last;
+            }
+            (end, few) = (begin, few * FEW);
+        }
+        None
+    }
+
+    /// Where the last event with a usage begins, of those that begin at `from` or behind it.
+    fn last_of(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
         let (mut at, mut places, mut count) = (from, [0; PLACES], 0);
         while let Some(place) = sign.find(&events[at..]) {
             places[count % PLACES] = at + place;

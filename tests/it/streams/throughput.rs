@@ -22,10 +22,11 @@ use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
 
 /// Of every stream.
 const SIZE: usize = 100 << 20;
-/// What a metered stream may take, in untouched ones, where every event comes alone, as providers send them …
+/// What a metered stream may take, in untouched ones …
 const MOST: f64 = 1.10;
-/// … and where many come together, at 1 to 3 GB/s: a tenth of that is hardly more than to look at every byte once.
-const MOST_TOGETHER: f64 = 1.25;
+/// … and in large chunks, at 3 GB/s: there a tenth is hardly more than to look at every byte once.
+const MOST_IN_LARGE: f64 = 1.15;
+const LARGE: usize = 16 * 1024;
 /// Pairs of runs in a round, of which the median counts …
 const PAIRS: usize = 9;
 /// … and rounds until a quiet one: noise adds, and takes nothing away.
@@ -171,11 +172,11 @@ fn median(mut of: Vec<f64>) -> f64 {
 ///
 /// | | an event a chunk | 1,000 bytes a chunk | 16 KiB a chunk |
 /// |---|---|---|---|
-/// | OpenAI's chat | 305: 1.06 | 816: 1.08 | 2,814: 1.12 |
-/// | Anthropic's messages | 156: 1.06 | 801: 1.09 | 2,888: 1.13 |
-/// | Gemini, with a usage in every event | 338: 1.05 | 793: 1.09 | 3,006: 1.3 |
+/// | OpenAI's chat | 415: 1.07 | 817: 1.08 | 2,860: 1.10 |
+/// | Anthropic's messages | 126: 1.09 | 761: 1.07 | 2,937: 1.11 |
+/// | Gemini, with a usage in every event | 232: 1.02 | 845: 1.10 | 2,847: 1.12 |
 ///
-/// The last figure isn't checked: nobody sends so, and it is the machine's memory that is compared there.
+/// The last column's second and third are the middle of five rounds: 1.105 to 1.136, and 1.115 to 1.151.
 #[test]
 #[ignore = "measures; only a release build says anything"]
 fn a_metered_stream_takes_at_most_a_tenth_longer_and_no_memory() {
@@ -183,17 +184,28 @@ fn a_metered_stream_takes_at_most_a_tenth_longer_and_no_memory() {
         .enable_all()
         .build();
     runtime.unwrap().block_on(async {
-        for api in [Api::Chat, Api::Messages, Api::Gemini] {
-            compare(api, None).await;
-            compare(api, Some(1_000)).await;
+        let mut slow = Vec::new();
+        for size in [None, Some(1_000), Some(LARGE)] {
+            for api in [Api::Chat, Api::Messages, Api::Gemini] {
+                let ratio = compare(api, size).await;
+                if ratio > most(size) {
+                    slow.push((api, size, ratio));
+                }
+            }
         }
-        for api in [Api::Chat, Api::Messages] {
-            compare(api, Some(16 * 1024)).await;
-        }
+        assert!(slow.is_empty(), "{slow:.3?}");
     });
 }
 
-async fn compare(api: Api, size: Option<usize>) {
+fn most(size: Option<usize>) -> f64 {
+    match size {
+        Some(LARGE) => MOST_IN_LARGE,
+        _ => MOST,
+    }
+}
+
+/// How many times as long as untouched a metered stream takes, in the quietest round.
+async fn compare(api: Api, size: Option<usize>) -> f64 {
     let addr = serve(api.chunks(size));
     let untouched: Client<HttpConnector, Empty<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
@@ -203,7 +215,8 @@ async fn compare(api: Api, size: Option<usize>) {
         .settle(Settle::TrueUp)
         .layer(untouched.clone());
     get(&untouched, addr).await;
-    for round in 1.. {
+    let mut least = f64::INFINITY;
+    for _ in 0..ROUNDS {
         let (mut plain, mut ratios, mut grown) = (Vec::new(), Vec::new(), 0);
         for n in 0..PAIRS {
             // Who goes first takes turns.
@@ -231,10 +244,10 @@ async fn compare(api: Api, size: Option<usize>) {
             "{api:?} in {size:?}: {plain:.0} MB/s untouched, metered {ratio:.3} times as long, {grown} KiB more in memory"
         );
         assert!(grown <= 4 * 1024, "{grown} KiB");
-        let most = if size.is_none() { MOST } else { MOST_TOGETHER };
-        if ratio <= most {
-            return;
+        least = least.min(ratio);
+        if least <= most(size) {
+            break;
         }
-        assert!(round < ROUNDS, "{api:?} in {size:?}: {ratio:.3}");
     }
+    least
 }

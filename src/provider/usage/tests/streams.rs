@@ -141,6 +141,30 @@ fn a_stream_that_fails_or_never_gets_to_its_end_has_no_usage() {
     assert_eq!(whole(&stream), usage(1, 2, 3, 0));
 }
 
+#[test]
+fn what_counts_is_the_last_usage_unless_an_error_follows_wherever_it_is_cut() {
+    for order in 0..4_usize.pow(5) {
+        let (mut stream, mut expected) = (String::new(), None);
+        for nth in 0..5 {
+            stream += &match order / 4_usize.pow(nth) % 4 {
+                0 => "data: {\"text\":\"some\"}\n\n".to_owned(),
+                1 => "data: {\"error\":{\"code\":1}}\n\n".to_owned(),
+                2 => "data: {\"a\":{\"usage\":{\"prompt_tokens\":9}}}\n\n".to_owned(),
+                _ => format!("data: {{\"usage\":{{\"prompt_tokens\":{}}}}}\n\n", nth + 1),
+            };
+            match order / 4_usize.pow(nth) % 4 {
+                1 => expected = None,
+                3 => expected = usage(u64::from(nth) + 1, 0, u64::from(nth) + 1, 0),
+                _ => {}
+            }
+        }
+        for size in [20, 45, 60, 75, 90, 110] {
+            let parts: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();
+            assert_eq!(scan(&parts), expected, "{stream} in {size}");
+        }
+    }
+}
+
 fn frame(headers: &[u8], document: &str) -> Vec<u8> {
     let all = (16 + headers.len() + document.len()) as u32;
     let mut frame = all.to_be_bytes().to_vec();
