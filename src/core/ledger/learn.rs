@@ -122,8 +122,9 @@ impl Ledger {
         cost: &Cost,
         departure: Departure,
     ) -> bool {
-        // A limit of nothing is one that a plan doesn't have.
-        let Some(limit) = stated.limit.filter(|limit| *limit > 0) else {
+        // A limit of nothing is one that a plan doesn't have, and one that this very request exceeded can't be what it says.
+        let credible = |limit: &u64| *limit > 0 && *limit >= cost.of(resource);
+        let Some(limit) = stated.limit.filter(credible) else {
             return false;
         };
         let index = self.to_adopt(resource, stated.window);

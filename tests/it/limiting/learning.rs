@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use http_body_util::Full;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -12,6 +13,8 @@ use tower_quota::{
     Limit, Quota, Settle, TokenBudgetLayer,
     testing::{Hint, Outcome, Provider, ProviderBuilder, RateHeaders, Report, Shape},
 };
+
+use crate::support::probe::Probe;
 
 use super::utilisation::{MINUTE, SHAPES, TOKENS, call_on, chat, cost};
 
@@ -121,6 +124,24 @@ async fn limits_that_change_are_adopted_where_that_is_asked_for() {
             .collect();
         assert_eq!(amounts, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_the_answered_request_itself_exceeds_is_not_believed() {
+    let probe = Probe::new();
+    for limit in ["0", "1", "19"] {
+        let answer = http::Response::builder()
+            .header("x-ratelimit-limit-tokens", limit)
+            .header("x-ratelimit-remaining-tokens", "0");
+        probe.answer(Ok(answer.body(Full::from("{}")).unwrap()));
+    }
+    let quota = patient(Quota::discover());
+    let service = TokenBudgetLayer::new(quota.clone()).cost(cost).layer(probe);
+    for _ in 0..3 {
+        service.clone().oneshot(chat(20)).await.unwrap();
+    }
+    assert!(quota.snapshot().limits.is_empty(), "{quota:?}");
+    service.oneshot(chat(20)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,10 +22,11 @@ use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
 
 /// Of every stream.
 const SIZE: usize = 100 << 20;
-/// What a metered stream may take, in untouched ones …
-const MOST: f64 = 1.10;
+/// What a metered stream may take, in untouched ones: a tenth more, and as much again for a machine that has other things
+/// to do …
+const MOST: f64 = 1.20;
 /// … and in large chunks, at 3 GB/s: there a tenth is hardly more than to look at every byte once.
-const MOST_IN_LARGE: f64 = 1.15;
+const MOST_IN_LARGE: f64 = 1.30;
 const LARGE: usize = 16 * 1024;
 /// Pairs of runs in a round, of which the median counts …
 const PAIRS: usize = 9;
