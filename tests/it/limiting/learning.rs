@@ -11,21 +11,12 @@ use tokio::{
 use tower::{Layer, ServiceExt};
 use tower_quota::{
     Limit, Quota, Settle, TokenBudgetLayer,
-    testing::{Hint, Outcome, Provider, ProviderBuilder, RateHeaders, Report, Shape},
+    testing::{Hint, Outcome, Provider, RateHeaders, Report, Shape},
 };
 
 use crate::support::probe::Probe;
 
-use super::utilisation::{MINUTE, SHAPES, TOKENS, call_on, chat, cost};
-
-fn provider(shape: Shape) -> ProviderBuilder {
-    Provider::openai()
-        .tokens_per_minute(TOKENS)
-        .requests_per_minute(500)
-        .shape(shape)
-        .transit(Duration::ZERO..Duration::from_millis(468))
-        .latency(Duration::from_millis(300)..Duration::from_secs(3))
-}
+use super::utilisation::{MINUTE, SHAPES, TOKENS, call_on, chat, cost, provider};
 
 fn patient(builder: tower_quota::quota::QuotaBuilder) -> Quota {
     builder.max_wait(MINUTE * 600).build().unwrap()

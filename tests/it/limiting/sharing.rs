@@ -7,22 +7,15 @@ use tower::Layer;
 use tower_quota::{
     Limit, Quota, Settle, TokenBudgetLayer,
     quota::QuotaBuilder,
-    testing::{Outcome, Provider, Report, Shape},
+    testing::{Outcome, Report, Shape},
 };
 
-use super::utilisation::{MINUTE, SHAPES, TOKENS, call_on, cost};
+use super::utilisation::{MINUTE, SHAPES, TOKENS, call_on, cost, provider};
 
 /// Clients, each with a quota of its own, that saturate one provider together.
 /// The report, and how many of those were refused that came after each client's first headers.
 async fn share(shape: Shape, quotas: Vec<Quota>, minutes: u32) -> (Report, f64) {
-    let provider = Provider::openai()
-        .tokens_per_minute(TOKENS)
-        .requests_per_minute(500)
-        .shape(shape)
-        .transit(Duration::ZERO..Duration::from_millis(468))
-        .latency(Duration::from_millis(300)..Duration::from_secs(3))
-        .build()
-        .unwrap();
+    let provider = provider(shape).build().unwrap();
     let mut clients = tokio::task::JoinSet::new();
     for (n, quota) in quotas.into_iter().enumerate() {
         let service = TokenBudgetLayer::new(quota)

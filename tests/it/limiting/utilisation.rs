@@ -56,7 +56,7 @@ fn size(n: u64) -> u64 {
     }
 }
 
-fn provider(shape: Shape) -> ProviderBuilder {
+pub(super) fn provider(shape: Shape) -> ProviderBuilder {
     Provider::openai()
         .tokens_per_minute(TOKENS)
         .requests_per_minute(500)

@@ -81,11 +81,11 @@ async fn a_time_out_between_two_layers_gives_the_outer_charge_back() {
 
 /// Tries, by turns, everything that a user may put between two layers.
 type Between = fn(Boxed) -> Boxed;
-type Boxed = BoxCloneService<http::Request<Full>, http::Response<Full>, BoxError>;
+pub(super) type Boxed = BoxCloneService<http::Request<Full>, http::Response<Full>, BoxError>;
 type Full = http_body_util::Full<bytes::Bytes>;
 
 /// Wakes the caller often, and polls what is inside only when that was woken.
-fn ticking(inner: Boxed) -> Boxed {
+pub(super) fn ticking(inner: Boxed) -> Boxed {
     BoxCloneService::new(service_fn(move |request| {
         let inner = inner.clone();
         async move {

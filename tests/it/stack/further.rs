@@ -3,12 +3,11 @@
 use std::{future::Ready, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::{
     task::JoinSet,
-    time::{Instant, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tower::{
     BoxError, Layer, Service, ServiceBuilder, ServiceExt, retry, service_fn, util::BoxCloneService,
@@ -19,7 +18,7 @@ use tower_quota::{
     testing::{Provider, Shape},
 };
 
-use super::{MINUTE, books, chat, cost, patient, patient_with};
+use super::{MINUTE, books, chat, cost, departure::ticking, patient, patient_with};
 
 const DOWN: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
@@ -229,22 +228,12 @@ async fn a_further_try_needs_no_further_place_in_flight() {
 async fn who_is_polled_only_when_woken_gets_its_further_charge() {
     let (outer, inner) = (requests(1), requests(100));
     let provider = down();
-    let tries = thrice().layer(RateLimitLayer::new(inner).layer(provider.service()));
-    let between = service_fn(move |request| {
-        let tries = tries.clone();
-        async move {
-            let mut calls = FuturesUnordered::new();
-            calls.push(tries.oneshot(request));
-            let mut ticks = interval(Duration::from_secs(1));
-            loop {
-                tokio::select! {
-                    biased;
-                    _ = ticks.tick() => {}
-                    Some(answer) = calls.next() => return answer,
-                }
-            }
-        }
-    });
+    let tries = ServiceBuilder::new()
+        .map_response(|r: Response<_>| r.map(|_| Full::default()))
+        .layer(thrice())
+        .layer(RateLimitLayer::new(inner))
+        .service(provider.service());
+    let between = ticking(BoxCloneService::new(tries));
     let service = RateLimitLayer::new(outer.clone()).layer(between);
     let call = service.oneshot(chat(5));
     timeout(MINUTE * 3, call).await.unwrap().unwrap();
