@@ -11,7 +11,7 @@ use super::time::Time;
 pub enum Settle {
     /// It stays charged until the provider's `remaining` has shown that it gives back: that it can't keep, whichever way it
     /// counts. Then it is given back here too, until a refusal says otherwise. To have something to see, the last quarter of
-    /// a window is spread out over it, in eight of 64 windows.
+    /// a window is spread out over it, in eight of 64 windows, where an eighth or more of what left has turned out unused.
     ///
     /// A client that asks for as much as it may mostly finds out in two to four windows where three quarters or less of what
     /// is reserved are used; above nine tenths hardly ever, as there is little to give back. Taken for granted is that
