@@ -51,6 +51,18 @@
 //! refusal knows when to come back. The body is a problem+json (RFC 9457) whose `detail` is the
 //! refusal's message.
 //!
+//! # What a caller is told of its limit
+//!
+//! A refusal by the caller's own limit (429) says which:
+//!
+//! | field | as in |
+//! |---|---|
+//! | `RateLimit-Policy`, `RateLimit` | `"requests-per-minute";q=5;w=60` and `"requests-per-minute";r=0;t=12`, by [draft-ietf-httpapi-ratelimit-headers-11](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/); of tokens with `qu="tokens"`; `w` where the window is whole seconds |
+//! | `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset` | `5`, `0`, and the seconds after which to come back, `12` |
+//! | in the problem | the draft's `type` for a quota that is exceeded, and `violated-policies` |
+//!
+//! Of what callers share (503) nothing is told but `Retry-After`, and the `type` for reduced capacity.
+//!
 //! # Cancellation
 //!
 //! Nothing is held besides the inner service's future.
@@ -58,6 +70,7 @@
 mod body;
 mod future;
 mod layer;
+mod limits;
 mod problem;
 
 pub use body::RespondBody;

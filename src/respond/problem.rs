@@ -1,6 +1,6 @@
 //! What a refusal looks like as a response.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
 use bytes::Bytes;
 use http::{
@@ -9,6 +9,7 @@ use http::{
 };
 use serde::Serialize;
 
+use super::limits::{self, Policy};
 use crate::{
     body::BodyTooLarge,
     error::{Reason, Rejected, Scope},
@@ -20,7 +21,16 @@ struct Problem<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated: Option<[&'a str; 1]>,
 }
+
+/// RFC 9457, 4.2.1: the title is the status' own phrase.
+const BLANK: &str = "about:blank";
+/// The limits' draft, 5.1: the caller has used up what it may.
+const EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+/// The same, 5.2: what callers share has less room than usual.
+const REDUCED: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
 /// The response to a refusal.
 pub(super) fn refusal(rejected: &Rejected) -> Response<Bytes> {
@@ -29,18 +39,21 @@ pub(super) fn refusal(rejected: &Rejected) -> Response<Bytes> {
         (Reason::CircuitOpen, _) | (_, Scope::Shared) => StatusCode::SERVICE_UNAVAILABLE,
         (_, Scope::Caller) => StatusCode::TOO_MANY_REQUESTS,
     };
-    let mut response = problem(status, &rejected.to_string());
-    if let Some(seconds) = rejected.retry_after.and_then(whole_seconds) {
-        let seconds = HeaderValue::from(seconds);
-        response.headers_mut().insert(RETRY_AFTER, seconds);
+    let policy = Policy::of(rejected).filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
+    let kind = match status {
+        StatusCode::TOO_MANY_REQUESTS => EXCEEDED,
+        StatusCode::SERVICE_UNAVAILABLE => REDUCED,
+        _ => BLANK,
+    };
+    let mut response = problem(status, kind, &rejected.to_string(), policy.as_ref());
+    let headers = response.headers_mut();
+    if let Some(seconds) = rejected.retry_after.and_then(limits::whole_seconds) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(policy) = &policy {
+        policy.tell(rejected, headers);
     }
     response
-}
-
-/// Never 0 for a real wait, which would bring the client back at once.
-fn whole_seconds(wait: Duration) -> Option<u64> {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    (seconds > 0).then_some(seconds)
 }
 
 /// The response to any other error. Its text stays here: it may name hosts and keys.
@@ -48,14 +61,14 @@ pub(super) fn failure(error: &(dyn Error + 'static)) -> Response<Bytes> {
     let mut next = Some(error);
     while let Some(cause) = next {
         if let Some(large) = cause.downcast_ref::<BodyTooLarge>() {
-            return problem(StatusCode::PAYLOAD_TOO_LARGE, &large.to_string());
+            return failed(StatusCode::PAYLOAD_TOO_LARGE, &large.to_string());
         }
         if cause.is::<tower::load_shed::error::Overloaded>() {
-            return problem(StatusCode::SERVICE_UNAVAILABLE, "the service is overloaded");
+            return failed(StatusCode::SERVICE_UNAVAILABLE, "the service is overloaded");
         }
         if cause.is::<tower::timeout::error::Elapsed>() {
             tracing::warn!(%error, "no answer in time");
-            return problem(
+            return failed(
                 StatusCode::GATEWAY_TIMEOUT,
                 "the service didn't answer in time",
             );
@@ -63,16 +76,25 @@ pub(super) fn failure(error: &(dyn Error + 'static)) -> Response<Bytes> {
         next = cause.source();
     }
     tracing::warn!(%error, "the service failed");
-    problem(StatusCode::BAD_GATEWAY, "the service failed")
+    failed(StatusCode::BAD_GATEWAY, "the service failed")
 }
 
-fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
+fn failed(status: StatusCode, detail: &str) -> Response<Bytes> {
+    problem(status, BLANK, detail, None)
+}
+
+fn problem(
+    status: StatusCode,
+    kind: &str,
+    detail: &str,
+    violated: Option<&Policy>,
+) -> Response<Bytes> {
     let problem = Problem {
-        // RFC 9457, 4.2.1: the title is the status' own phrase.
-        r#type: "about:blank",
+        r#type: kind,
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
         detail,
+        violated: violated.map(|policy| [policy.name()]),
     };
     // Texts and a number can always be written.
     let body = serde_json::to_vec(&problem).unwrap_or_default();

@@ -14,8 +14,13 @@ use axum::{Router, routing::get};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_quota::{BufferBodyLayer, Reason, Rejected, RejectedError, RespondLayer, Scope};
+use tower::{
+    BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService,
+};
+use tower_quota::{
+    BufferBodyLayer, Cost, Limit, Quota, Reason, Rejected, RejectedError, RespondLayer, Scope,
+    TokenBudgetLayer, respond::RespondBody,
+};
 
 fn boxed(rejected: Rejected) -> BoxError {
     RejectedError::from(rejected).into()
@@ -51,7 +56,12 @@ async fn the_status_says_whose_limit_it_was() {
         let rejected = Rejected::new(reason).scope(scope);
         let (found, wait, problem) = answer(boxed(rejected.clone())).await;
         assert_eq!((found, wait), (status, None), "{rejected}");
-        assert_eq!(problem["type"], "about:blank");
+        let kind = match status {
+            429 => "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            503 => "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+            _ => "about:blank",
+        };
+        assert_eq!(problem["type"], kind);
         assert_eq!(problem["status"], status);
         assert_eq!(problem["detail"], rejected.to_string());
         let title = StatusCode::from_u16(status).unwrap();
@@ -70,6 +80,109 @@ async fn a_wait_is_told_in_whole_seconds_and_never_as_zero() {
         let rejected = Rejected::new(Reason::LimitReached).retry_after(Some(wait));
         let (_, found, _) = answer(boxed(rejected)).await;
         assert_eq!(found.as_deref(), told, "{wait:?}");
+    }
+}
+
+/// What a layer of ours refuses by `limit`, as a response.
+async fn refused_by(limit: Limit, shared: bool) -> Response<RespondBody<String>> {
+    let quota = Quota::new(limit).unwrap();
+    let inner =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+    let cost = |_: &Request<()>| Cost::tokens(60);
+    let layer = TokenBudgetLayer::new(quota).cost(cost).reject();
+    let service: BoxCloneSyncService<_, _, BoxError> = if shared {
+        BoxCloneSyncService::new(layer.layer(inner).map_response(plain))
+    } else {
+        let layer = layer.keyed(|_: &Request<()>| ());
+        BoxCloneSyncService::new(layer.layer(inner).map_response(plain))
+    };
+    let service = RespondLayer::new().layer(service);
+    let admitted = service.clone().oneshot(Request::new(())).await.unwrap();
+    assert_eq!(admitted.status(), StatusCode::OK);
+    service.oneshot(Request::new(())).await.unwrap()
+}
+
+fn plain<B>(response: Response<B>) -> Response<String> {
+    response.map(|_| String::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_told_its_own_limit_and_nothing_of_what_is_shared() {
+    let told = |response: &Response<RespondBody<String>>| {
+        let of = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .map(|v| v.to_str().unwrap().to_owned())
+        };
+        let names = [
+            "ratelimit-policy",
+            "ratelimit",
+            "x-ratelimit-limit",
+            "x-ratelimit-remaining",
+            "x-ratelimit-reset",
+        ];
+        names.map(of)
+    };
+    let said = |texts: [&str; 5]| texts.map(|text| Some(text.to_owned()));
+    let minute = Duration::from_secs(60);
+    for (limit, expected) in [
+        (
+            Limit::tokens(100, minute).rolling().transit(Duration::ZERO),
+            said([
+                "\"tokens-per-minute\";q=100;qu=\"tokens\";w=60",
+                "\"tokens-per-minute\";r=40;t=60",
+                "100",
+                "40",
+                "60",
+            ]),
+        ),
+        (
+            Limit::requests(1, Duration::from_millis(1_500))
+                .bucket()
+                .transit(Duration::ZERO),
+            said([
+                "\"requests-per-1.5s\";q=1",
+                "\"requests-per-1.5s\";r=0;t=2",
+                "1",
+                "0",
+                "2",
+            ]),
+        ),
+        (
+            Limit::requests(1, Duration::from_secs(3_600))
+                .bucket()
+                .transit(Duration::ZERO),
+            said([
+                "\"requests-per-3600s\";q=1;w=3600",
+                "\"requests-per-3600s\";r=0;t=3600",
+                "1",
+                "0",
+                "3600",
+            ]),
+        ),
+    ] {
+        let refused = refused_by(limit.clone(), false).await;
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(told(&refused), expected);
+        let name = refused.headers()["ratelimit"]
+            .to_str()
+            .unwrap()
+            .split('"')
+            .nth(1)
+            .unwrap()
+            .to_owned();
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["violated-policies"], serde_json::json!([name]));
+
+        let refused = refused_by(limit, true).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(told(&refused), [const { None }; 5]);
+        assert!(refused.headers().contains_key("retry-after"));
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem.get("violated-policies"), None);
     }
 }
 

@@ -95,7 +95,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["core", "error", "verdict", "provider", "body", "answers"],
     ),
     // Ways in and out.
-    ("respond", &["error", "body"]),
+    ("respond", &["core", "error", "body"]),
     ("edge", &["error", "body"]),
     // A provider of its own, which must not share our mistakes.
     ("testing", &["error"]),
