@@ -82,6 +82,21 @@
 //! | an attempt's time-out | inside the limiters: around them it would count the queue's time as the client's |
 //! | the client | with its own retries turned off |
 //!
+//! Any other order is safe: nothing goes over a limit and nothing is leaked. It costs something else:
+//!
+//! | order | what it costs |
+//! |---|---|
+//! | [`BufferBodyLayer`] further in than Retry or Fallback | streaming bodies can't be sent again: one try, no fallback |
+//! | Fallback inside of Retry | each try may become two calls, and what failed at both is tried at both again |
+//! | Retry inside of the limiters | each further try is charged as well, in line, but the call keeps its place in flight while it sleeps; a limiter on [arrival](RateLimitLayer::on_arrival) counts calls, not tries |
+//! | Retry inside of the breaker | three failures of one call count as one, and the time asleep as slowness |
+//! | no gate, or the gate inside of the limiters | who queues when the circuit opens is refused at its turn only; the charge goes back either way |
+//! | the breaker outside of the limiters | its probe waits in line like any other, so that recovery is noticed late, and time in line counts as the client's slowness |
+//! | the breaker outside of Fallback | it judges both links together: it opens where both fail, and spares the first nothing |
+//! | a limiter outside of Fallback | both links pay the same quota; where they have quotas of their own, give each link its limiter |
+//! | an attempt's time-out around the limiters | under load, requests time out in line, and look like a slow provider to whoever judges them |
+//! | a deadline inside of Retry | it is one attempt's |
+//!
 //! Requests walk inward, facts walk outward: the first layer that sees an error answer reads a bounded part of its body and
 //! leaves a [`Verdict`] in the response's extensions; the others act on it. See its table for who does what.
 //!
