@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 use tower::ServiceExt;
 use tower_quota::{
-    BackoffRetryLayer, CircuitBreakerLayer, Limit, RateLimitLayer, TokenBudgetLayer,
+    BackoffRetryLayer, CircuitBreakerLayer, FallbackLayer, Limit, RateLimitLayer, TokenBudgetLayer,
     testing::{Provider, Shape, When},
 };
 
@@ -14,16 +14,17 @@ use super::{Stack, books, chat, cost, inside, patient_with, stack};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Part {
+    Fallback,
+    Retry,
+    Gate,
     Requests,
     Tokens,
-    Retry,
     Breaker,
 }
 
-use Part::{Breaker, Requests, Retry, Tokens};
+use Part::{Breaker, Fallback, Gate, Requests, Retry, Tokens};
 
-fn every_order() -> Vec<Vec<Part>> {
-    let parts = [Requests, Tokens, Retry, Breaker];
+fn every_order_of(parts: &[Part]) -> Vec<Vec<Part>> {
     let mut orders = vec![Vec::new()];
     for _ in parts {
         orders = orders
@@ -37,8 +38,18 @@ fn every_order() -> Vec<Vec<Part>> {
     orders
 }
 
-/// 400 requests through this order, outermost first; what the provider saw.
-async fn run(order: &[Part], faulty: bool) -> tower_quota::testing::Report {
+/// What goes wrong at the provider.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wrong {
+    Nothing,
+    /// One try in ten fails.
+    Tries,
+    /// It is down for a while, and the circuit opens.
+    Outage,
+}
+
+/// So many requests through this order, outermost first; what the provider saw.
+async fn run(order: &[Part], requests: u64, wrong: Wrong) -> tower_quota::testing::Report {
     let provider = Provider::openai()
         .requests_per_minute(50)
         .tokens_per_minute(3_000)
@@ -47,10 +58,14 @@ async fn run(order: &[Part], faulty: bool) -> tower_quota::testing::Report {
         .latency(Duration::from_millis(300)..Duration::from_secs(3))
         .build()
         .unwrap();
-    if faulty {
-        let down = StatusCode::INTERNAL_SERVER_ERROR;
-        provider.faults(|f| f.errors(0.05, down).drops(0.05, When::BeforeCounting));
+    let down = StatusCode::INTERNAL_SERVER_ERROR;
+    match wrong {
+        Wrong::Nothing => {}
+        Wrong::Tries => provider.faults(|f| f.errors(0.05, down).drops(0.05, When::BeforeCounting)),
+        Wrong::Outage => provider.faults(|f| f.errors(1.0, down)),
     }
+    let backup = Provider::openai().build().unwrap();
+    let count = requests;
     let requests = patient_with([Limit::requests_per_minute(50)], 40);
     let tokens = patient_with([Limit::tokens_per_minute(3_000)], 40);
     let breaker = CircuitBreakerLayer::new();
@@ -61,16 +76,22 @@ async fn run(order: &[Part], faulty: bool) -> tower_quota::testing::Report {
             Tokens => stack(TokenBudgetLayer::new(tokens.clone()).cost(cost), service),
             Retry => stack(BackoffRetryLayer::new(), service),
             Breaker => stack(breaker.clone(), service),
+            Gate => stack(breaker.gate(), service),
+            Fallback => stack(FallbackLayer::to(backup.service()), service),
         };
     }
     let mut tasks = JoinSet::new();
-    for n in 0..400 {
-        let size = if (n / 100) % 2 == 0 { 5 } else { 110 };
+    for n in 0..count {
+        let size = if (n / 25) % 2 == 0 { 5 } else { 110 };
         tasks.spawn(service.clone().oneshot(inside(chat(size))));
+    }
+    if wrong == Wrong::Outage {
+        sleep(Duration::from_secs(90)).await;
+        provider.faults(|f| f.errors(0.0, down));
     }
     while let Some(outcome) = tasks.join_next().await {
         let outcome = outcome.unwrap();
-        assert!(faulty || outcome.unwrap().status() == StatusCode::OK);
+        assert!(wrong != Wrong::Nothing || outcome.unwrap().status() == StatusCode::OK);
     }
     for quota in [requests, tokens] {
         let (limits, in_flight, waiting) = books(&quota);
@@ -83,8 +104,8 @@ async fn run(order: &[Part], faulty: bool) -> tower_quota::testing::Report {
 
 #[tokio::test(start_paused = true)]
 async fn in_every_order_nothing_exceeds_a_limit_and_nothing_leaks() {
-    for order in every_order() {
-        let report = run(&order, false).await;
+    for order in every_order_of(&[Requests, Tokens, Retry, Breaker]) {
+        let report = run(&order, 400, Wrong::Nothing).await;
         assert_eq!(
             (report.admitted, report.rate_limited),
             (400, 0),
@@ -95,9 +116,20 @@ async fn in_every_order_nothing_exceeds_a_limit_and_nothing_leaks() {
 
 #[tokio::test(start_paused = true)]
 async fn where_tries_fail_every_limit_holds_all_the_same() {
-    for order in every_order() {
-        let report = run(&order, true).await;
+    for order in every_order_of(&[Requests, Tokens, Retry, Breaker]) {
+        let report = run(&order, 400, Wrong::Tries).await;
         assert!(report.requests > 400, "{order:?}: {report}");
+        assert_eq!(report.rate_limited, 0, "{order:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_720_orders_with_a_gate_and_a_fallback_outlive_an_outage_and_exceed_nothing() {
+    let orders = every_order_of(&[Fallback, Retry, Gate, Requests, Tokens, Breaker]);
+    assert_eq!(orders.len(), 720);
+    for order in orders {
+        let report = run(&order, 100, Wrong::Outage).await;
+        assert!(report.requests > 0, "{order:?}: {report}");
         assert_eq!(report.rate_limited, 0, "{order:?}");
     }
 }
