@@ -102,6 +102,10 @@ impl<C, P> Limiter<C, P> {
         self
     }
 
+    pub(crate) const fn is_on_arrival(&self) -> bool {
+        self.on_arrival
+    }
+
     pub(crate) fn opaque(self) -> Limiter<C, Opaque> {
         self.answers(|_| Opaque)
     }

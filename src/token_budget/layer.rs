@@ -147,6 +147,9 @@ impl<C, P> TokenBudgetLayer<C, P> {
 
     /// Charges a request when it arrives here, once, whatever becomes of it further in: for servers. Without it a request
     /// is charged when it leaves, and again each time that a layer of ours further in lets it go again.
+    ///
+    /// The limits are the server's own then: what a provider further in says of its limits lowers and pauses nothing here,
+    /// and [`Settle::Auto`] settles by what was used.
     pub fn on_arrival(self) -> Self {
         self.map(Limiter::on_arrival)
     }

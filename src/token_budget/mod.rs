@@ -115,7 +115,7 @@
 //! haven't begun; so is each of anybody else's retry around another limit of ours. Where the limit refuses the try, the
 //! last real outcome is returned. A retry that this crate can't see, in a client or on another task, counts as one call.
 //! On servers, where callers are to pay for what they ask and not for what becomes of it,
-//! [`on_arrival`](TokenBudgetLayer::on_arrival) counts a request once. Two quotas
+//! [`on_arrival`](TokenBudgetLayer::on_arrival) counts a request once, and takes no lesson from the provider behind. Two quotas
 //! are stacked in the same order everywhere: where some take them the other way round, each may hold what the other waits
 //! for, until `max_wait`.
 

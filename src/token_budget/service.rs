@@ -59,11 +59,15 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let (settle, provider) = (self.settle, self.limiter.provider::<S::Response>());
+        let is_own = self.limiter.is_on_arrival();
         let learn = |lesson| Learn {
-            settle,
-            provider,
+            settle: match self.settle {
+                Settle::Auto if is_own => Settle::TrueUp,
+                settle => settle,
+            },
+            provider: self.limiter.provider::<S::Response>(),
             lesson,
+            is_own,
         };
         TokenBudgetFuture {
             admission: self
@@ -78,6 +82,8 @@ struct Learn {
     settle: Settle,
     provider: Option<Provider>,
     lesson: Option<Lesson>,
+    // The limits are the server's own: what a provider says of its limits isn't about them.
+    is_own: bool,
 }
 
 impl Aftermath for Learn {
@@ -98,7 +104,9 @@ impl Aftermath for Learn {
         facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
     ) -> Settling {
-        if let Some((_, headers)) = facts {
+        if let Some((_, headers)) = facts
+            && !self.is_own
+        {
             let status = provider::rate_status_as(self.provider, headers);
             if !status.is_empty() {
                 grant.observe(&status);
@@ -118,7 +126,9 @@ impl Aftermath for Learn {
                 retry_after,
                 ..
             } => {
-                grant.refused(resource, retry_after);
+                if !self.is_own {
+                    grant.refused(resource, retry_after);
+                }
                 refused(grant, self.settle);
             }
             Verdict::TooLarge | Verdict::Permanent => refused(grant, self.settle),

@@ -55,6 +55,38 @@ async fn a_charge_is_settled_up_always_and_down_by_policy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_servers_own_budget_learns_nothing_from_the_provider_behind_it_and_charges_what_was_used()
+{
+    let (quota, probe) = (quota(), Probe::new());
+    let said = [
+        ("x-ratelimit-limit-tokens", "500"),
+        ("x-ratelimit-remaining-tokens", "10"),
+        ("x-ratelimit-reset-tokens", "58s"),
+        ("retry-after", "30"),
+    ];
+    probe.answer(Ok(answer(200, &said, USAGE)));
+    let refusal =
+        r#"{"error": {"message": "wait", "code": "rate_limit_exceeded", "type": "tokens"}}"#;
+    probe.answer(Ok(answer(429, &said, refusal)));
+    let service = TokenBudgetLayer::new(quota.clone())
+        .cost(|_: &_| Cost::tokens(400))
+        .on_arrival()
+        .layer(probe);
+    for (status, requests) in [(200, 1), (429, 2)] {
+        let answer = service.clone().oneshot(request()).await.unwrap();
+        assert_eq!(answer.status(), status);
+        answer.into_body().collect().await.unwrap();
+        let snapshot = quota.snapshot();
+        assert_eq!(
+            (snapshot.limits[0].used, snapshot.limits[1].used),
+            (requests, 50)
+        );
+        let paused = snapshot.limits.iter().any(|limit| !limit.paused.is_zero());
+        assert!(!paused && snapshot.paused.is_zero(), "{snapshot:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_dropped_early_keeps_its_charge() {
     let (quota, probe) = (quota(), Probe::new());
     probe.answer(Ok(answer(200, &[], USAGE)));
