@@ -3,7 +3,7 @@
 use crate::{
     core::cost::Cost,
     error::Scope,
-    quota::{Priority, Quota, Reserved},
+    quota::{Quota, Rank, Reserved},
 };
 
 /// How a layer limits.
@@ -21,7 +21,7 @@ pub(crate) struct Manners {
 pub(crate) struct Door<'a> {
     pub(crate) quota: &'a Quota,
     pub(crate) cost: Cost,
-    pub(crate) priority: Priority,
+    pub(crate) rank: Rank,
     pub(crate) manners: Manners,
 }
 
@@ -40,7 +40,7 @@ impl Door<'_> {
         if self.manners.reject {
             self.quota.reserve_or_refuse(cost, begun)
         } else {
-            self.quota.reserve(cost, begun, self.priority)
+            self.quota.reserve(cost, begun, self.rank)
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Who is next.
 //!
-//! First come, first served inside a class; between classes by *rank*, the time of arrival plus its class's penalty, fixed
-//! on entry. The head waits for its whole cost; of the next few one goes first only where that leaves the head's instant.
+//! First come, first served inside a class, where everybody is of one flow; else each flow goes once before any goes again.
+//! Between classes by *rank*, the time of arrival plus its class's penalty, fixed on entry: of the class whose oldest has the
+//! least. The head waits for its whole cost; of the next few one goes first only where that leaves the head's instant.
 //!
 //! A turn is an *offer*: the cost is held for the waiter, who is woken to take it. An offer that
 //! isn't taken lapses; its waiter keeps its rank but is passed over until it looks again.
 
+mod flows;
 mod turn;
 
 use std::time::Duration;
@@ -13,9 +15,10 @@ use std::time::Duration;
 use super::{
     cost::Cost,
     ledger::{Fit, Ledger},
-    list::{Links, List},
+    list::{Linked, Links, List},
     time::Time,
 };
+use flows::{Flows, InTurn};
 
 /// How many classes there are. Class 0 has no penalty, each further one a [`PENALTY`] more.
 pub(crate) const CLASSES: usize = 8;
@@ -25,8 +28,29 @@ pub(crate) const PENALTY: Duration = Duration::from_secs(15);
 pub(crate) const LAPSE: Duration = Duration::from_secs(1);
 /// How many behind the head may be looked at for one that fits beside it.
 const LOOK_AHEAD: usize = 32;
+/// The rank of those who have begun: they go before everybody, and before all turns.
+const BEGUN: Time = Time::ZERO;
 /// How many places an empty line keeps.
 const KEPT_PLACES: usize = 1024;
+
+/// Where a request joins the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// At most the last one.
+    class: u8,
+    /// Whose turn it takes inside of its class; 0 is everybody's who has none of their own.
+    flow: u64,
+}
+
+impl Place {
+    pub(crate) const fn new(class: u8, flow: u64) -> Self {
+        let last = CLASSES as u8 - 1;
+        Self {
+            class: if class < last { class } else { last },
+            flow,
+        }
+    }
+}
 
 /// Names a waiter, until it was granted, told that it expired, or left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +79,22 @@ struct Waiter<W> {
     slot: bool,
     state: State,
     waker: Option<W>,
+    // In the line of its class, or among those who are offered.
     links: Links,
+    // Whose turn it takes, and among those who take it.
+    flow: u64,
+    turn: Links,
 }
 
-impl<W> AsMut<Links> for Waiter<W> {
-    fn as_mut(&mut self) -> &mut Links {
+impl<W> Linked<()> for Waiter<W> {
+    fn links(&mut self) -> &mut Links {
         &mut self.links
+    }
+}
+
+impl<W> Linked<InTurn> for Waiter<W> {
+    fn links(&mut self) -> &mut Links {
+        &mut self.turn
     }
 }
 
@@ -103,7 +137,9 @@ struct Asked {
 pub(crate) struct Queue<W> {
     places: Vec<Waiter<W>>,
     free: Vec<u32>,
+    // By rank.
     classes: [List; CLASSES],
+    flows: Flows,
     offered: List,
     // Waiting in a class's line; not those who are offered, parked or expired.
     waiting: usize,
@@ -121,6 +157,7 @@ impl<W> Queue<W> {
             places: Vec::new(),
             free: Vec::new(),
             classes: [List::EMPTY; CLASSES],
+            flows: Flows::new(),
             offered: List::EMPTY,
             waiting: 0,
             changed: false,
@@ -140,6 +177,11 @@ impl<W> Queue<W> {
     }
 
     #[cfg(test)]
+    pub(super) fn is_offered(&self, Key(index): Key) -> bool {
+        matches!(self.places[index as usize].state, State::Offered { .. })
+    }
+
+    #[cfg(test)]
     pub(super) fn places(&self) -> usize {
         self.places.len()
     }
@@ -149,33 +191,50 @@ impl<W> Queue<W> {
         (!self.changed).then_some(self.next)
     }
 
-    /// What those who wait in this class and in better ones, and so go before whoever joins it, ask for
-    /// together of the ledger's limit of this index.
-    pub(crate) fn asked(&self, limit: usize, class: u8) -> u64 {
-        let classes = self.asked[limit].sums.iter().take(usize::from(class) + 1);
-        classes.fold(0, |sum, asked| sum.saturating_add(*asked))
+    /// What those who wait in this rank's class and in better ones, and so go before whoever joins it, ask for together of
+    /// the ledger's limit of this index. Of those of other flows in its class it is an estimate: as many of each as there
+    /// are of its own, by what they ask for on average.
+    pub(crate) fn asked(&self, limit: usize, place: Place) -> u64 {
+        let class = usize::from(place.class);
+        let sums = &self.asked[limit].sums;
+        let better = sums.iter().take(class);
+        let better = better.fold(0, |sum: u64, asked| sum.saturating_add(*asked));
+        let ahead = self.flows.ahead(place, sums[class]);
+        better.saturating_add(ahead)
     }
 
-    /// Joins the line. `class` is at most the last one.
+    /// What all who wait ask for together of the ledger's limit of this index.
+    pub(crate) fn asked_by_all(&self, limit: usize) -> u64 {
+        let sums = self.asked[limit].sums.iter();
+        sums.fold(0, |sum, asked| sum.saturating_add(*asked))
+    }
+
+    /// Joins the line; without a place in front of all others, as one that has begun.
     pub(crate) fn push(
         &mut self,
         ledger: &Ledger,
         cost: Cost,
         slot: bool,
-        class: u8,
+        place: Option<Place>,
         now: Time,
         deadline: Time,
     ) -> Key {
-        let class = class.min(CLASSES as u8 - 1);
+        let rank = place.map_or(BEGUN, |place| {
+            let rank = now.after(PENALTY * u32::from(place.class));
+            rank.max(BEGUN.after(Duration::from_nanos(1)))
+        });
+        let Place { class, flow } = place.unwrap_or_default();
         let waiter = Waiter {
             cost,
-            rank: now.after(PENALTY * u32::from(class)),
+            rank,
             deadline,
             class,
             slot,
             state: State::Waiting,
             waker: None,
             links: Links::default(),
+            flow,
+            turn: Links::default(),
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -193,24 +252,11 @@ impl<W> Queue<W> {
 
     /// Puts a waiter into the line of its class, where its rank belongs.
     fn enlist(&mut self, ledger: &Ledger, index: u32) {
-        let (class, rank) = {
-            let waiter = &mut self.places[index as usize];
-            waiter.state = State::Waiting;
-            (usize::from(waiter.class), waiter.rank)
-        };
-        let list = self.classes[class];
-        let newest = |at: u32| self.places[at as usize].rank <= rank;
-        if list.tail().is_none_or(newest) {
-            self.classes[class].push_back(&mut self.places, index);
-        } else {
-            // One that let its offer lapse comes back: its place is near the front.
-            let mut at = list.head();
-            while let Some(other) = at.filter(|at| self.places[*at as usize].rank <= rank) {
-                at = self.places[other as usize].links.next();
-            }
-            let before = at.expect("the tail's rank is later");
-            self.classes[class].insert_before(&mut self.places, before, index);
-        }
+        let waiter = &mut self.places[index as usize];
+        waiter.state = State::Waiting;
+        let class = usize::from(waiter.class);
+        by_rank::<(), W>(&mut self.classes[class], &mut self.places, index);
+        self.flows.join(&mut self.places, index);
         self.waiting += 1;
         self.changed |= self.waiting <= LOOK_AHEAD + 1 || self.classes[class].head() == Some(index);
         let waiter = &self.places[index as usize];
@@ -225,6 +271,7 @@ impl<W> Queue<W> {
     fn unlist(&mut self, ledger: &Ledger, index: u32) {
         let class = usize::from(self.places[index as usize].class);
         self.classes[class].remove(&mut self.places, index);
+        self.flows.leave(&mut self.places, index);
         self.waiting -= 1;
         let waiter = &self.places[index as usize];
         let empty = self.classes[class].head().is_none();
@@ -258,10 +305,15 @@ impl<W> Queue<W> {
         left
     }
 
-    /// The waiter of least rank.
+    /// Who is next: of the class whose oldest has the least rank, the one whose flow's turn it is.
     fn head(&self) -> Option<u32> {
-        let heads = self.classes.iter().filter_map(List::head);
-        heads.min_by_key(|index| self.places[*index as usize].rank)
+        let oldest = self.classes.iter().filter_map(List::head);
+        let oldest = oldest.min_by_key(|index| self.places[*index as usize].rank)?;
+        let waiter = &self.places[oldest as usize];
+        if waiter.rank == BEGUN {
+            return Some(oldest);
+        }
+        self.flows.next(waiter.class)
     }
 
     /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
@@ -349,4 +401,26 @@ impl<W> Queue<W> {
         }
         None
     }
+}
+
+/// Puts a waiter into a list that is ordered by rank.
+fn by_rank<L, W>(list: &mut List<L>, places: &mut [Waiter<W>], index: u32)
+where
+    Waiter<W>: Linked<L>,
+{
+    let rank = places[index as usize].rank;
+    if list
+        .tail()
+        .is_none_or(|at| places[at as usize].rank <= rank)
+    {
+        list.push_back(places, index);
+        return;
+    }
+    // One that let its offer lapse comes back: its place is near the front.
+    let mut at = list.head();
+    while let Some(other) = at.filter(|at| places[*at as usize].rank <= rank) {
+        at = places[other as usize].links().next();
+    }
+    let before = at.expect("the tail's rank is later");
+    list.insert_before(places, before, index);
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Priority, Quota, Reserved, line::Line, sync::Arc};
+use super::{Quota, Rank, Reserved, line::Line, sync::Arc};
 use crate::{
     core::{
         cost::{Cost, Resource},
@@ -141,7 +141,7 @@ impl Grant {
         if reject {
             quota.reserve_or_refuse(&self.cost, true)
         } else {
-            quota.reserve(&self.cost, true, Priority::default())
+            quota.reserve(&self.cost, true, Rank::DEFAULT)
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
         cost::{Cost, Resource},
         ledger::{Blame, Fit, Ledger, Stated},
         limit::LimitId,
-        queue::{CLASSES, Key, Look, Next, Queue},
+        queue::{Key, Look, Next, Place, Queue},
         settlement::Departure,
         time::Time,
     },
@@ -213,17 +213,16 @@ impl Line {
                 return Ok(());
             }
         }
-        let last = CLASSES as u8 - 1;
-        let projected = || ledger.project(cost, |limit| queue.asked(limit, last));
+        let projected = || ledger.project(cost, |limit| queue.asked_by_all(limit));
         let at = (queue.waiting() > 0).then(projected);
         // That it fits now, were it not for those who wait, says nothing of when.
         let at = at.filter(|at| *at > now);
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
-    /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a class is for a request that
+    /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a place is for a request that
     /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
-    pub(super) fn ask(&self, cost: &Cost, slot: bool, class: Option<u8>) -> Asked {
+    pub(super) fn ask(&self, cost: &Cost, slot: bool, place: Option<Place>) -> Asked {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         // What fitted at the last look at the clock, and will from there on, needs no other.
@@ -235,7 +234,7 @@ impl Line {
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         let fit = ledger.fit(cost, slot);
-        let alone = queue.waiting() == 0 || class.is_none();
+        let alone = queue.waiting() == 0 || place.is_none();
         match fit {
             Fit::Now if alone => {
                 ledger.hold(cost, slot);
@@ -251,15 +250,14 @@ impl Line {
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,
-            _ => ledger.project(cost, |limit| queue.asked(limit, class.unwrap_or(0))),
+            _ => ledger.project(cost, |limit| queue.asked(limit, place.unwrap_or_default())),
         };
         let reason = if at > deadline {
             Reason::WaitTooLong
         } else if queue.taken() >= self.settings.max_queue {
             Reason::QueueFull
         } else {
-            let (class, arrived) = class.map_or((0, Time::ZERO), |class| (class, now));
-            let key = queue.push(ledger, cost.clone(), slot, class, arrived, deadline);
+            let key = queue.push(ledger, cost.clone(), slot, place, now, deadline);
             // Whoever is in front is looked after already; a newcomer of a better class may be first.
             return Asked::Queued(key);
         };

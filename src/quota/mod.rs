@@ -77,7 +77,11 @@ pub use self::{
     priority::Priority,
     snapshot::{LimitSnapshot, Snapshot},
 };
-pub(crate) use self::{acquire::Waiting, grant::Grant};
+pub(crate) use self::{
+    acquire::Waiting,
+    grant::Grant,
+    priority::{Rank, flow},
+};
 
 use self::{
     line::{Asked, Line},
@@ -174,12 +178,12 @@ impl Quota {
     ///
     /// Has to be polled in a tokio runtime with its time driver enabled if it must wait.
     pub fn acquire(&self, cost: Cost) -> Acquire {
-        self.acquire_as(cost, Priority::default())
+        Acquire::new(self.clone(), cost)
     }
 
     /// [`acquire`](Self::acquire) with a priority.
     pub fn acquire_as(&self, cost: Cost, priority: Priority) -> Acquire {
-        Acquire::new(self.clone(), cost, priority)
+        self.acquire(cost).priority(priority)
     }
 
     /// Nothing is granted before `until`, of any resource. A later pause stands.
@@ -256,9 +260,9 @@ impl Quota {
     }
 
     /// Takes `cost` now, or a place in line for it; `begun` as above.
-    pub(crate) fn reserve(&self, cost: &Cost, begun: bool, priority: Priority) -> Reserved {
-        let class = (!begun).then(|| priority.class());
-        match self.line.ask(cost, !begun, class) {
+    pub(crate) fn reserve(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+        let place = (!begun).then(|| rank.place());
+        match self.line.ask(cost, !begun, place) {
             Asked::Granted => {
                 Reserved::Granted(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
             }

@@ -129,7 +129,7 @@ async fn whoever_waits_for_a_place_goes_when_one_lands() {
     let quota = Quota::builder().max_in_flight(1).build().expect("valid");
     let mut grant = quota.reserve_now(&Cost::request(), false).expect("fits");
     grant.depart();
-    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::request(), false, Priority::Standard)
+    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::request(), false, Rank::DEFAULT)
     else {
         panic!("it waits");
     };
@@ -142,7 +142,7 @@ async fn whoever_waits_for_a_place_goes_when_one_lands() {
 async fn whoever_waits_for_what_another_holds_goes_when_it_is_given_back() {
     let quota = quota();
     let grant = quota.reserve_now(&Cost::tokens(100), false).expect("fits");
-    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::tokens(1), false, Priority::Standard)
+    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::tokens(1), false, Rank::DEFAULT)
     else {
         panic!("it waits");
     };

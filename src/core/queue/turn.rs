@@ -109,6 +109,7 @@ impl<W> Queue<W> {
     }
 
     fn offer(&mut self, ledger: &mut Ledger, index: u32, now: Time, woken: &mut Vec<W>) {
+        self.flows.rotate(&self.places, index);
         self.unlist(ledger, index);
         let waiter = &mut self.places[index as usize];
         ledger.hold(&waiter.cost, waiter.slot);
