@@ -38,7 +38,7 @@ impl Door<'_> {
         };
         let begun = charged.is_some();
         if self.manners.reject {
-            self.quota.reserve_or_refuse(cost, begun)
+            self.quota.reserve_or_refuse(cost, begun, self.rank)
         } else {
             self.quota.reserve(cost, begun, self.rank)
         }

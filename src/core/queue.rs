@@ -9,16 +9,21 @@
 
 mod flows;
 mod turn;
+mod waiter;
 
 use std::time::Duration;
 
+pub(crate) use self::waiter::{Key, Look, Next, Place};
+use self::{
+    flows::Flows,
+    waiter::{State, Waiter},
+};
 use super::{
     cost::Cost,
-    ledger::{Fit, Ledger},
+    ledger::{Fit, Ledger, Spare},
     list::{Linked, Links, List},
     time::Time,
 };
-use flows::{Flows, InTurn};
 
 /// How many classes there are. Class 0 has no penalty, each further one a [`PENALTY`] more.
 pub(crate) const CLASSES: usize = 8;
@@ -32,96 +37,6 @@ const LOOK_AHEAD: usize = 32;
 const BEGUN: Time = Time::ZERO;
 /// How many places an empty line keeps.
 const KEPT_PLACES: usize = 1024;
-
-/// Where a request joins the line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    /// At most the last one.
-    class: u8,
-    /// Whose turn it takes inside of its class; 0 is everybody's who has none of their own.
-    flow: u64,
-}
-
-impl Place {
-    pub(crate) const fn new(class: u8, flow: u64) -> Self {
-        let last = CLASSES as u8 - 1;
-        Self {
-            class: if class < last { class } else { last },
-            flow,
-        }
-    }
-}
-
-/// Names a waiter, until it was granted, told that it expired, or left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(u32);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// In the line of its class.
-    Waiting,
-    /// Its cost is held for it until then.
-    Offered { until: Time },
-    /// Let an offer lapse; in no line until it looks again.
-    Parked,
-    /// Will not get its turn; when it would have fit.
-    Expired { fit: Fit },
-    /// A free place.
-    Free,
-}
-
-#[derive(Debug)]
-struct Waiter<W> {
-    cost: Cost,
-    rank: Time,
-    deadline: Time,
-    class: u8,
-    slot: bool,
-    state: State,
-    waker: Option<W>,
-    // In the line of its class, or among those who are offered.
-    links: Links,
-    // Whose turn it takes, and among those who take it.
-    flow: u64,
-    turn: Links,
-}
-
-impl<W> Linked<()> for Waiter<W> {
-    fn links(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
-impl<W> Linked<InTurn> for Waiter<W> {
-    fn links(&mut self) -> &mut Links {
-        &mut self.turn
-    }
-}
-
-/// What a waiter finds when it looks. A waker that it left is handed back, to be dropped where no lock
-/// is held.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look<W> {
-    /// Its turn: the cost, and with `true` a place in flight, is held and now the caller's to give back.
-    Granted(Cost, bool, Option<W>),
-    /// Not yet.
-    NotYet,
-    /// Back in line after an offer that lapsed: the line wants a [`turn`](Queue::turn).
-    Back,
-    /// Not within its deadline; the cost, and when it would have fit.
-    Expired(Cost, Fit, Option<W>),
-}
-
-/// Whether and when the line wants to be looked at again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The list of wakers is full: fire them and come again at once.
-    Again,
-    /// At that instant.
-    At(Time),
-    /// When something is given back.
-    Idle,
-}
 
 /// What those who wait ask for of one limit.
 #[derive(Clone, Debug, Default)]
@@ -149,6 +64,8 @@ pub(crate) struct Queue<W> {
     next: Next,
     // What the waiting ask for together, by the ledger's limits and by class.
     asked: Vec<Asked>,
+    // What has to stay free beside those of a class.
+    spares: [Spare; CLASSES],
 }
 
 impl<W> Queue<W> {
@@ -163,7 +80,19 @@ impl<W> Queue<W> {
             changed: false,
             next: Next::Idle,
             asked: vec![Asked::default(); limits],
+            spares: [Spare::NOTHING; CLASSES],
         }
+    }
+
+    /// The same with something kept from the classes that are less urgent.
+    pub(crate) const fn keeping(mut self, spares: [Spare; CLASSES]) -> Self {
+        self.spares = spares;
+        self
+    }
+
+    /// What has to stay free beside a newcomer here.
+    pub(crate) fn spare(&self, place: Place) -> Spare {
+        self.spares[usize::from(place.class)]
     }
 
     /// How many wait in line.
@@ -223,17 +152,17 @@ impl<W> Queue<W> {
             let rank = now.after(PENALTY * u32::from(place.class));
             rank.max(BEGUN.after(Duration::from_nanos(1)))
         });
-        let Place { class, flow } = place.unwrap_or_default();
+        let place = place.unwrap_or_default();
         let waiter = Waiter {
             cost,
             rank,
             deadline,
-            class,
+            place,
+            spare: self.spare(place),
             slot,
             state: State::Waiting,
             waker: None,
             links: Links::default(),
-            flow,
             turn: Links::default(),
         };
         let index = match self.free.pop() {
@@ -254,7 +183,7 @@ impl<W> Queue<W> {
     fn enlist(&mut self, ledger: &Ledger, index: u32) {
         let waiter = &mut self.places[index as usize];
         waiter.state = State::Waiting;
-        let class = usize::from(waiter.class);
+        let class = usize::from(waiter.place.class);
         by_rank::<(), W>(&mut self.classes[class], &mut self.places, index);
         self.flows.join(&mut self.places, index);
         self.waiting += 1;
@@ -269,7 +198,7 @@ impl<W> Queue<W> {
 
     /// Takes a waiter out of the line of its class.
     fn unlist(&mut self, ledger: &Ledger, index: u32) {
-        let class = usize::from(self.places[index as usize].class);
+        let class = usize::from(self.places[index as usize].place.class);
         self.classes[class].remove(&mut self.places, index);
         self.flows.leave(&mut self.places, index);
         self.waiting -= 1;
@@ -313,13 +242,24 @@ impl<W> Queue<W> {
         if waiter.rank == BEGUN {
             return Some(oldest);
         }
-        self.flows.next(waiter.class)
+        self.flows.next(waiter.place.class)
     }
 
-    /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
-    /// If so its cost is held.
-    pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool) -> bool {
-        if !ledger.fits(cost, slot) {
+    /// Whether a newcomer may go before everyone who waits: it fits, and either the head's instant stays or what it takes is
+    /// kept from the head. If so its cost is held.
+    pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool, place: Place) -> bool {
+        self.pass_beside(ledger, cost, slot, place, self.spare(place))
+    }
+
+    fn pass_beside(
+        &self,
+        ledger: &mut Ledger,
+        cost: &Cost,
+        slot: bool,
+        place: Place,
+        spare: Spare,
+    ) -> bool {
+        if !ledger.fits(cost, slot, spare) {
             return false;
         }
         let Some(head) = self.head() else {
@@ -327,18 +267,23 @@ impl<W> Queue<W> {
             return true;
         };
         let head = &self.places[head as usize];
-        let before = ledger.fit(&head.cost, head.slot);
+        let now = ledger.now();
+        let kept_from_head = place.class < head.place.class
+            && spare < head.spare(now)
+            && ledger.fits(&head.cost, head.slot, spare);
+        let before = head.fit(ledger, now);
         ledger.hold(cost, slot);
         let at = |fit| match fit {
             Fit::At { at, .. } => Some(at),
             _ => None,
         };
-        let same = at(before).is_some() && at(before) == at(ledger.fit(&head.cost, head.slot));
+        let same = at(before).is_some() && at(before) == at(head.fit(ledger, now));
         let place_left = !head.slot || ledger.in_flight() < ledger.room_in_flight();
-        if !(same && place_left) {
+        let passes = kept_from_head || same && place_left;
+        if !passes {
             ledger.release(cost, slot);
         }
-        same && place_left
+        passes
     }
 
     /// What a waiter finds when it looks. One that let its offer lapse is in line again, at its

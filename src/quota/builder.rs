@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Quota, calendar, line::Line};
+use super::{Priority, Quota, calendar, line::Line};
 use crate::{
     core::{
         cost::Resource,
-        ledger::Ledger,
+        ledger::{Ledger, Spare},
         limit::{Limit, Shape},
         meter::Meter,
+        queue::CLASSES,
         time::Time,
     },
     error::ConfigError,
@@ -26,6 +27,7 @@ use crate::{
 /// | [`headroom`](Self::headroom) | 1.0: plan with everything |
 /// | [`max_wait`](Self::max_wait) | 60 s, or what a limit per minute takes to be whole again: about 61 s |
 /// | [`max_queue`](Self::max_queue) | 10,000 |
+/// | [`keep_for`](Self::keep_for) | nothing: every priority may use all |
 /// | [`adopt`](Self::adopt) | off: limits are what they were given as |
 /// | [`cool_down`](Self::cool_down) | 15 s |
 #[derive(Clone, Debug)]
@@ -40,6 +42,7 @@ pub struct QuotaBuilder {
     pub(super) adopt: bool,
     discover: bool,
     cool_down: Duration,
+    kept: Vec<(Priority, f64)>,
 }
 
 impl QuotaBuilder {
@@ -54,6 +57,7 @@ impl QuotaBuilder {
             adopt: false,
             discover: false,
             cool_down: Duration::from_secs(15),
+            kept: Vec::new(),
         }
     }
 
@@ -97,6 +101,26 @@ impl QuotaBuilder {
     /// How many may wait at a time. 0: nobody waits.
     pub const fn max_queue(mut self, waiters: usize) -> Self {
         self.max_queue = waiters;
+        self
+    }
+
+    /// Keeps the last part of every limit, of this share, and of the places in flight, for requests that are at least as
+    /// urgent: whoever is less urgent finds it taken, until it has waited for as long as its [priority](Priority) counts as having come later.
+    /// May be said for several priorities; what is kept for each is kept from all that are less urgent.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Priority, Quota};
+    ///
+    /// // Background work uses 70 % at the most as long as others may come, the standard 90 %.
+    /// let quota = Quota::builder()
+    ///     .limit(Limit::tokens_per_minute(100_000))
+    ///     .keep_for(Priority::Interactive, 0.1)
+    ///     .keep_for(Priority::Standard, 0.2)
+    ///     .build()?;
+    /// # let _ = quota; Ok::<(), tower_quota::ConfigError>(())
+    /// ```
+    pub fn keep_for(mut self, priority: Priority, share: f64) -> Self {
+        self.kept.push((priority, share));
         self
     }
 
@@ -144,6 +168,16 @@ impl QuotaBuilder {
         self.max_wait.unwrap_or(minute)
     }
 
+    /// What has to stay free beside the requests of each class.
+    pub(super) fn kept(&self) -> [Spare; CLASSES] {
+        std::array::from_fn(|class| {
+            let kept =
+                (self.kept.iter()).filter(|(priority, _)| usize::from(priority.class()) < class);
+            let share: f64 = kept.map(|(_, share)| share).sum();
+            Spare::millionths((share * 1e6).round() as u32)
+        })
+    }
+
     /// The quota of settings that were checked.
     pub(super) fn assemble(self) -> Quota {
         let origin = Instant::now();
@@ -165,8 +199,9 @@ impl QuotaBuilder {
             });
             meters.extend(learnt.map(|resource| Meter::unknown(*resource)));
         }
-        let mut ledger =
-            Ledger::new(meters, self.max_in_flight, self.max_per_request).cool_down(self.cool_down);
+        let mut ledger = Ledger::new(meters, self.max_in_flight, self.max_per_request)
+            .cool_down(self.cool_down)
+            .keeping(self.kept().into_iter().max().unwrap_or_default());
         if self.discover {
             ledger = ledger.discover();
         }
@@ -195,6 +230,29 @@ impl QuotaBuilder {
         }
         if self.max_per_request == 0 {
             return refuse("max_per_request", "0 would admit nothing".into());
+        }
+        for (priority, share) in &self.kept {
+            if !(*share > 0.0 && *share < 1.0) {
+                return refuse(
+                    "keep_for",
+                    format!("{share} for {priority:?} is not a share between 0 and 1"),
+                );
+            }
+            if usize::from(priority.class()) == CLASSES - 1 {
+                return refuse(
+                    "keep_for",
+                    format!(
+                        "nobody is less urgent than {priority:?}, from whom {share} could be kept"
+                    ),
+                );
+            }
+        }
+        let kept: f64 = self.kept.iter().map(|(_, share)| share).sum();
+        if kept >= 1.0 {
+            return refuse(
+                "keep_for",
+                format!("{kept} kept in all leaves nothing for the least urgent"),
+            );
         }
         for (index, limit) in self.limits.iter().enumerate() {
             check_limit(limit)?;

@@ -139,7 +139,7 @@ impl Grant {
         let line = Arc::clone(&self.line);
         let quota = Quota { line };
         if reject {
-            quota.reserve_or_refuse(&self.cost, true)
+            quota.reserve_or_refuse(&self.cost, true, Rank::DEFAULT)
         } else {
             quota.reserve(&self.cost, true, Rank::DEFAULT)
         }

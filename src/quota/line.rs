@@ -20,7 +20,7 @@ use super::{
 use crate::{
     core::{
         cost::{Cost, Resource},
-        ledger::{Blame, Fit, Ledger, Stated},
+        ledger::{Blame, Fit, Ledger, Spare, Stated},
         limit::LimitId,
         queue::{Key, Look, Next, Place, Queue},
         settlement::Departure,
@@ -90,7 +90,7 @@ impl Line {
     pub(super) fn new(ledger: Ledger, origin: Instant, settings: QuotaBuilder) -> Arc<Self> {
         Arc::new_cyclic(|line| Self {
             state: Mutex::new(State {
-                queue: Queue::new(ledger.meters().len()),
+                queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
             }),
             origin,
@@ -195,21 +195,29 @@ impl Line {
         Snapshot::of(ledger, queue.waiting(), now)
     }
 
-    /// Asks without waiting: nobody who waits is delayed by it, unless it is for a request that has `begun`: one that
-    /// has been granted part of what it needs. Whoever waits may wait for just that part.
-    pub(super) fn ask_now(&self, cost: &Cost, slot: bool, begun: bool) -> Result<(), Rejected> {
+    /// Asks without waiting: nobody who waits is delayed by it. `None` instead of a place is for a request that has begun:
+    /// one that has been granted part of what it needs. Whoever waits may wait for just that part.
+    pub(super) fn ask_now(
+        &self,
+        cost: &Cost,
+        slot: bool,
+        place: Option<Place>,
+    ) -> Result<(), Rejected> {
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let fit = ledger.fit(cost, slot);
-        if fit == Fit::Now {
-            if begun || queue.waiting() == 0 {
-                ledger.hold(cost, slot);
-                return Ok(());
+        let fit = ledger.fit_beside(cost, slot, spare(queue, place));
+        match place {
+            _ if fit != Fit::Now => {}
+            Some(place) if queue.waiting() > 0 => {
+                if queue.pass(ledger, cost, slot, place) {
+                    return Ok(());
+                }
             }
-            if queue.pass(ledger, cost, slot) {
+            _ => {
+                ledger.hold(cost, slot);
                 return Ok(());
             }
         }
@@ -226,21 +234,24 @@ impl Line {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         // What fitted at the last look at the clock, and will from there on, needs no other.
-        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot) {
+        let spare = spare(queue, place);
+        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot, spare) {
             ledger.hold(cost, slot);
             return Asked::Granted;
         }
         let now = self.now();
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let fit = ledger.fit(cost, slot);
+        let fit = ledger.fit_beside(cost, slot, spare);
         let alone = queue.waiting() == 0 || place.is_none();
         match fit {
             Fit::Now if alone => {
                 ledger.hold(cost, slot);
                 return Asked::Granted;
             }
-            Fit::Now if queue.pass(ledger, cost, slot) => return Asked::Granted,
+            Fit::Now if queue.pass(ledger, cost, slot, place.unwrap_or_default()) => {
+                return Asked::Granted;
+            }
             Fit::Never { .. } => {
                 return Asked::Refused(rejected(ledger, cost, fit, None, Reason::TooLarge, now));
             }
@@ -371,6 +382,11 @@ impl Line {
             woken.drain(..).for_each(Waker::wake);
         }
     }
+}
+
+/// What has to stay free beside a newcomer; beside one that has begun, nothing.
+fn spare(queue: &Queue<Waker>, place: Option<Place>) -> Spare {
+    place.map_or(Spare::NOTHING, |place| queue.spare(place))
 }
 
 /// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.

@@ -27,6 +27,14 @@
 //! First come, first served inside a [`Priority`]. The head of the line waits for its whole cost, so that nobody small starves
 //! somebody large; one of the next 32 goes first only where that doesn't move the head's instant.
 //!
+//! Where requests have [keys](Acquire::in_turn), each key goes once before any goes again, inside of its priority: so a thousand
+//! waiters of one tenant delay another's by one. The wait that is foretold behind other keys is an estimate.
+//!
+//! A less urgent request counts as having come later, and so gets there in the end. While the more urgent keep coming they wait
+//! for those of the less urgent that went before them; what is [kept](QuotaBuilder::keep_for) for them spares them that.
+//! Measured, with background work that always has more to send and an interactive request a second: 54 s at the 99th percentile by
+//! priority alone, none at all with a quarter kept.
+//!
 //! # What it learns
 //!
 //! [`TokenBudgetLayer`](crate::TokenBudgetLayer) tells it what answers say, and so may you by [`observe`](Quota::observe). What is
@@ -159,7 +167,7 @@ impl Quota {
     ///
     /// [`Rejected`], and nothing is spent.
     pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
-        self.reserve_now(&cost, false)
+        self.reserve_now(&cost, false, Rank::DEFAULT)
             .map(|grant| Permit::new(grant, true))
     }
 
@@ -246,14 +254,20 @@ impl Quota {
 
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
     /// what the request needs, its place in flight included.
-    pub(crate) fn reserve_now(&self, cost: &Cost, begun: bool) -> Result<Grant, Rejected> {
-        self.line.ask_now(cost, !begun, begun)?;
+    pub(crate) fn reserve_now(
+        &self,
+        cost: &Cost,
+        begun: bool,
+        rank: Rank,
+    ) -> Result<Grant, Rejected> {
+        let place = (!begun).then(|| rank.place());
+        self.line.ask_now(cost, !begun, place)?;
         Ok(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
     }
 
     /// The same as what becomes of the request.
-    pub(crate) fn reserve_or_refuse(&self, cost: &Cost, begun: bool) -> Reserved {
-        match self.reserve_now(cost, begun) {
+    pub(crate) fn reserve_or_refuse(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+        match self.reserve_now(cost, begun, rank) {
             Ok(grant) => Reserved::Granted(grant),
             Err(rejected) => Reserved::Refused(rejected),
         }

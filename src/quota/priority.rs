@@ -10,7 +10,7 @@ use crate::core::queue::{CLASSES, Place};
 /// How urgent a request is. Inside one priority it is first come, first served.
 ///
 /// A less urgent request counts as having come later: 15 seconds a level. So it isn't overtaken for ever: one that has waited
-/// that much longer goes first.
+/// that much longer goes first. What [`keep_for`](crate::quota::QuotaBuilder::keep_for) keeps from it is kept as long.
 ///
 /// | priority | level | counts as having come later by |
 /// |---|---|---|
@@ -32,7 +32,7 @@ pub enum Priority {
 }
 
 impl Priority {
-    const fn class(self) -> u8 {
+    pub(super) const fn class(self) -> u8 {
         match self {
             Self::Interactive => 0,
             Self::Standard => 2,

@@ -96,11 +96,7 @@ impl Flows {
 
     /// A waiter joins its flow, where its rank belongs; a flow that wasn't there takes the last turn.
     pub(super) fn join<W>(&mut self, waiters: &mut [Waiter<W>], index: u32) {
-        let waiter = &waiters[index as usize];
-        let place = Place {
-            class: waiter.class,
-            flow: waiter.flow,
-        };
+        let place = waiters[index as usize].place;
         let flow = self.find(place).unwrap_or_else(|| self.open(place));
         self.classes[usize::from(place.class)].waiting += 1;
         let flow = &mut self.flows[flow as usize];
@@ -137,11 +133,7 @@ impl Flows {
 
     /// A waiter leaves its flow; a flow without waiters is gone.
     pub(super) fn leave<W>(&mut self, waiters: &mut [Waiter<W>], index: u32) {
-        let waiter = &waiters[index as usize];
-        let place = Place {
-            class: waiter.class,
-            flow: waiter.flow,
-        };
+        let place = waiters[index as usize].place;
         let at = self.find(place).expect("it waits there");
         let turns = &mut self.classes[usize::from(place.class)];
         turns.waiting -= 1;
@@ -171,11 +163,7 @@ impl Flows {
 
     /// The flow of whoever goes now, where it is the first of it, takes its next turn behind all others.
     pub(super) fn rotate<W>(&mut self, waiters: &[Waiter<W>], index: u32) {
-        let waiter = &waiters[index as usize];
-        let place = Place {
-            class: waiter.class,
-            flow: waiter.flow,
-        };
+        let place = waiters[index as usize].place;
         if let Some(at) = self.find(place)
             && self.flows[at as usize].waiters.head() == Some(index)
         {
