@@ -161,6 +161,14 @@ impl Backoff {
         Duration::from_nanos(between(low, high, roll))
     }
 
+    /// How long to wait where somebody says `floor`: no less, and at most `percent` more, but by no more
+    /// than the schedule's maximum.
+    pub(crate) fn above(&self, floor: Duration, percent: u32, roll: u64) -> Duration {
+        let floor = nanos(floor);
+        let high = floor.saturating_add(share(floor, percent).min(self.max));
+        Duration::from_nanos(between(floor, high, roll))
+    }
+
     /// The least and the greatest wait, both possible.
     fn range(&self, retry: u32, before: Option<Duration>) -> (u64, u64) {
         let min = self.min.min(self.max);

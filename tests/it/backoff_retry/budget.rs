@@ -7,7 +7,6 @@ use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt, retry::budget::Budget};
 use tower_quota::{BackoffRetryLayer, RetryBudget};
 
-use super::SECOND;
 use crate::support::mock::*;
 
 #[tokio::test(start_paused = true)]
@@ -43,24 +42,6 @@ async fn a_sleeping_retry_has_paid() {
         .filter_map(|s| poll(s.as_mut()).is_pending().then_some(()));
     assert_eq!(asleep.count(), 3);
     assert_eq!(budget.balance(), Some(0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_hour_of_outage_costs_a_tenth_more_after_the_reserve() {
-    let mock = Mock::new([DOWN]);
-    let service = BackoffRetryLayer::new().layer(mock.clone());
-    let offered = 3_600;
-    let mut calls = Vec::new();
-    for _ in 0..offered {
-        calls.push(tokio::spawn(service.clone().oneshot(request())));
-        advance(SECOND).await;
-    }
-    for call in calls {
-        call.await.unwrap().unwrap();
-    }
-    let retries = mock.calls() - offered;
-    assert!(retries <= 10 + offered / 10, "{retries} retries");
-    assert!(retries >= offered / 10 - 1, "{retries} retries");
 }
 
 #[tokio::test(start_paused = true)]
