@@ -173,7 +173,7 @@ where
                     if verdict == Verdict::Refused && this.last.is_some() {
                         departure::over(false);
                         retries.refused();
-                        break (None, Some(GaveUp::NotSent));
+                        break (Some(outcome), None);
                     }
                     let wait = match retries.next(verdict, cause) {
                         Ok(wait) => wait,
