@@ -120,6 +120,8 @@ pub(super) struct Trip<C: Chain<Req>, Req> {
     // The first service, where it was passed over: asked after all where nobody else can be.
     resort: Option<C::First>,
     fell: bool,
+    // Somebody may have been sent the request.
+    left: bool,
 }
 
 impl<C: Chain<Req>, Req> Trip<C, Req> {
@@ -139,6 +141,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             causes: Vec::new(),
             resort,
             fell: false,
+            left: false,
         }
     }
 
@@ -160,7 +163,9 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         let verdict = outcome.verdict(answers);
         let memory = &self.plan.memory;
         let span = causes::span(memory.spans(), &verdict, outcome.marks(answers));
-        if self.member == 0 || C::Second::SENDS {
+        let sends = self.member == 0 || C::Second::SENDS;
+        self.left |= sends && verdict.was_sent();
+        if sends {
             memory.learn(self.member, self.seen, &verdict, span);
         }
         let (by, at) = (self.member, self.causes.len());
@@ -314,7 +319,10 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             Outcome::Second(Ok(out)) => Ok(answers.second(out, by, Causes::new(causes))),
             // Nobody else was asked.
             Outcome::First(Err(error)) => Err(error),
-            Outcome::Second(Err(error)) => Err(FallbackError::boxed(error, by, causes)),
+            Outcome::Second(Err(error)) => {
+                let sealed = !C::Second::SENDS && self.left;
+                Err(FallbackError::boxed(error, by, causes, sealed))
+            }
         }
     }
 }
