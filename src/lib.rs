@@ -11,11 +11,11 @@
 //! | [`RateLimitLayer`] | at most so many requests in any window; the rest wait, in order, or are refused |
 //! | [`TokenBudgetLayer`] | the same for requests *and* tokens, charged before sending, settled by the provider's own count |
 //! | [`BackoffRetryLayer`] | tries again what may work next time; never before the provider's hint |
-//! | [`FallbackLayer`] | another service, or the same with another request, where the first couldn't serve |
+//! | [`FallbackLayer`] | another service, the same with another request, or an answer computed here, where the first couldn't serve |
 //! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
 //!
-//! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`RespondLayer`] turns refusals into responses for
-//! servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
+//! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`Split`] divides requests among services by weight,
+//! [`headroom`] tells tower's balancers which endpoint has the most room, [`RespondLayer`] turns refusals into responses for servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
 //!
 //! # The simple path
 //!
@@ -147,12 +147,14 @@ mod departure;
 pub mod edge;
 mod error;
 pub mod fallback;
+pub mod headroom;
 pub mod inner;
 pub mod presets;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;
 pub mod respond;
+pub mod split;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
@@ -176,6 +178,7 @@ pub use crate::{
     quota::{Permit, Priority, Quota},
     rate_limit::RateLimitLayer,
     respond::RespondLayer,
+    split::{Split, SplitHandle},
     token_budget::TokenBudgetLayer,
     verdict::{Classify, Provider, RateReading, RateStatus, Usage, Verdict},
 };

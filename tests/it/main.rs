@@ -7,6 +7,7 @@ mod backoff_retry;
 mod body;
 mod circuit_breaker;
 mod fallback;
+mod headroom;
 mod house;
 mod limiting;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
@@ -18,6 +19,7 @@ mod reqwest;
 mod resilience;
 mod respond;
 mod servers;
+mod split;
 #[cfg(feature = "testing")]
 mod stack;
 mod streams;
