@@ -8,6 +8,8 @@ mod pools;
 mod rate_limit;
 #[cfg(feature = "testing")]
 mod sharing;
+#[cfg(feature = "testing")]
+mod tenants;
 mod token_budget;
 #[cfg(feature = "testing")]
 mod utilisation;
