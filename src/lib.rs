@@ -14,8 +14,8 @@
 //! | [`FallbackLayer`] | another service, or the same with another request, where the first couldn't serve |
 //! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
 //!
-//! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`RespondLayer`] turns refusals into responses for
-//! servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
+//! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`Split`] divides requests among services by weight,
+//! [`headroom`] tells tower's balancers which endpoint has the most room, [`RespondLayer`] turns refusals into responses for servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
 //!
 //! # The simple path
 //!
@@ -132,12 +132,14 @@ mod departure;
 pub mod edge;
 mod error;
 pub mod fallback;
+pub mod headroom;
 pub mod inner;
 pub mod presets;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;
 pub mod respond;
+pub mod split;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
@@ -161,6 +163,7 @@ pub use crate::{
     quota::{Permit, Priority, Quota},
     rate_limit::RateLimitLayer,
     respond::RespondLayer,
+    split::{Split, SplitHandle},
     token_budget::TokenBudgetLayer,
     verdict::{Classify, Provider, RateReading, RateStatus, Usage, Verdict},
 };

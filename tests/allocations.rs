@@ -15,10 +15,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, load::Load};
 use tower_quota::{
     BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit, Quota,
-    RateLimitLayer, TokenBudgetLayer, Usage, token_budget::Pools, tokens::Calibration,
+    RateLimitLayer, Split, TokenBudgetLayer, Usage, fallback::Unserved, headroom::HeadroomLayer,
+    token_budget::Pools, tokens::Calibration,
 };
 
 const CALLS: u64 = 1_000;
@@ -220,6 +221,27 @@ fn stacked_they_allocate_nothing() {
         )
         .layer(breaker);
     allocates_nothing(numbers(stack));
+}
+
+/// The memory costs the path where the first serves nothing.
+#[test]
+fn fallbacks_allocate_nothing_where_the_first_serves() {
+    allocates_nothing(http(FallbackLayer::to(Client)));
+    allocates_nothing(http(FallbackLayer::chain([Client, Client, Client])));
+    allocates_nothing(http(FallbackLayer::rewrite(|request: Request<_>| request)));
+    allocates_nothing(http(FallbackLayer::respond(|_: Unserved<Request<_>>| {
+        Response::new(Full::new(Bytes::from_static(ANSWER)))
+    })));
+    allocates_nothing(numbers(FallbackLayer::to(Echo).opaque()));
+    allocates_nothing(numbers(FallbackLayer::chain([Echo, Echo]).opaque()));
+}
+
+#[test]
+fn sharing_out_allocates_nothing() {
+    let split = Split::new([(60, Echo), (40, Echo)]);
+    allocates_nothing(numbers(layer_fn(|_| split.clone())));
+    let endpoint = HeadroomLayer::new(quota()).layer(Echo);
+    allocates_nothing(|| assert_eq!(endpoint.load(), Default::default()));
 }
 
 /// With a copy of a request that has no headers of its own.

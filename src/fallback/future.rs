@@ -2,36 +2,28 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{layer::Plan, merge::Merge, second::Second, service::Chain};
+pub(super) use super::trip::Spare;
+use super::{
+    memory::Seen,
+    plan::{Choice, Plan},
+    second::Second,
+    service::Chain,
+    trip::{FirstAnswer, Merged, Outcome, SecondAnswer, Trip},
+};
 use crate::{
     answers::Answers,
     departure,
-    error::BoxError,
-    verdict::{Classify, Verdict},
+    error::{BoxError, RejectedError},
 };
 
-/// What falling back needs. There is none where the request couldn't be copied.
-pub(super) struct Spare<T, Req> {
-    pub(super) second: T,
-    pub(super) plan: Plan,
-    // Taken when it goes to the second service.
-    pub(super) request: Option<Req>,
-}
-
-type FirstAnswer<C, Req> = <<C as Chain<Req>>::First as Service<Req>>::Response;
-type SecondService<C, Req> = <<C as Chain<Req>>::Second as Second<Req>>::Service;
-type SecondAnswer<C, Req> = <SecondService<C, Req> as Service<Req>>::Response;
-type Out<P, A> = <P as Answers<A>>::Out<()>;
 type Reading<P, A> = <P as Answers<A>>::Reading;
-type FirstOutcome<C, Req> = Result<Out<<C as Chain<Req>>::Answers, FirstAnswer<C, Req>>, BoxError>;
-type Merged<C, Req> =
-    <<C as Chain<Req>>::Answers as Merge<FirstAnswer<C, Req>, SecondAnswer<C, Req>>>::Merged;
 
 pin_project! {
     /// The future of [`Fallback`](super::Fallback), which is `C`.
@@ -45,14 +37,11 @@ pin_project! {
             <C::First as Service<Req>>::Future,
             Reading<C::Answers, FirstAnswer<C, Req>>,
             Late<
-                <SecondService<C, Req> as Service<Req>>::Future,
+                <C::Second as Second<Req>>::Future,
                 Reading<C::Answers, SecondAnswer<C, Req>>,
             >,
         >,
-        // The first service's outcome, until the second has the request. Boxed: there is none
-        // where the first serves.
-        first: Option<Box<FirstOutcome<C, Req>>>,
-        spare: Option<Spare<C::Second, Req>>,
+        trip: Trip<C, Req>,
         answers: C::Answers,
     }
 }
@@ -66,19 +55,23 @@ pin_project! {
         Reading { #[pin] reading: R },
         // It couldn't even be readied.
         Unready { error: Option<BoxError> },
-        // The first couldn't serve; limiters further out that have charged it charge the second.
+        // It is passed over: it is remembered as down.
+        Passing { choice: Option<Choice> },
+        // Somebody couldn't serve; limiters further out that have charged it charge the next.
         Asking,
-        // Readying the second.
+        // Readying the next link.
         Readying,
-        // The second service has the request.
+        // A link has the request.
         Falling { #[pin] late: L },
+        // No link can be asked: readying the first service, which was passed over.
+        Returning,
     }
 }
 
 pin_project! {
     #[project = LateProj]
     enum Late<F, R> {
-        // The second service has the request.
+        // A link has the request.
         Calling { #[pin] future: F },
         // Its answer is there, to be read as the first's is.
         Reading { #[pin] reading: R },
@@ -86,28 +79,44 @@ pin_project! {
 }
 
 impl<C: Chain<Req>, Req> FallbackFuture<C, Req> {
-    pub(super) const fn calling(
+    pub(super) fn calling(
         future: <C::First as Service<Req>>::Future,
+        seen: Seen,
         spare: Option<Spare<C::Second, Req>>,
-        answers: C::Answers,
+        (plan, answers): (Arc<Plan>, C::Answers),
     ) -> Self {
         Self {
             state: State::Calling { future },
-            first: None,
-            spare,
+            trip: Trip::new(plan, seen, spare, None),
             answers,
         }
     }
 
-    pub(super) const fn unready(
+    pub(super) fn unready(
         error: BoxError,
         spare: Spare<C::Second, Req>,
-        answers: C::Answers,
+        (plan, answers): (Arc<Plan>, C::Answers),
     ) -> Self {
+        let seen = plan.look(0);
         Self {
             state: State::Unready { error: Some(error) },
-            first: None,
-            spare: Some(spare),
+            trip: Trip::new(plan, seen, Some(spare), None),
+            answers,
+        }
+    }
+
+    pub(super) fn passing(
+        first: C::First,
+        choice: Choice,
+        spare: Spare<C::Second, Req>,
+        (plan, answers): (Arc<Plan>, C::Answers),
+    ) -> Self {
+        let seen = plan.look(0);
+        Self {
+            state: State::Passing {
+                choice: Some(choice),
+            },
+            trip: Trip::new(plan, seen, Some(spare), Some(first)),
             answers,
         }
     }
@@ -118,9 +127,10 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let answers = &*this.answers;
+        let (answers, trip) = (&*this.answers, this.trip);
         loop {
-            let first = match this.state.as_mut().project() {
+            let mut sent = true;
+            let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => {
@@ -128,13 +138,31 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         this.state.set(State::Reading { reading });
                         continue;
                     }
-                    Poll::Ready(Err(error)) => Err(error.into()),
+                    Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
                 },
                 StateProj::Reading { reading } => match reading.poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(out) => Ok(out),
+                    Poll::Ready(out) => Outcome::First(Ok(out)),
                 },
-                StateProj::Unready { error } => Err(error.take().expect("polled after ready")),
+                StateProj::Unready { error } => {
+                    sent = false;
+                    Outcome::First(Err(error.take().expect("polled after ready")))
+                }
+                StateProj::Passing { choice } => {
+                    departure::over(false);
+                    let choice = choice.take().expect("polled after ready");
+                    let asking = trip.pass_over(choice, answers);
+                    this.state.set(if asking {
+                        State::Asking
+                    } else {
+                        State::Returning
+                    });
+                    continue;
+                }
+                StateProj::Asking if !C::Second::SENDS => {
+                    this.state.set(State::Readying);
+                    continue;
+                }
                 StateProj::Asking => match departure::again(cx, None) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(())) => {
@@ -143,33 +171,40 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     }
                     Poll::Ready(Err(rejected)) => {
                         tracing::debug!(%rejected, "not falling back: a limit further out refuses");
-                        let first = this.first.take().expect("polled after ready");
-                        return Poll::Ready((*first).map(|out| answers.first(out)));
+                        let refused = || Err(RejectedError::boxed(rejected));
+                        return Poll::Ready(trip.last(answers).unwrap_or_else(refused));
                     }
                 },
                 StateProj::Readying => {
-                    let spare = this.spare.as_mut().expect("there is a second service");
-                    match spare.second.service().poll_ready(cx) {
+                    let (links, link) = trip.asked();
+                    match links.poll_ready(link, cx) {
                         Poll::Pending => {
                             departure::hold();
                             return Poll::Pending;
                         }
                         Poll::Ready(Ok(())) => {
-                            departure::hand_on();
-                            let request = spare.request.take().expect("rewritten");
-                            let future = spare.second.service().call(request);
-                            *this.first = None;
+                            if C::Second::SENDS {
+                                departure::hand_on();
+                            }
+                            let future = trip.call(answers);
                             this.state.set(State::Falling {
                                 late: Late::Calling { future },
                             });
-                            continue;
                         }
-                        // It can't be sent: the first service's outcome is what counts.
-                        Poll::Ready(Err(_)) => {
-                            let first = this.first.take().expect("polled after ready");
-                            return Poll::Ready((*first).map(|out| answers.first(out)));
+                        // It can't be sent there: the outcome before is what counts.
+                        Poll::Ready(Err(error)) => {
+                            let asking = trip.unready(error.into(), answers);
+                            if !asking && let Some(last) = trip.last(answers) {
+                                return Poll::Ready(last);
+                            }
+                            this.state.set(if asking {
+                                State::Asking
+                            } else {
+                                State::Returning
+                            });
                         }
                     }
+                    continue;
                 }
                 StateProj::Falling { mut late } => match late.as_mut().project() {
                     LateProj::Calling { future } => match future.poll(cx) {
@@ -179,51 +214,40 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                             late.set(Late::Reading { reading });
                             continue;
                         }
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                        Poll::Ready(Err(error)) => Outcome::Second(Err(error.into())),
                     },
                     LateProj::Reading { reading } => match reading.poll(cx) {
                         Poll::Pending => return Poll::Pending,
-                        Poll::Ready(out) => {
-                            let spare = this.spare.as_ref().expect("there is a second service");
-                            let merged = answers.second(out, &spare.plan.served_by);
-                            return Poll::Ready(Ok(merged));
-                        }
+                        Poll::Ready(out) => Outcome::Second(Ok(out)),
                     },
                 },
+                StateProj::Returning => match trip.poll_return(cx) {
+                    Poll::Pending => {
+                        departure::hold();
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(())) => {
+                        departure::hand_on();
+                        let future = trip.call_first();
+                        this.state.set(State::Calling { future });
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => Outcome::First(Err(error)),
+                },
             };
-            let verdict = answers.classify(first.as_ref());
-            let falls_back = (this.spare.as_mut())
-                .is_some_and(|spare| spare.plan.falls_back(&verdict) && spare.rewrite());
-            if !falls_back {
-                return Poll::Ready(first.map(|out| answers.first(out)));
+            match trip.judge(outcome, sent, answers) {
+                Ok(sent) => departure::over(sent),
+                Err(last) => return Poll::Ready(last),
             }
-            tracing::debug!(?verdict, "falling back");
-            departure::over(verdict.was_sent());
             this.state.set(State::Asking);
-            // What the first still holds is of no use while the second is tried.
-            *this.first = Some(Box::new(match verdict {
-                Verdict::Success => first,
-                _ => first.map(|out| Answers::<FirstAnswer<C, Req>>::let_go(answers, out)),
-            }));
         }
-    }
-}
-
-impl<T: Second<Req>, Req> Spare<T, Req> {
-    /// Makes the request what it has to be there; `false` where it can't.
-    fn rewrite(&mut self) -> bool {
-        self.request = self
-            .request
-            .take()
-            .and_then(|request| self.second.rewrite(request));
-        self.request.is_some()
     }
 }
 
 impl<C: Chain<Req>, Req> fmt::Debug for FallbackFuture<C, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FallbackFuture")
-            .field("can_fall_back", &self.spare.is_some())
+            .field("can_fall_back", &self.trip.spare.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -3,45 +3,21 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::Response;
+use http::{Extensions, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::causes::{Causes, ServedBy};
 use crate::{
     answers::{Answers, Http, Judged, Opaque},
     body::MeteredBody,
     error::BoxError,
-    verdict::Provider,
+    verdict::{Classify, Provider, Verdict},
 };
-
-/// Which link of a fallback served an answer: in the extensions of a response that the first
-/// didn't serve.
-///
-/// ```
-/// use tower_quota::fallback::ServedBy;
-///
-/// # let response = http::Response::new(());
-/// let by_whom = response.extensions().get::<ServedBy>();
-/// assert!(by_whom.is_none(), "the first");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServedBy(Arc<str>);
-
-impl ServedBy {
-    pub(super) fn new(name: &str) -> Self {
-        Self(name.into())
-    }
-
-    /// The link's name: `"fallback"` where it was given none.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Makes one type of the answers of two services.
 ///
@@ -54,11 +30,38 @@ pub trait Merge<A, B>: Answers<A> + Answers<B> {
     /// Either's answer.
     type Merged;
 
-    /// The first service's.
-    fn first(&self, answer: <Self as Answers<A>>::Out<()>) -> Self::Merged;
+    /// The first service's; `causes` are those of links that couldn't be asked.
+    fn first(&self, answer: <Self as Answers<A>>::Out<()>, causes: Option<Causes>) -> Self::Merged;
 
-    /// The second service's, marked as such where there is room for it.
-    fn second(&self, answer: <Self as Answers<B>>::Out<()>, served_by: &ServedBy) -> Self::Merged;
+    /// A link's, marked as such where there is room for it.
+    fn second(
+        &self,
+        answer: <Self as Answers<B>>::Out<()>,
+        served_by: &ServedBy,
+        causes: Option<Causes>,
+    ) -> Self::Merged;
+
+    /// Where the first service's answer may carry marks.
+    fn marks_of_first<'a>(
+        &self,
+        _answer: &'a <Self as Answers<A>>::Out<()>,
+    ) -> Option<&'a Extensions> {
+        None
+    }
+
+    /// Where a link's answer may carry marks.
+    fn marks_of_second<'a>(
+        &self,
+        _answer: &'a <Self as Answers<B>>::Out<()>,
+    ) -> Option<&'a Extensions> {
+        None
+    }
+
+    /// What a link's outcome means, where the user's judgement is of the first's answers alone.
+    fn verdict_of_second(
+        &self,
+        outcome: Result<&<Self as Answers<B>>::Out<()>, &BoxError>,
+    ) -> Verdict;
 }
 
 impl<A, B> Merge<Response<A>, Response<B>> for Http
@@ -70,13 +73,22 @@ where
 {
     type Merged = Response<FallbackBody<MeteredBody<A>, MeteredBody<B>>>;
 
-    fn first(&self, answer: Response<MeteredBody<A>>) -> Self::Merged {
-        answer.map(|body| FallbackBody {
+    fn first(&self, answer: Response<MeteredBody<A>>, causes: Option<Causes>) -> Self::Merged {
+        let mut answer = answer.map(|body| FallbackBody {
             either: Either::First { body },
-        })
+        });
+        if let Some(causes) = causes {
+            causes.add(answer.extensions_mut(), false);
+        }
+        answer
     }
 
-    fn second(&self, answer: Response<MeteredBody<B>>, served_by: &ServedBy) -> Self::Merged {
+    fn second(
+        &self,
+        answer: Response<MeteredBody<B>>,
+        served_by: &ServedBy,
+        causes: Option<Causes>,
+    ) -> Self::Merged {
         let mut answer = answer.map(|body| FallbackBody {
             either: Either::Second { body },
         });
@@ -84,7 +96,22 @@ where
         if answer.extensions().get::<ServedBy>().is_none() {
             answer.extensions_mut().insert(served_by.clone());
         }
+        if let Some(causes) = causes {
+            causes.add(answer.extensions_mut(), true);
+        }
         answer
+    }
+
+    fn marks_of_first<'a>(&self, answer: &'a Response<MeteredBody<A>>) -> Option<&'a Extensions> {
+        Some(answer.extensions())
+    }
+
+    fn marks_of_second<'a>(&self, answer: &'a Response<MeteredBody<B>>) -> Option<&'a Extensions> {
+        Some(answer.extensions())
+    }
+
+    fn verdict_of_second(&self, outcome: Result<&Response<MeteredBody<B>>, &BoxError>) -> Verdict {
+        self.classify(outcome)
     }
 }
 
@@ -97,36 +124,80 @@ where
 {
     type Merged = Response<FallbackBody<MeteredBody<A>, MeteredBody<B>>>;
 
-    fn first(&self, answer: Response<MeteredBody<A>>) -> Self::Merged {
-        Merge::<Response<A>, Response<B>>::first(&Http, answer)
+    fn first(&self, answer: Response<MeteredBody<A>>, causes: Option<Causes>) -> Self::Merged {
+        Merge::<Response<A>, Response<B>>::first(&Http, answer, causes)
     }
 
-    fn second(&self, answer: Response<MeteredBody<B>>, served_by: &ServedBy) -> Self::Merged {
-        Merge::<Response<A>, Response<B>>::second(&Http, answer, served_by)
+    fn second(
+        &self,
+        answer: Response<MeteredBody<B>>,
+        served_by: &ServedBy,
+        causes: Option<Causes>,
+    ) -> Self::Merged {
+        Merge::<Response<A>, Response<B>>::second(&Http, answer, served_by, causes)
+    }
+
+    fn marks_of_first<'a>(&self, answer: &'a Response<MeteredBody<A>>) -> Option<&'a Extensions> {
+        Some(answer.extensions())
+    }
+
+    fn marks_of_second<'a>(&self, answer: &'a Response<MeteredBody<B>>) -> Option<&'a Extensions> {
+        Some(answer.extensions())
+    }
+
+    fn verdict_of_second(&self, outcome: Result<&Response<MeteredBody<B>>, &BoxError>) -> Verdict {
+        Classify::classify(self, outcome)
     }
 }
 
 impl<R> Merge<R, R> for Opaque {
     type Merged = R;
 
-    fn first(&self, answer: R) -> R {
+    fn first(&self, answer: R, _: Option<Causes>) -> R {
         answer
     }
 
-    fn second(&self, answer: R, _: &ServedBy) -> R {
+    fn second(&self, answer: R, _: &ServedBy, _: Option<Causes>) -> R {
         answer
+    }
+
+    fn verdict_of_second(&self, outcome: Result<&R, &BoxError>) -> Verdict {
+        self.classify(outcome)
     }
 }
 
 impl<A, B, P: Merge<A, B>, F> Merge<A, B> for Judged<P, F> {
     type Merged = P::Merged;
 
-    fn first(&self, answer: <P as Answers<A>>::Out<()>) -> P::Merged {
-        self.inner().first(answer)
+    fn first(&self, answer: <P as Answers<A>>::Out<()>, causes: Option<Causes>) -> P::Merged {
+        self.inner().first(answer, causes)
     }
 
-    fn second(&self, answer: <P as Answers<B>>::Out<()>, served_by: &ServedBy) -> P::Merged {
-        self.inner().second(answer, served_by)
+    fn second(
+        &self,
+        answer: <P as Answers<B>>::Out<()>,
+        served_by: &ServedBy,
+        causes: Option<Causes>,
+    ) -> P::Merged {
+        self.inner().second(answer, served_by, causes)
+    }
+
+    fn marks_of_first<'a>(&self, answer: &'a <P as Answers<A>>::Out<()>) -> Option<&'a Extensions> {
+        self.inner().marks_of_first(answer)
+    }
+
+    fn marks_of_second<'a>(
+        &self,
+        answer: &'a <P as Answers<B>>::Out<()>,
+    ) -> Option<&'a Extensions> {
+        self.inner().marks_of_second(answer)
+    }
+
+    fn verdict_of_second(
+        &self,
+        outcome: Result<&<P as Answers<B>>::Out<()>, &BoxError>,
+    ) -> Verdict {
+        self.inner().verdict_of_second(outcome)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tries another service, or the same with another request, where the first couldn't serve.
+//! Tries another service, or the same with another request, where the first couldn't serve; or computes the answer.
 //!
 //! ```
 //! use tower::{ServiceBuilder, ServiceExt};
@@ -24,60 +24,121 @@
 //! # }
 //! ```
 //!
-//! Tuned: another model of the same provider where the prompt is too large for the first, or it is
-//! overloaded; a chain is made by stacking, its last link outermost:
+//! Tuned: other models of the same provider, each for failures of its own, and a page where none of them serves:
 //!
 //! ```
-//! use tower_quota::{FallbackLayer, Verdict, fallback::swap_model};
+//! use std::time::Duration;
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::ServiceBuilder;
+//! use tower_quota::{FallbackLayer, Verdict, fallback::{Unserved, swap_model}};
 //!
-//! let bigger = FallbackLayer::rewrite(swap_model::<bytes::Bytes>("gpt-4.1"))
-//!     .on(|verdict| matches!(verdict, Verdict::TooLarge | Verdict::Overloaded { .. }))
-//!     .name("gpt-4.1");
-//! # let _ = bigger;
+//! let models = FallbackLayer::rewrite(swap_model::<Bytes>("gpt-4.1"))
+//!     .on(|verdict| matches!(verdict, Verdict::TooLarge)) // it takes more
+//!     .name("gpt-4.1")
+//!     .then_rewrite(swap_model("gpt-4.1-mini"))
+//!     .name("gpt-4.1-mini")
+//!     .memory(Duration::from_secs(20)); // no hint is believed for longer
+//! let page = FallbackLayer::respond(|unserved: Unserved<Request<Bytes>>| {
+//!     let cause = unserved.causes.last();
+//!     Response::new(Full::new(Bytes::from(format!("busy: {} says {:?}", cause.name(), cause.verdict()))))
+//! });
+//! let stack = ServiceBuilder::new().layer(page).layer(models);
+//! # let _ = stack;
 //! ```
+//!
+//! # Where it falls back to
+//!
+//! | | |
+//! |---|---|
+//! | [`to`](FallbackLayer::to) | another service |
+//! | [`chain`](FallbackLayer::chain), [`to`](FallbackLayer::to) … `then` | a list of services of one type, boxed where they differ |
+//! | [`rewrite`](FallbackLayer::rewrite) … [`then_rewrite`](FallbackLayer::then_rewrite) | the same service with other requests: see [`swap_model`] |
+//! | [`respond`](FallbackLayer::respond), [`respond_async`](FallbackLayer::respond_async) | an answer that is computed here |
+//!
+//! Layers may be stacked as well, the last resort outermost. A request that goes to another provider in another form is
+//! rewritten by that service itself (`tower::ServiceBuilder::map_request`).
 //!
 //! # What falls back
 //!
 //! By default every outcome but a success and one that is permanent (400, 401, 403, 404, 422),
-//! which would be the same elsewhere. What keeps the first service from becoming ready is an
+//! which would be the same elsewhere. Each link of a list may say by [`on`](FallbackLayer::on) of which verdicts it is the way
+//! out; a verdict goes to the next link that takes it. What keeps the first service from becoming ready is an
 //! outcome, too; that request was never sent and needs no copy.
 //!
-//! The second service's outcome is returned whatever it is. Where it can't be sent there (the
-//! request can't be copied or rewritten, the second service fails to become ready) the first
-//! one's is. A response that the first service didn't serve says so: [`ServedBy`].
+//! The outcome of whoever was asked last is returned whatever it is. A link that the request can't be sent to (it
+//! can't be copied or rewritten, the link fails to become ready, a limit further out refuses) is left out; where that leaves
+//! none, the outcome before is returned.
 //!
 //! An error in a stream under status 200 falls back as long as nothing of its content was handed on. See
 //! [streams](crate::body#streams).
 //!
+//! # Who served, and why the others didn't
+//!
+//! A response that the first service didn't serve says so in its extensions: [`ServedBy`], and in [`Causes`] why each
+//! before it didn't, in the order in which they were tried, those further in included. Where the last outcome is an error, [`Causes::find`]
+//! finds them in it. An event at level `INFO` tells that a call falls back, one at `DEBUG` each further link; neither shows
+//! anything of the request or of the answer but the verdict.
+//!
+//! # What is remembered
+//!
+//! Who asked for time is passed over until then, without being called: for the hint of a rate limit or of an
+//! overload and until an open circuit lets a probe through, but never for longer than [`memory`](FallbackLayer::memory); for
+//! [`exhausted_for`](FallbackLayer::exhausted_for) where there is no money. A failure without a hint is forgotten at once. Of calls that
+//! went there side by side the longest hint counts. A call that went there in spite of what was known has the last word: its
+//! own hint counts, and its success ends it. A success that was on its way before says nothing of now.
+//!
+//! Nobody is passed over in vain: a link that doesn't take the verdict that is remembered is no way past; where every
+//! member that could be asked is remembered as down, the one that is back first is asked; where no link can be asked,
+//! the first service is. The memory itself refuses nothing.
+//!
+//! It is one for each member of a chain, not for each model or key: where one stack serves several pools, the hint of one
+//! pool passes over the stack for all of them. Give each pool a stack of its own there, or use
+//! [`no_memory`](FallbackLayer::no_memory). A stack of fallbacks that failed is down until the first of its members is back.
+//!
+//! While the first service serves, that costs a look at one word: no lock, no clock, no allocation.
+//!
 //! # Sharing
 //!
-//! The services of a layer share nothing but what the second service's clones share.
+//! The services of a layer and of its clones share what is remembered; a setting begins anew. Beyond that they share what the
+//! links' clones share. A list can be sent to other threads where its services can be shared between them: box those by
+//! `tower::util::BoxCloneSyncService`.
 //!
 //! # Cancellation
 //!
-//! A future that is dropped falls back to nothing. The second service is readied only when it is
-//! needed.
+//! A future that is dropped falls back to nothing. Links are readied only when they are needed. What the
+//! first service had reserved is given back when it is passed over.
 //!
 //! # Errors
 //!
-//! Those of the service that was asked last.
+//! Those of the service that was asked last. Where others were asked before it, it is the source of a [`FallbackError`]
+//! that knows why those didn't serve; [`Rejected::find`](crate::Rejected::find) sees through it.
 //!
 //! # Order in a stack
 //!
-//! Outermost, around the retries of the first service; the second service brings limiters, retry
-//! and breaker of its own where it needs them. With `rewrite`, the rewritten request goes through
-//! the same stack further in: its limiters, its breaker.
+//! Outermost, around the retries of the first service; other services bring limiters, retry
+//! and breaker of their own where they need them. With `rewrite`, the rewritten request goes through
+//! the same stack further in: its limiters, its breaker. Outside of it, a limiter charges each link that is asked, in its own line; one that
+//! was passed over costs nothing, and an answer that is computed needs no further charge: it leaves for nowhere.
 
+mod causes;
+mod computed;
 mod future;
 mod layer;
+mod memory;
 mod merge;
+mod plan;
 mod second;
 mod service;
 mod swap_model;
+mod trip;
 
+pub use causes::{Cause, Causes, FallbackError, ServedBy};
+pub use computed::{Computed, ComputedAsync};
 pub use future::FallbackFuture;
 pub use layer::FallbackLayer;
-pub use merge::{FallbackBody, Merge, ServedBy};
-pub use second::{Rewritten, Second, To};
+pub use merge::{FallbackBody, Merge};
+pub use second::{Links, Rewritten, Second, To, Unserved};
 pub use service::{Chain, Fallback};
 pub use swap_model::swap_model;

@@ -1,107 +1,207 @@
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
 
-use super::{FallbackFuture, future::Spare, layer::Plan, merge::Merge, second::Second};
+use super::{
+    FallbackFuture,
+    computed::{Computed, ComputedAsync},
+    future::Spare,
+    merge::Merge,
+    plan::{Choice, Plan},
+    second::{Links, Rewritten, Second, To},
+};
 use crate::{
     answers::{Answers, CopyRequest, Http},
     error::BoxError,
-    verdict::Classify,
+    verdict::{Classify, Verdict},
 };
 
-/// The service of [`FallbackLayer`](super::FallbackLayer): `T` is [`To`](super::To) or
-/// [`Rewritten`](super::Rewritten).
+/// The service of [`FallbackLayer`](super::FallbackLayer): `T` is [`To`], [`Links`], [`Rewritten`],
+/// [`Computed`] or [`ComputedAsync`].
 pub struct Fallback<S, T, P = Http> {
     inner: S,
     second: T,
-    plan: Plan,
+    plan: Arc<Plan>,
     answers: P,
-    // What kept the first service from becoming ready: an outcome like any other.
-    unready: Option<BoxError>,
+    // Whether the inner service was polled: it may hold something for us then.
+    polled: bool,
+    found: Found,
+}
+
+/// What `poll_ready` found.
+enum Found {
+    /// Nothing yet, or the first service ready.
+    First,
+    /// It is down, as far as anybody remembers: it wasn't asked.
+    Down(Choice),
+    /// What kept it from becoming ready: an outcome like any other.
+    Unready(BoxError),
 }
 
 impl<S, T, P> Fallback<S, T, P> {
-    pub(super) const fn new(inner: S, second: T, plan: Plan, answers: P) -> Self {
+    pub(super) const fn new(inner: S, second: T, plan: Arc<Plan>, answers: P) -> Self {
         Self {
             inner,
             second,
             plan,
             answers,
-            unready: None,
+            polled: false,
+            found: Found::First,
         }
     }
 }
+
+type Out<P, A> = <P as Answers<A>>::Out<()>;
+type LinkAnswer<C, Req> =
+    Out<<C as Chain<Req>>::Answers, <<C as Chain<Req>>::Second as Second<Req>>::Response>;
 
 /// The parts of a [`Fallback`] that its future is made of.
 pub trait Chain<Req> {
     /// The first service.
     type First: Service<Req, Error: Into<BoxError>>;
-    /// The second service.
-    type Second: Second<Req, Service: Service<Req, Error: Into<BoxError>>>;
+    /// The links.
+    type Second: Second<Req>;
     /// What their answers are.
-    type Answers: Merge<
-            <Self::First as Service<Req>>::Response,
-            <<Self::Second as Second<Req>>::Service as Service<Req>>::Response,
-        > + Classify<<Self::Answers as Answers<<Self::First as Service<Req>>::Response>>::Out<()>>;
+    type Answers: Merge<<Self::First as Service<Req>>::Response, <Self::Second as Second<Req>>::Response>
+        + Classify<Out<Self::Answers, <Self::First as Service<Req>>::Response>>
+        + CopyRequest<Req>;
+
+    /// What a link's outcome means.
+    fn verdict(
+        answers: &Self::Answers,
+        outcome: Result<&LinkAnswer<Self, Req>, &BoxError>,
+    ) -> Verdict;
 }
 
-impl<S, T, P, Req> Chain<Req> for Fallback<S, T, P>
+/// One link: its outcome is returned, whatever the user's judgement, which is of the first's answers.
+macro_rules! one_link {
+    ($($second:ident)+) => {$(
+        impl<S, T, P, Req> Chain<Req> for Fallback<S, $second<T>, P>
+        where
+            S: Service<Req, Error: Into<BoxError>>,
+            $second<T>: Second<Req>,
+            P: Merge<S::Response, <$second<T> as Second<Req>>::Response>
+                + Classify<Out<P, S::Response>>
+                + CopyRequest<Req>,
+        {
+            type First = S;
+            type Second = $second<T>;
+            type Answers = P;
+
+            fn verdict(
+                answers: &P,
+                outcome: Result<&Out<P, <$second<T> as Second<Req>>::Response>, &BoxError>,
+            ) -> Verdict {
+                answers.verdict_of_second(outcome)
+            }
+        }
+    )+};
+}
+
+one_link!(To Computed ComputedAsync);
+
+impl<S, T, P, Req> Chain<Req> for Fallback<S, Links<T>, P>
 where
     S: Service<Req, Error: Into<BoxError>>,
-    T: Second<Req, Service: Service<Req, Error: Into<BoxError>>>,
-    P: Merge<S::Response, <T::Service as Service<Req>>::Response>
-        + Classify<<P as Answers<S::Response>>::Out<()>>,
+    T: Service<Req, Error: Into<BoxError>> + Clone,
+    P: Merge<S::Response, T::Response>
+        + Classify<Out<P, S::Response>>
+        + Classify<Out<P, T::Response>>
+        + CopyRequest<Req>,
 {
     type First = S;
-    type Second = T;
+    type Second = Links<T>;
     type Answers = P;
+
+    fn verdict(answers: &P, outcome: Result<&Out<P, T::Response>, &BoxError>) -> Verdict {
+        answers.classify(outcome)
+    }
+}
+
+impl<S, F, P, Req> Chain<Req> for Fallback<S, Rewritten<S, F>, P>
+where
+    S: Service<Req, Error: Into<BoxError>>,
+    Rewritten<S, F>: Second<Req, Response = S::Response>,
+    P: Merge<S::Response, S::Response> + Classify<Out<P, S::Response>> + CopyRequest<Req>,
+{
+    type First = S;
+    type Second = Rewritten<S, F>;
+    type Answers = P;
+
+    fn verdict(answers: &P, outcome: Result<&Out<P, S::Response>, &BoxError>) -> Verdict {
+        answers.classify(outcome)
+    }
 }
 
 impl<S, T, P, Req> Service<Req> for Fallback<S, T, P>
 where
+    Self: Chain<Req, First = S, Second = T, Answers = P>,
     S: Service<Req, Error: Into<BoxError>> + Clone,
-    T: Second<Req, Service: Service<Req, Error: Into<BoxError>>> + Clone,
-    P: Merge<S::Response, <T::Service as Service<Req>>::Response>
-        + Classify<<P as Answers<S::Response>>::Out<()>>
-        + CopyRequest<Req>
-        + Clone,
+    T: Second<Req> + Clone,
+    P: Merge<S::Response, T::Response> + Classify<Out<P, S::Response>> + CopyRequest<Req> + Clone,
 {
     type Response = P::Merged;
     type Error = BoxError;
     type Future = FallbackFuture<Self, Req>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if self.unready.is_some() {
+        if !matches!(self.found, Found::First) {
             return Poll::Ready(Ok(()));
         }
+        if let Some(choice) = self.plan.start() {
+            self.give_back();
+            self.found = Found::Down(choice);
+            return Poll::Ready(Ok(()));
+        }
+        self.polled = true;
         match self.inner.poll_ready(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(error)) => {
-                self.unready = Some(error.into());
+                self.found = Found::Unready(error.into());
                 Poll::Ready(Ok(()))
             }
         }
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let spare = |request| Spare {
-            second: self.second.clone(),
-            plan: self.plan.clone(),
-            request: Some(request),
-        };
         let answers = self.answers.clone();
-        if let Some(error) = self.unready.take() {
-            // This instance must not be asked again; the next call is another's.
-            let spare = spare(request);
-            self.inner = self.inner.clone();
-            return FallbackFuture::unready(error, spare, answers);
+        let plan = Arc::clone(&self.plan);
+        let passes_over = match std::mem::replace(&mut self.found, Found::First) {
+            Found::Unready(error) => {
+                // This instance must not be asked again; the next call is another's.
+                self.give_back();
+                let spare = Spare::new(self.second.clone(), Some(request));
+                return FallbackFuture::unready(error, spare, (plan, answers));
+            }
+            Found::Down(choice) => Some(choice),
+            // It may have gone down since it was readied.
+            Found::First => plan.start(),
+        };
+        if let Some(choice) = passes_over {
+            self.give_back();
+            let spare = Spare::new(self.second.clone(), Some(request));
+            let first = self.inner.clone();
+            return FallbackFuture::passing(first, choice, spare, (plan, answers));
         }
-        let spare = answers.copy(&request).map(spare);
-        FallbackFuture::calling(self.inner.call(request), spare, answers)
+        let copy = answers.copy(&request);
+        let spare = (copy.is_some() || !T::SENDS).then(|| Spare::new(self.second.clone(), copy));
+        let seen = plan.look(0);
+        self.polled = false;
+        FallbackFuture::calling(self.inner.call(request), seen, spare, (plan, answers))
+    }
+}
+
+impl<S: Clone, T: Clone, P: Clone> Fallback<S, T, P> {
+    /// Gives back whatever the inner service has reserved for us.
+    fn give_back(&mut self) {
+        if std::mem::take(&mut self.polled) {
+            self.inner = self.inner.clone();
+        }
     }
 }
 
@@ -110,7 +210,7 @@ impl<S: Clone, T: Clone, P: Clone> Clone for Fallback<S, T, P> {
         Self::new(
             self.inner.clone(),
             self.second.clone(),
-            self.plan.clone(),
+            Arc::clone(&self.plan),
             self.answers.clone(),
         )
     }

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    QuotaBuilder, builder,
+    QuotaBuilder, builder, fullness,
     outputs::Outputs,
     snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
@@ -193,6 +193,15 @@ impl Line {
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         Snapshot::of(ledger, queue.waiting(), now)
+    }
+
+    /// How full it is.
+    pub(super) fn fullness(&self) -> u64 {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let now = ledger.advance(now);
+        fullness::of(ledger, queue, now)
     }
 
     /// Asks without waiting: nobody who waits is delayed by it, unless it is for a request that has `begun`: one that

@@ -53,6 +53,7 @@
 mod acquire;
 mod builder;
 mod calendar;
+mod fullness;
 mod grant;
 mod keyed;
 mod line;
@@ -238,6 +239,11 @@ impl Quota {
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
         self.line.snapshot()
+    }
+
+    /// How full it is, to be compared with others: in millionths of its fullest limit.
+    pub(crate) fn fullness(&self) -> u64 {
+        self.line.fullness()
     }
 
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of

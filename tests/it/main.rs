@@ -7,6 +7,7 @@ mod backoff_retry;
 mod body;
 mod circuit_breaker;
 mod fallback;
+mod headroom;
 mod house;
 mod limiting;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
@@ -17,6 +18,7 @@ mod quota;
 mod reqwest;
 mod resilience;
 mod respond;
+mod split;
 #[cfg(feature = "testing")]
 mod stack;
 mod streams;

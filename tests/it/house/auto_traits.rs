@@ -19,18 +19,22 @@ use tower_quota::{
     admission::{CostOf, Keyed, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     backoff_retry::{
-        Always, Attempt, BackoffRetry, BackoffRetryFuture, Cause, GaveUp, Idempotent, Ongoing,
-        Withdrawal,
+        Always, Attempt, BackoffRetry, BackoffRetryFuture, GaveUp, Idempotent, Ongoing, Withdrawal,
     },
     body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
     circuit_breaker::{
         CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture, CircuitGateLayer,
     },
-    fallback::{Fallback, FallbackBody, FallbackFuture, Rewritten, ServedBy, To},
+    fallback::{
+        Cause, Causes, Computed, ComputedAsync, Fallback, FallbackBody, FallbackError,
+        FallbackFuture, Links, Rewritten, ServedBy, To, Unserved,
+    },
+    headroom::{Fullness, Headroom, HeadroomLayer},
     provider::UsageScanner,
     quota::{Acquire, KeyedQuotas, LimitSnapshot, QuotaBuilder, Snapshot},
     rate_limit::{InFlight, RateLimit, RateLimitFuture},
     respond::{Answered, Passed, Respond, RespondBody, RespondFuture},
+    split::{Split, SplitFuture, SplitHandle},
     token_budget::{Estimated, Pooled, Pools, Settling, TokenBudget, TokenBudgetFuture},
     tokens::{Calibrated, Calibration, Estimate, Lesson},
 };
@@ -56,38 +60,39 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
-    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, Cause, CircuitCounts, CircuitState, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fullness, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
     have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, Snapshot);
-    have!(Clone, Debug, Send, Sync, Unpin => Estimate<'_>, ServedBy);
+    have!(Clone, Debug, Send, Sync, Unpin => Cause, Causes, Estimate<'_>, ServedBy, Unserved<Req>);
     have!(Debug, Send, Sync, Unpin => UsageScanner);
-    have!(std::error::Error, Send, Sync, Unpin => BodyTooLarge, ConfigError, RejectedError);
+    have!(std::error::Error, Send, Sync, Unpin => BodyTooLarge, ConfigError, FallbackError, RejectedError);
 }
 
 #[test]
 fn handles_are_shared_freely() {
-    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget);
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget, SplitHandle);
     have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
 }
 
 #[test]
 fn layers_are_shared_freely() {
-    have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<To<Inner>>, RateLimitLayer, RespondLayer, TokenBudgetLayer);
+    have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<Links<Inner>>, FallbackLayer<To<Inner>>, HeadroomLayer, RateLimitLayer, RespondLayer, TokenBudgetLayer);
     have!(Copy, Debug, Send, Sync, Unpin => Always, Http, Idempotent, OneRequest, Opaque, Provider);
     have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
     have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
+    have!(Clone, Debug, Send, Sync, Unpin => Computed<F<Unserved<Req>, Answer>>, ComputedAsync<F<Unserved<Req>, Future>>);
 }
 
 /// What is made of a service can be what that can be.
 #[test]
 fn services_are_what_the_inner_one_is() {
-    have!(Clone, Debug, Send, Sync, Unpin => BackoffRetry<Inner>, BufferBody<Inner>, CircuitBreaker<Inner>, CircuitGate<Inner>, Fallback<Inner, To<Inner>>, RateLimit<Inner>, Respond<Inner>, TokenBudget<Inner>);
-    have!(Clone, Debug, Send, Unpin => BackoffRetry<Boxed>, BufferBody<Boxed>, CircuitBreaker<Boxed>, CircuitGate<Boxed>, Fallback<Boxed, To<Boxed>>, RateLimit<Boxed>, Respond<Boxed>, TokenBudget<Boxed>);
+    have!(Clone, Debug, Send, Sync, Unpin => BackoffRetry<Inner>, BufferBody<Inner>, CircuitBreaker<Inner>, CircuitGate<Inner>, Fallback<Inner, Links<Inner>>, Fallback<Inner, To<Inner>>, Headroom<Inner>, RateLimit<Inner>, Respond<Inner>, Split<Inner>, TokenBudget<Inner>);
+    have!(Clone, Debug, Send, Unpin => BackoffRetry<Boxed>, BufferBody<Boxed>, CircuitBreaker<Boxed>, CircuitGate<Boxed>, Fallback<Boxed, To<Boxed>>, Headroom<Boxed>, RateLimit<Boxed>, Respond<Boxed>, Split<Boxed>, TokenBudget<Boxed>);
 }
 
 #[test]
 fn futures_are_what_the_inner_one_is() {
-    have!(Debug, Send, Sync => BackoffRetryFuture<Inner, Req>, BufferBodyFuture<Inner, Full<Bytes>>, CircuitBreakerFuture<Inner, Req>, CircuitGateFuture<Future>, FallbackFuture<Fallback<Inner, To<Inner>>, Req>, RateLimitFuture<Inner, Req>, RespondFuture<Future, Answered>, TokenBudgetFuture<Inner, Req>);
-    have!(Debug, Send => BackoffRetryFuture<Boxed, Req>, BufferBodyFuture<Boxed, Full<Bytes>>, CircuitBreakerFuture<Boxed, Req>, CircuitGateFuture<BoxedFuture>, FallbackFuture<Fallback<Boxed, To<Boxed>>, Req>, RateLimitFuture<Boxed, Req>, RespondFuture<BoxedFuture, Answered>, TokenBudgetFuture<Boxed, Req>);
+    have!(Debug, Send, Sync => BackoffRetryFuture<Inner, Req>, BufferBodyFuture<Inner, Full<Bytes>>, CircuitBreakerFuture<Inner, Req>, CircuitGateFuture<Future>, FallbackFuture<Fallback<Inner, Links<Inner>>, Req>, FallbackFuture<Fallback<Inner, To<Inner>>, Req>, RateLimitFuture<Inner, Req>, RespondFuture<Future, Answered>, SplitFuture<Inner, Req>, TokenBudgetFuture<Inner, Req>);
+    have!(Debug, Send => BackoffRetryFuture<Boxed, Req>, BufferBodyFuture<Boxed, Full<Bytes>>, CircuitBreakerFuture<Boxed, Req>, CircuitGateFuture<BoxedFuture>, FallbackFuture<Fallback<Boxed, To<Boxed>>, Req>, RateLimitFuture<Boxed, Req>, RespondFuture<BoxedFuture, Answered>, SplitFuture<Boxed, Req>, TokenBudgetFuture<Boxed, Req>);
     have!(Debug, Send, Sync, Unpin => Peek<Full<Bytes>>);
 }
 

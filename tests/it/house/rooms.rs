@@ -94,6 +94,9 @@ const ROOMS: &[(&str, &[&str])] = &[
         "circuit_breaker",
         &["core", "error", "verdict", "provider", "body", "answers"],
     ),
+    // Among several services.
+    ("split", &["inner", "error", "departure"]),
+    ("headroom", &["quota"]),
     // Ways in and out.
     ("respond", &["error", "body"]),
     ("edge", &["error", "body"]),

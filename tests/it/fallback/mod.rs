@@ -1,5 +1,11 @@
 //! Laws of `FallbackLayer`.
 
+mod chain;
+mod computed;
+mod departure;
+mod memory;
+mod model;
+
 use std::{pin::pin, task::Context, time::Duration};
 
 use bytes::Bytes;
@@ -9,7 +15,7 @@ use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_quota::{
     FallbackLayer, Rejected, Verdict,
-    fallback::{ServedBy, swap_model},
+    fallback::{Causes, ServedBy, swap_model},
 };
 
 use crate::support::mock::*;
@@ -23,6 +29,8 @@ async fn it_falls_back_on_what_another_service_might_serve() {
         let stays = matches!(step, OK | Step::Judged(Verdict::Permanent));
         assert_eq!(second.calls(), usize::from(!stays), "{step:?}");
         assert_eq!(first.calls(), 1);
+        let causes = answer.extensions().get::<Causes>();
+        assert_eq!(causes.map(Causes::len), (!stays).then_some(1), "{step:?}");
         let served_by = answer.extensions().get::<ServedBy>();
         assert_eq!(served_by.is_none(), stays, "{step:?}");
         assert_eq!(answer.status() == 201, !stays);
