@@ -63,7 +63,8 @@ fn data_are_plain() {
 #[test]
 fn handles_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget);
-    have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Permit);
+    have!(Debug, Send, Sync, Unpin => Acquire, CircuitEvents<String>, KeyedQuotas<String>, Permit);
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitEvent<String>);
 }
 
 #[test]
