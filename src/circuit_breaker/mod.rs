@@ -90,16 +90,27 @@
 //! [`gate`](CircuitBreakerLayer::gate) outside of the limiters spares callers the queue while the
 //! circuit is open. A time-out for the single attempt belongs inside of the breaker.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 mod circuit;
+mod events;
 mod future;
 mod gate;
 mod handle;
+mod house;
 mod layer;
+mod lobby;
 mod policy;
 mod service;
 
+pub use events::{CircuitEvent, CircuitEvents};
 pub use future::CircuitBreakerFuture;
 pub use gate::{CircuitGate, CircuitGateFuture, CircuitGateLayer};
 pub use handle::CircuitHandle;
 pub use layer::CircuitBreakerLayer;
 pub use service::CircuitBreaker;
+
+/// No user code runs under our locks but the comparison of keys, which leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

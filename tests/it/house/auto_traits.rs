@@ -70,7 +70,8 @@ fn data_are_plain() {
 #[test]
 fn handles_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget, SplitHandle);
-    have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
+    have!(Debug, Send, Sync, Unpin => Acquire, CircuitEvents<String>, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitEvent<String>);
 }
 
 #[test]
