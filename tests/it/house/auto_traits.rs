@@ -23,7 +23,8 @@ use tower_quota::{
     },
     body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
     circuit_breaker::{
-        CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture, CircuitGateLayer,
+        CircuitBreaker, CircuitBreakerFuture, CircuitEvent, CircuitEvents, CircuitGate,
+        CircuitGateFuture, CircuitGateLayer,
     },
     fallback::{
         Cause, Causes, Computed, ComputedAsync, Fallback, FallbackBody, FallbackError,
