@@ -129,7 +129,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
         let mut this = self.project();
         let (answers, trip) = (&*this.answers, this.trip);
         loop {
-            let mut sent = true;
+            let mut asked = true;
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Pending => return Poll::Pending,
@@ -145,11 +145,11 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     Poll::Ready(out) => Outcome::First(Ok(out)),
                 },
                 StateProj::Unready { error } => {
-                    sent = false;
+                    asked = false;
                     Outcome::First(Err(error.take().expect("polled after ready")))
                 }
                 StateProj::Passing { choice } => {
-                    departure::over(false);
+                    departure::hold();
                     let choice = choice.take().expect("polled after ready");
                     let asking = trip.pass_over(choice, answers);
                     this.state.set(if asking {
@@ -235,7 +235,9 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     Poll::Ready(Err(error)) => Outcome::First(Err(error)),
                 },
             };
-            match trip.judge(outcome, sent, answers) {
+            match trip.judge(outcome, answers) {
+                // A try before, of somebody further out, may have left: that stands.
+                Ok(_) if !asked => departure::hold(),
                 Ok(sent) => departure::over(sent),
                 Err(last) => return Poll::Ready(last),
             }

@@ -22,7 +22,8 @@ pub struct Unserved<Req> {
 }
 
 /// The links of a [`Fallback`](super::Fallback), counted from 1, and what becomes of a request on its way there:
-/// [`To`], [`Links`], [`Rewritten`], [`Computed`] or [`ComputedAsync`].
+/// [`To`], [`Links`], [`Rewritten`], [`Computed`](super::Computed) or
+/// [`ComputedAsync`](super::ComputedAsync).
 pub trait Second<Req> {
     /// The answer.
     type Response;

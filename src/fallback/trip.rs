@@ -150,12 +150,11 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         self.go_on(Some(choice), answers)
     }
 
-    /// There is an outcome of whoever was asked. `Ok` where another is to be asked, of a request that has left or not; else
+    /// There is an outcome of whoever was asked. `Ok` where another is to be asked, and whether the request may have left; else
     /// the outcome that the caller gets.
     pub(super) fn judge(
         &mut self,
         outcome: Outcome<C, Req>,
-        sent: bool,
         answers: &C::Answers,
     ) -> Result<bool, Result<Merged<C, Req>, BoxError>> {
         let verdict = outcome.verdict(answers);
@@ -176,7 +175,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             _ => outcome.let_go(answers),
         };
         self.put = Some(Box::new(Put { outcome, cause, at }));
-        Ok(sent && verdict.was_sent())
+        Ok(verdict.was_sent())
     }
 
     /// The link that was asked can't be readied. `true` where another is asked.

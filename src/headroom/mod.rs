@@ -25,7 +25,7 @@
 //! Tuned: as a layer, outermost of an endpoint's stack:
 //!
 //! ```
-//! # fn main() -> Result<(), tower_quota::ConfigError> {
+//! # fn main() -> Result<(), tower_quota::BoxError> {
 //! use tower::{Layer, load::Load};
 //! use tower_quota::{Cost, Limit, Quota, headroom::HeadroomLayer};
 //!
@@ -40,7 +40,6 @@
 //! # drop(permit);
 //! # Ok(())
 //! # }
-//! # trait Ignore {} impl From<tower_quota::Rejected> for Box<dyn Ignore> { fn from(_: tower_quota::Rejected) -> Self { unreachable!() } }
 //! ```
 //!
 //! # What is compared

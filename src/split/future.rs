@@ -62,7 +62,7 @@ impl<S: Service<Req>, Req> Future for SplitFuture<S, Req> {
                         this.state.set(State::Calling { future });
                     }
                     Poll::Ready(Err(error)) => {
-                        departure::over(false);
+                        departure::hold();
                         return Poll::Ready(Err(error));
                     }
                 },

@@ -312,6 +312,25 @@ async fn dropped_at_any_poll_a_list_calls_nobody_else() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_users_judgement_is_of_every_link_of_a_list() {
+    let says = |text: &'static str| {
+        service_fn(move |_: ()| async move { Ok::<_, tower_quota::BoxError>(text) })
+    };
+    // Of numbers as texts: those from 500 on don't serve.
+    let judge = |outcome: Result<&&'static str, &tower_quota::BoxError>| match outcome {
+        Ok(&"500" | &"503") => Verdict::Transient { sent: true },
+        Ok(_) => Verdict::Success,
+        Err(_) => Verdict::Permanent,
+    };
+    let layer = FallbackLayer::chain([says("503"), says("0"), says("never")]);
+    let layer = layer.opaque().classify(judge);
+    for (first, expected) in [("400", "400"), ("500", "0")] {
+        let answer = layer.layer(says(first)).oneshot(()).await.unwrap();
+        assert_eq!(answer, expected);
+    }
+}
+
 /// Counts what is told, by level.
 #[derive(Clone, Default)]
 struct Told(Arc<[AtomicUsize; 2]>, Arc<std::sync::Mutex<String>>);

@@ -1,7 +1,7 @@
 //! Limits around a chain and inside of it: nothing goes over.
 
 use tokio::time::Instant;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, retry};
 use tower_quota::{Limit, Quota, RateLimitLayer};
 
 use super::*;
@@ -105,4 +105,51 @@ async fn what_could_not_be_readied_was_not_sent() {
         .service(first);
     assert_eq!(service.oneshot(request()).await.unwrap().status(), 200);
     assert_eq!(used(&outer), (1, 0));
+}
+
+/// A retry that isn't ours: three tries.
+#[derive(Clone)]
+struct Thrice(u32);
+
+impl<B> retry::Policy<Request<Bytes>, Response<B>, tower_quota::BoxError> for Thrice {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<Bytes>,
+        _: &mut Result<Response<B>, tower_quota::BoxError>,
+    ) -> Option<Self::Future> {
+        self.0 -= 1;
+        (self.0 > 0).then(|| std::future::ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<Bytes>) -> Option<Request<Bytes>> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_left_before_stays_charged_where_the_first_is_passed_over_or_not_ready() {
+    for broken in [false, true] {
+        let (outer, b) = (quota(10), Mock::new([Step::Slow(Duration::from_secs(1))]));
+        let first = Mock::new([rate_limited(Some(Duration::from_secs(30)))]);
+        let layer = FallbackLayer::to(b.clone());
+        let service = ServiceBuilder::new()
+            .layer(RateLimitLayer::new(outer.clone()))
+            .layer(retry::RetryLayer::new(Thrice(3)))
+            .layer(if broken { layer.no_memory() } else { layer })
+            .service(first.clone());
+        let b = b.clone();
+        let mut call = Box::pin(service.oneshot(request()));
+        if broken {
+            // Its first try is on its way; further ones find the first service broken.
+            b.becomes(Readiness::Stuck);
+            assert!(poll(call.as_mut()).is_pending());
+            first.becomes(Readiness::Broken);
+            b.becomes(Readiness::Ready);
+        }
+        call.await.unwrap();
+        assert_eq!((first.calls(), b.calls()), (1, 3));
+        assert_eq!(used(&outer), (4, 0), "{broken}");
+    }
 }

@@ -7,7 +7,8 @@ use http::Request;
 use tower::{Layer, Service, ServiceExt, layer::util::Identity};
 use tower_quota::{
     BackoffRetryLayer, BufferBodyLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer,
-    RateLimitLayer, Reason, Rejected, RespondLayer, TokenBudgetLayer,
+    Limit, Quota, RateLimitLayer, Reason, Rejected, RespondLayer, TokenBudgetLayer,
+    fallback::Unserved, headroom::HeadroomLayer,
 };
 
 use super::{Stack, stack};
@@ -20,11 +21,25 @@ fn tokens() -> TokenBudgetLayer<impl Clone + tower_quota::admission::Charge<Requ
 }
 
 /// Every layer over the strict mock. The door hands on bodies of another type.
-const EVERY: [(&str, Wrap); 8] = [
+const EVERY: [(&str, Wrap); 11] = [
     ("rate limit", |m| stack(RateLimitLayer::per_second(2), m)),
     ("token budget", |m| stack(tokens(), m)),
     ("retry", |m| stack(BackoffRetryLayer::new(), m)),
     ("fallback", |m| stack(FallbackLayer::to(Mock::new([OK])), m)),
+    ("list", |m| {
+        stack(
+            FallbackLayer::chain([Mock::new([OK]), Mock::new([DOWN])]),
+            m,
+        )
+    }),
+    ("computed", |m| {
+        let answer = |_: Unserved<Request<Bytes>>| http::Response::new(String::new());
+        stack(FallbackLayer::respond(answer), m)
+    }),
+    ("headroom", |m| {
+        let quota = Quota::new(Limit::requests_per_minute(1)).unwrap();
+        stack(HeadroomLayer::new(quota), m)
+    }),
     ("rewrite", |m| {
         stack(FallbackLayer::rewrite(|r: Request<Bytes>| r), m)
     }),
@@ -84,7 +99,7 @@ async fn an_error_of_readiness_passes() {
         let error = service.ready().await.map(|_| ());
         // A fallback takes it for an outcome like any other.
         match name {
-            "fallback" => {
+            "fallback" | "list" | "computed" => {
                 let answer = service.call(request()).await.unwrap();
                 assert_eq!(answer.status(), 200);
             }
