@@ -6,13 +6,16 @@ use std::{
 
 use tower::retry::budget::Budget;
 
-use super::cause::{Cause, Costs};
-use crate::core::retry_budget::{active::Active, quota::Quota, throttle::Throttle};
+use super::cause::Cause;
+use crate::core::retry_budget::{active::Active, throttle::Throttle};
 
+mod clock;
 mod share;
+mod stock;
 mod withdrawal;
 
 use share::Share;
+use stock::Stock;
 pub use withdrawal::{Ongoing, Withdrawal};
 
 /// How many retries there may be.
@@ -84,7 +87,7 @@ pub struct RetryBudget(Kind);
 #[derive(Clone)]
 enum Kind {
     Share(Arc<Share>),
-    Quota(Arc<Mutex<(Costs, Quota)>>),
+    Quota(Arc<Stock>),
     Throttle(Arc<Mutex<Throttle>>),
     Active(Arc<Mutex<Active>>),
     Tower(Arc<dyn Budget + Send + Sync>),
@@ -116,9 +119,7 @@ impl RetryBudget {
     /// that succeeds at once brings back 1, so that a stock that was used up comes back with ordinary
     /// traffic.
     pub fn quota(capacity: u32) -> Self {
-        let costs = Costs::new(14).with(Cause::RateLimited, 5);
-        let quota = Quota::new(u64::from(capacity));
-        Self(Kind::Quota(Arc::new(Mutex::new((costs, quota)))))
+        Self(Kind::Quota(Arc::new(Stock::new(capacity))))
     }
 
     /// `max` tokens, of which each failed try takes one and each success earns `ratio`, in
@@ -156,14 +157,37 @@ impl RetryBudget {
         self
     }
 
-    /// So many retries flow into the reserve each second, with or without requests. Default: 0; with
-    /// it, an hour without any answer costs 3,600 times as many more.
+    /// So many retries flow into the reserve each second, with or without requests; of a
+    /// [`quota`](Self::quota), units. Default: 0. With more, an hour without any answer costs 3,600
+    /// times as much.
     ///
     /// # Panics
-    /// If the budget isn't a share of the requests.
+    /// If the budget is neither a share of the requests nor a quota.
     #[track_caller]
     pub fn per_second(self, retries: u32) -> Self {
-        self.share("per_second").set(|s| s.per_second = retries);
+        match &self.0 {
+            Kind::Quota(stock) => stock.set(|s| s.per_second = retries),
+            _ => self.share("per_second").set(|s| s.per_second = retries),
+        }
+        self
+    }
+
+    /// What a request that succeeds at its first try brings back to a [`quota`](Self::quota), in
+    /// thousandths of a unit. Default: 1 unit. With 0, and nothing [by the
+    /// second](Self::per_second), a stock that is used up never comes back.
+    ///
+    /// # Panics
+    /// If the budget isn't a quota, or the reward is negative or larger than 1,000,000.
+    #[track_caller]
+    pub fn reward(self, units: f64) -> Self {
+        assert!(
+            (0.0..=1e6).contains(&units),
+            "reward: {units} isn't between 0 and 1000000"
+        );
+        match &self.0 {
+            Kind::Quota(stock) => stock.set(|s| s.reward = (units * 1_000.0).round() as u64),
+            _ => self.has_no("reward"),
+        }
         self
     }
 
@@ -207,13 +231,9 @@ impl RetryBudget {
     /// If the budget has no such costs.
     #[track_caller]
     pub fn cost(self, cause: Cause, cost: u32) -> Self {
-        if let Kind::Quota(quota) = &self.0 {
-            let mut quota = lock(quota);
-            quota.0 = quota.0.with(cause, cost);
-            quota.1.refill();
-        } else {
-            let share = self.share("cost");
-            share.set(|s| s.costs = s.costs.with(cause, cost));
+        match &self.0 {
+            Kind::Quota(stock) => stock.set(|s| s.costs = s.costs.with(cause, cost)),
+            _ => (self.share("cost")).set(|s| s.costs = s.costs.with(cause, cost)),
         }
         self
     }
@@ -254,7 +274,7 @@ impl RetryBudget {
         let whole = |units: u64| units.saturating_mul(1_000);
         match &self.0 {
             Kind::Share(share) => Some(share.balance_thousandths()),
-            Kind::Quota(quota) => Some(whole(lock(quota).1.available())),
+            Kind::Quota(stock) => Some(stock.balance_thousandths()),
             Kind::Throttle(throttle) => Some(lock(throttle).tokens()),
             Kind::Active(active) => Some(whole(lock(active).room())),
             Kind::Tower(_) => None,
@@ -285,11 +305,7 @@ impl RetryBudget {
     pub fn withdraw(&self, cause: Cause) -> Option<Withdrawal> {
         let cost = match &self.0 {
             Kind::Share(share) => share.withdraw(cause),
-            Kind::Quota(quota) => {
-                let mut quota = lock(quota);
-                let cost = u64::from(quota.0.of(cause));
-                quota.1.take(cost).then_some(cost)
-            }
+            Kind::Quota(stock) => stock.withdraw(cause),
             Kind::Throttle(throttle) => lock(throttle).fail().then_some(0),
             Kind::Active(active) => lock(active).retry_begins().then_some(0),
             Kind::Tower(budget) => budget.withdraw().then_some(0),
@@ -301,7 +317,7 @@ impl RetryBudget {
     /// [`Withdrawal::succeeded`].
     pub fn succeeded(&self) {
         match &self.0 {
-            Kind::Quota(quota) => lock(quota).1.give(1),
+            Kind::Quota(stock) => stock.reward(),
             Kind::Throttle(throttle) => lock(throttle).succeed(),
             Kind::Share(_) | Kind::Active(_) | Kind::Tower(_) => {}
         }
@@ -363,7 +379,10 @@ impl fmt::Debug for RetryBudget {
                 .debug_tuple("RetryBudget")
                 .field(&share.settings())
                 .finish(),
-            Kind::Quota(quota) => f.debug_tuple("RetryBudget").field(&*lock(quota)).finish(),
+            Kind::Quota(stock) => f
+                .debug_tuple("RetryBudget")
+                .field(&stock.settings())
+                .finish(),
             Kind::Throttle(tokens) => f.debug_tuple("RetryBudget").field(&*lock(tokens)).finish(),
             Kind::Active(active) => f.debug_tuple("RetryBudget").field(&*lock(active)).finish(),
             Kind::Tower(_) => f.write_str("RetryBudget(tower)"),

@@ -170,6 +170,11 @@ where
                     let verdict = this.answers.classify(outcome.as_ref());
                     let status = |out| this.answers.facts(out).map(|(status, _)| status);
                     let cause = Cause::of(verdict, outcome.as_ref().map(status));
+                    if verdict == Verdict::Refused && this.last.is_some() {
+                        departure::over(false);
+                        retries.refused();
+                        break (None, Some(GaveUp::NotSent));
+                    }
                     let wait = match retries.next(verdict, cause) {
                         Ok(wait) => wait,
                         Err(why) => break (Some(outcome), why),
@@ -244,6 +249,14 @@ impl<S: Service<Req>, Req> Retries<S, Req> {
                 }
                 Ok(wait)
             }
+        }
+    }
+
+    /// A limit or circuit further in has refused a retry: it is as if it had never been sent.
+    fn refused(&mut self) {
+        tracing::debug!("not retried: a layer further in refuses");
+        if let Some(paid) = self.paid.take() {
+            paid.never_left();
         }
     }
 

@@ -29,7 +29,7 @@ pub enum GaveUp {
     NoBudget,
     /// The request may not be sent twice, or couldn't be copied.
     NotRepeatable,
-    /// The inner service failed to become ready, or a limit further out refused.
+    /// The retry never left: the inner service failed to become ready, or a limit or circuit refused it.
     NotSent,
 }
 

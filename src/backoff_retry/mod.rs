@@ -100,8 +100,8 @@
 //!
 //! After the last attempt; at once for a hint longer than [`max_hint`](BackoffRetryLayer::max_hint) (60 s), a wait that would
 //! go past the [`deadline`](BackoffRetryLayer::deadline), an empty [budget](RetryBudget), and a limit as above. Whatever happens,
-//! the caller gets the last real outcome: of a retry that can't be sent, because the inner service fails to become ready,
-//! that is the outcome before. A deadline that passes without any outcome is an error of its own, tower's
+//! the caller gets the last real outcome: of a retry that can't be sent, because the inner service fails to become ready or one
+//! of our layers refuses it, that is the outcome before. A deadline that passes without any outcome is an error of its own, tower's
 //! [`Elapsed`](tower::timeout::error::Elapsed).
 //!
 //! It says so: by an event, of level `INFO` where the provider asks to wait too long, else `DEBUG`, and by a [`GaveUp`] in the
@@ -131,7 +131,8 @@
 //!
 //! # Errors
 //!
-//! The last try's own; [`Rejected`](crate::Rejected) of a layer further in is never tried again.
+//! The last try's own; [`Rejected`](crate::Rejected) of a layer further in, where it refuses the first try, is never tried
+//! again.
 //!
 //! # Order in a stack
 //!

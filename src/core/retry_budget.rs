@@ -1,11 +1,13 @@
 //! How many retries there may be: a share of the requests and a reserve here, other models beside.
 
 pub(crate) mod active;
+pub(crate) mod drip;
 pub(crate) mod quota;
 pub(crate) mod throttle;
 
 use std::time::Duration;
 
+use self::drip::Drip;
 use super::time::{Time, nanos};
 
 const SLOTS: usize = 10;
@@ -22,11 +24,8 @@ pub(crate) struct RetryBudget {
     // Parts that don't age.
     reserve: u64,
     reserve_max: u64,
-    // Parts that flow into the reserve each second, whatever the traffic; what is due of the next
-    // part, in billionths; and since when nothing has flowed.
-    drip: u64,
-    due: u64,
-    dripped: Time,
+    // Flows into the reserve, whatever the traffic.
+    drip: Drip,
     // Parts by age: the slot of `turn` is the youngest.
     slots: [u64; SLOTS],
     sum: u64,
@@ -43,9 +42,7 @@ impl RetryBudget {
             gain,
             reserve,
             reserve_max: reserve,
-            drip: 0,
-            due: 0,
-            dripped: Time::from_nanos(0),
+            drip: Drip::default(),
             slots: [0; SLOTS],
             sum: 0,
             sum_max: max,
@@ -56,7 +53,7 @@ impl RetryBudget {
 
     /// So many parts flow into the reserve each second.
     pub(crate) const fn drip(mut self, parts: u64) -> Self {
-        self.drip = parts;
+        self.drip = Drip::new(parts);
         self
     }
 
@@ -104,23 +101,10 @@ impl RetryBudget {
         self.sum += parts;
     }
 
-    /// What the passing time brings into the reserve, exact over any number of looks.
-    fn flow(&mut self, now: Time) {
-        const SECOND: u128 = 1_000_000_000;
-        let passed = now.nanos().saturating_sub(self.dripped.nanos());
-        if self.drip == 0 || passed == 0 {
-            return;
-        }
-        let due = u128::from(passed) * u128::from(self.drip) + u128::from(self.due);
-        let parts = u64::try_from(due / SECOND).unwrap_or(u64::MAX);
-        self.due = (due % SECOND) as u64;
-        self.dripped = now;
-        self.reserve = self.reserve.saturating_add(parts).min(self.reserve_max);
-    }
-
     /// Slots that are a whole window old flow into the reserve.
     fn roll(&mut self, now: Time) {
-        self.flow(now);
+        let flown = self.drip.take(now);
+        self.reserve = self.reserve.saturating_add(flown).min(self.reserve_max);
         let turn = now.nanos() / self.slot;
         if turn <= self.turn {
             return; // a clock that stands still, or goes back

@@ -1,25 +1,16 @@
 //! A share of the requests: its settings, and its account behind a lock.
 
-use std::{
-    sync::{Mutex, OnceLock},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
-use tokio::time::Instant;
-
-use super::lock;
+use super::{clock::Clock, lock};
 use crate::{
     backoff_retry::cause::{Cause, Costs},
-    core::{
-        retry_budget::RetryBudget as Account,
-        time::{Time, nanos},
-    },
+    core::{retry_budget::RetryBudget as Account, time::Time},
 };
 
 pub(super) struct Share {
     book: Mutex<(Settings, Account)>,
-    // Instants are counted from the first one that was asked for.
-    origin: OnceLock<Instant>,
+    clock: Clock,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +54,7 @@ impl Share {
         };
         Self {
             book: Mutex::new((settings, settings.account())),
-            origin: OnceLock::new(),
+            clock: Clock::default(),
         }
     }
 
@@ -109,9 +100,7 @@ impl Share {
     }
 
     fn with<T>(&self, act: impl FnOnce(&Settings, &mut Account, Time) -> T) -> T {
-        let instant = Instant::now();
-        let origin = *self.origin.get_or_init(|| instant);
-        let now = Time::from_nanos(nanos(instant.saturating_duration_since(origin)));
+        let now = self.clock.now();
         let (settings, account) = &mut *lock(&self.book);
         act(settings, account, now)
     }

@@ -31,12 +31,17 @@ impl Withdrawal {
         self.sent = true;
     }
 
+    /// What was sent never left: whatever is further in refused it. Pays back, as if it hadn't been.
+    pub fn never_left(mut self) {
+        self.sent = false;
+    }
+
     /// The retry succeeded: pays back what the budget says a success does.
     pub fn succeeded(mut self) {
         self.sent = true;
         match &self.from.0 {
             Kind::Share(share) => share.succeeded(self.cost),
-            Kind::Quota(quota) => lock(quota).1.give(self.cost),
+            Kind::Quota(stock) => stock.pay_back(self.cost),
             Kind::Throttle(throttle) => lock(throttle).succeed(),
             Kind::Active(_) | Kind::Tower(_) => {}
         }
@@ -50,7 +55,7 @@ impl Drop for Withdrawal {
             Kind::Active(active) => lock(active).retry_ends(),
             _ if self.sent => {}
             Kind::Share(share) => share.pay_back(self.cost),
-            Kind::Quota(quota) => lock(quota).1.give(self.cost),
+            Kind::Quota(stock) => stock.pay_back(self.cost),
             // What it took was for the failure before.
             Kind::Throttle(_) | Kind::Tower(_) => {}
         }

@@ -11,9 +11,12 @@ use std::{
 use http::{Method, Request};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
-use tower_quota::{Backoff, BackoffRetryLayer, Jitter, Rejected, Verdict, backoff_retry::GaveUp};
+use tower_quota::{
+    Backoff, BackoffRetryLayer, Jitter, Rejected, RetryBudget, Verdict, backoff_retry::GaveUp,
+};
 
 mod budget;
+mod events;
 mod giving_up;
 mod letting_go;
 mod models;
@@ -247,6 +250,17 @@ async fn a_refusal_further_in_is_returned_and_found() {
         .unwrap_err();
     assert!(Rejected::find(error.as_ref()).is_some());
     assert_eq!(mock.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_refused_further_in_leaves_the_outcome_before_and_costs_nothing() {
+    let mock = Mock::new([Step::Status(502), Step::Refuse]);
+    let budget = RetryBudget::percent(0).reserve(5);
+    let retry = longest().attempts(9).budget(budget.clone());
+    let answer = retry.layer(mock.clone()).oneshot(request()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), mock.calls()), (502, 2));
+    assert_eq!(GaveUp::of(&answer), Some(GaveUp::NotSent));
+    assert_eq!(budget.balance(), Some(5));
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,6 +81,21 @@ fn a_drained_quota_recovers_from_ordinary_successes() {
     assert_eq!(budget.balance(), Some(0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_first_success_brings_back_may_be_part_of_a_unit_and_time_may_help() {
+    let budget = RetryBudget::quota(50).reward(0.3).per_second(2);
+    for _ in 0..3 {
+        drop(retry(&budget, Cause::Transient));
+    }
+    budget.succeeded();
+    budget.succeeded();
+    assert_eq!(budget.balance_thousandths(), Some(8_600));
+    advance(Duration::from_millis(750)).await;
+    assert_eq!(budget.balance_thousandths(), Some(10_100));
+    advance(Duration::from_secs(3_600)).await;
+    assert_eq!(budget.balance(), Some(50));
+}
+
 #[test]
 fn what_is_withdrawn_and_not_sent_is_paid_back() {
     for budget in [

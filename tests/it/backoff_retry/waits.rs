@@ -174,7 +174,7 @@ async fn a_limit_of_an_hour_or_more_without_a_hint_is_not_waited_for() {
 }
 
 /// A service that answers as the provider does, read by the layer itself.
-async fn calls_of(status: u16, headers: &'static [(&'static str, &'static str)]) -> usize {
+async fn calls_of(status: u16, headers: &[(&str, &str)], body: &'static str) -> usize {
     let calls = std::cell::Cell::new(0);
     let count = &calls;
     let service = service_fn(move |_: Request<bytes::Bytes>| async move {
@@ -183,7 +183,7 @@ async fn calls_of(status: u16, headers: &'static [(&'static str, &'static str)])
         for (name, value) in headers {
             answer = answer.header(*name, *value);
         }
-        Ok::<_, std::convert::Infallible>(answer.body(String::new()).unwrap())
+        Ok::<_, std::convert::Infallible>(answer.body(String::from(body)).unwrap())
     });
     longest().layer(service).oneshot(request()).await.unwrap();
     calls.get()
@@ -194,18 +194,49 @@ async fn the_servers_word_on_coming_back_outranks_its_status() {
     let no = &[("x-should-retry", "false")][..];
     let yes = &[("x-should-retry", "true")][..];
     for status in [500, 503, 429, 408] {
-        assert_eq!(calls_of(status, no).await, 1, "{status}");
-        assert_eq!(calls_of(status, yes).await, 3, "{status}");
+        assert_eq!(calls_of(status, no, "").await, 1, "{status}");
+        assert_eq!(calls_of(status, yes, "").await, 3, "{status}");
     }
     for status in [400, 404, 422] {
-        assert_eq!(calls_of(status, yes).await, 3, "{status}");
-        assert_eq!(calls_of(status, &[]).await, 1, "{status}");
+        assert_eq!(calls_of(status, yes, "").await, 3, "{status}");
+        assert_eq!(calls_of(status, &[], "").await, 1, "{status}");
     }
-    assert_eq!(calls_of(200, yes).await, 1, "a success is one");
-    assert_eq!(calls_of(402, yes).await, 1, "money doesn't come by waiting");
+    assert_eq!(calls_of(200, yes, "").await, 1, "a success is one");
     assert_eq!(
-        calls_of(429, &[("x-should-retry", "true"), ("retry-after", "90")]).await,
+        calls_of(402, yes, "").await,
+        1,
+        "money doesn't come by waiting"
+    );
+    assert_eq!(
+        calls_of(
+            429,
+            &[("x-should-retry", "true"), ("retry-after", "90")],
+            ""
+        )
+        .await,
         1,
         "too long is too long"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn providers_that_speak_of_a_day_are_asked_once() {
+    for (headers, body) in [
+        (
+            &[("x-amzn-errortype", "ThrottlingException")][..],
+            r#"{"message": "Too many tokens per day, please wait before trying again."}"#,
+        ),
+        (
+            &[],
+            r#"{"type": "error", "error": {"type": "rate_limit_error", "message": "Number of request tokens has exceeded your daily rate limit (https://docs.anthropic.com/en/api/rate-limits)."}}"#,
+        ),
+        (
+            &[],
+            r#"{"error": {"code": 429, "message": "You exceeded your current quota", "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}, {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "18s"}]}}"#,
+        ),
+    ] {
+        assert_eq!(calls_of(429, headers, body).await, 1, "{body}");
+    }
+    let minute = r#"{"type": "error", "error": {"type": "rate_limit_error", "message": "This request would exceed your organization's rate limit of 8,000 output tokens per minute."}}"#;
+    assert_eq!(calls_of(429, &[], minute).await, 3);
 }
