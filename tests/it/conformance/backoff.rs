@@ -17,8 +17,11 @@ pub fn schedule(config: &Fields) -> Result<Backoff, Failure> {
     let mut backoff = match kind {
         "constant" => Backoff::constant(base),
         "linear" => Backoff::linear(base, config.span("increment_ms")?.unwrap_or(base)),
-        "exponential" => Backoff::exponential(base, Duration::MAX)
-            .factor(config.number("multiplier")?.unwrap_or(2.0)),
+        "exponential" => Backoff::exponential(base, Duration::MAX).factor(
+            (config.number("multiplier")?)
+                .or(config.number("factor")?)
+                .unwrap_or(2.0),
+        ),
         // Its waits come from its jitter alone.
         "decorrelated" => Backoff::exponential(base, Duration::MAX),
         other => return Err(format!("unknown schedule {other:?}")),
@@ -88,6 +91,10 @@ pub async fn replay(case: &Case) -> Result<(), Failure> {
         return Err(format!("unknown `above_max` {other:?}"));
     }
     server.all_read("server_delay")?;
+    let mut deadline = None;
+    for name in ["deadline_ms", "max_elapsed_ms", "total_timeout_ms"] {
+        deadline = case.config.span(name)?.or(deadline);
+    }
     case.config.all_read("config")?;
     // Who counts tries or goes away has a real call under way, if it is one call that is told of.
     let failures = (case.steps.iter()).filter(|step| step.event == "failure");
@@ -96,8 +103,9 @@ pub async fn replay(case: &Case) -> Result<(), Failure> {
         retry.is_none_or(|retry| retry == made as u64 + 1)
     });
     let cancels = case.steps.iter().any(|step| step.event == "cancel");
-    let lives = numbers.all(|next| next) && (attempts.is_some() || cancels);
-    let lives = lives.then(|| Retrying::new(&backoff, attempts.unwrap_or(u64::MAX)));
+    let lives = attempts.is_some() || cancels || deadline.is_some();
+    let lives = (numbers.all(|next| next) && lives)
+        .then(|| Retrying::new(&backoff, attempts.unwrap_or(u64::MAX), deadline));
     let mut state = State {
         backoff,
         attempts: attempts.unwrap_or(u64::MAX),
@@ -107,7 +115,8 @@ pub async fn replay(case: &Case) -> Result<(), Failure> {
         before: None,
         over: None,
         live: lives,
-        by_the_clock: cancels,
+        by_the_clock: cancels || deadline.is_some(),
+        deadline,
     };
     for (number, step) in case.steps.iter().enumerate() {
         let done = state.step(step).await;
@@ -128,6 +137,7 @@ struct State {
     live: Option<Retrying>,
     // Whether steps happen when they say, or each when the try before it is over.
     by_the_clock: bool,
+    deadline: Option<Duration>,
 }
 
 const CANCELLED: &[&str] = &["cancelled"];
@@ -139,6 +149,7 @@ const NO_ATTEMPTS: &[&str] = &[
     "exhausted",
     "attempts_exhausted",
 ];
+const TOO_LATE: &[&str] = &["deadline", "max_elapsed", "past_deadline", "total_timeout"];
 const TOO_LONG: &[&str] = &["too_long", "server_delay", "server_delay_too_long"];
 
 impl State {
@@ -154,6 +165,13 @@ impl State {
         let pushback = http::HeaderValue::from_str(pushback).map_err(|error| error.to_string())?;
         headers.insert("grpc-retry-pushback-ms", pushback);
         Ok(tower_quota::provider::grpc(&headers) == Some(tower_quota::Verdict::Permanent))
+    }
+
+    /// How long the next wait is at least.
+    fn least(&self, retry: u64, hint: Option<Duration>) -> Duration {
+        let retry = u32::try_from(retry).unwrap_or(u32::MAX);
+        let wait = self.backoff.wait(retry, self.before, u64::MAX / 2);
+        wait.max(hint.unwrap_or_default())
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), Failure> {
@@ -172,6 +190,12 @@ impl State {
                     None if self.stopped(step)? => Some(STOPPED),
                     None if retry >= self.attempts => Some(NO_ATTEMPTS),
                     None if self.longest.is_some() && hint > self.longest => Some(TOO_LONG),
+                    None if self
+                        .deadline
+                        .is_some_and(|end| step.at + self.least(retry, hint) >= end) =>
+                    {
+                        Some(TOO_LATE)
+                    }
                     None => None,
                 };
                 (why, retry)
@@ -185,11 +209,19 @@ impl State {
             }
             _ => return step.unknown(),
         };
-        self.over = self.over.or(why);
-        let before = match fields.span("previous_ms")? {
-            None => self.before,
-            given => given,
-        };
+        // Without a call under way, each step is about a call of its own, until they end for all.
+        if self.live.is_some() || matches!(why, Some(CANCELLED | STOPPED)) {
+            self.over = self.over.or(why);
+        }
+        let mut before = self.before;
+        for name in [
+            "previous_ms",
+            "prev_ms",
+            "previous_delay_ms",
+            "prev_delay_ms",
+        ] {
+            before = fields.span(name)?.or(before);
+        }
         let wait = Wait {
             backoff: &self.backoff,
             retry: u32::try_from(retry).unwrap_or(u32::MAX),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_quota::{Limit, RateReading, RateStatus, Reason, Usage};
+use tower_quota::{Limit, Reason, Usage};
 
 use super::{
     case::{Case, Failure, Seen, Step, ms},
@@ -189,11 +189,7 @@ async fn act(
             permit.settle(Usage::new(0, used.unwrap_or(less)));
         }
         // The provider says that nothing is left.
-        "drain" => {
-            let mut status = RateStatus::new();
-            status.tokens = RateReading::new().remaining(0);
-            limiter.quota().observe(&status);
-        }
+        "drain" => limiter.drain(),
         "offer" => {
             let until = fields.span("until_ms")?.ok_or("no `until_ms`")?;
             let every = fields.span("every_ms")?.ok_or("no `every_ms`")?;

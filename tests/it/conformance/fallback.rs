@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_quota::{
@@ -45,7 +45,13 @@ fn says(word: Arc<Mutex<String>>, calls: Arc<AtomicU64>) -> Link {
             if word.0.starts_with("error:") {
                 return Err(BoxError::from(word));
             }
+            let status = word
+                .0
+                .parse()
+                .ok()
+                .and_then(|it| StatusCode::from_u16(it).ok());
             let mut answer = Response::new(Full::default());
+            *answer.status_mut() = status.unwrap_or(StatusCode::OK);
             answer.extensions_mut().insert(word);
             Ok(answer)
         }
@@ -129,9 +135,9 @@ impl Came {
             let cause = causes.last();
             match cause.error() {
                 Some(error) => of_error(error),
-                None => cause
-                    .status()
-                    .map_or_else(String::new, |status| status.to_string()),
+                None => {
+                    (cause.status()).map_or_else(String::new, |status| status.as_str().to_owned())
+                }
             }
         });
         Self {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use tokio::time::{Instant, advance};
 use tower_quota::{
-    Cost, Limit, Permit, Quota, Reason, Rejected,
+    Cost, Limit, Permit, Quota, RateReading, RateStatus, Reason, Rejected,
     quota::{Acquire, LimitSnapshot, QuotaBuilder},
 };
 
@@ -196,6 +196,14 @@ impl Limiter {
     /// What was promised may be better now.
     fn unsettled(&mut self) {
         self.line.iter_mut().for_each(|waiting| waiting.due = None);
+    }
+
+    /// The provider says that nothing is left.
+    pub fn drain(&mut self) {
+        let mut status = RateStatus::new();
+        status.tokens = RateReading::new().remaining(0);
+        self.quota.observe(&status);
+        self.unsettled();
     }
 
     pub fn resize(&mut self, limit: Limit) -> Result<(), Failure> {

@@ -74,7 +74,10 @@ impl Came {
         match replayed {
             Ok(Ok(())) => Self::Passed,
             Ok(Err(why)) => Self::Failed(why),
-            Err(_) => Self::Failed("it panicked".to_owned()),
+            Err(why) => {
+                let why = why.downcast_ref::<String>().map(String::as_str);
+                Self::Failed(format!("it panicked: {}", why.unwrap_or_default()))
+            }
         }
     }
 }
@@ -86,6 +89,7 @@ async fn replay(case: &Case) -> Result<(), Failure> {
         "leaky_queue" => bucket::leaky_queue(case).await,
         "cycle" => window::cycle(case).await,
         "bursty" => window::bursty(case).await,
+        "smooth" => window::smooth(case).await,
         "fixed_window" => window::fixed_window(case).await,
         "sliding_log" => window::sliding_log(case).await,
         "backoff" => backoff::replay(case).await,

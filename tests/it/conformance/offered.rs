@@ -1,6 +1,6 @@
 //! What isn't offered, and why. Each rule is as narrow as its reason.
 
-use super::case::Case;
+use super::case::{Case, Fields};
 
 /// Why ours has no such mode; `None` where it has, and the case must pass.
 pub fn refusal(case: &Case) -> Option<&'static str> {
@@ -30,7 +30,7 @@ pub fn refusal(case: &Case) -> Option<&'static str> {
         "cycle" if events("set_limit") => {
             Some("a new limit holds from the next cycle on; ours at once, for those in line, too")
         }
-        "cycle" | "bursty" if costs_more_than_a_window(case) => {
+        "cycle" | "bursty" | "smooth" if costs_more_than_a_window(case) => {
             Some("a cost above the limit borrows from windows to come; ours is refused at once")
         }
         "sliding_counter" => Some("an estimate from two windows; ours counts exactly"),
@@ -54,11 +54,26 @@ pub fn refusal(case: &Case) -> Option<&'static str> {
         {
             Some("no jitter is left at the cap; ours stays as wide")
         }
-        "retry_after" if text("negative") == "zero" => {
+        "retry_after" if !matches!(&*text("negative"), "" | "discard") => {
             Some("an instant in the past means at once; to ours it is no hint")
+        }
+        "retry_after" if !matches!(&*text("zero"), "" | "discard") => {
+            Some("a wait of zero means at once; to ours it is no hint")
+        }
+        "retry_after" if !matches!(&*text("above_max"), "" | "fail") => {
+            Some("too long a wait is cut short; ours gives up instead of coming early")
+        }
+        "breaker" if judges_others_than_probes(config) => {
+            Some("fewer or more calls are judged than are admitted; ours judges its probes")
         }
         _ => None,
     }
+}
+
+fn judges_others_than_probes(config: &Fields) -> bool {
+    let half_open = config.inner("half_open").unwrap_or_default();
+    let count = |key: &str| half_open.count(key).ok().flatten();
+    count("eval_calls").is_some_and(|judged| Some(judged) != count("permits"))
 }
 
 /// What becomes of a wait that the server asks for.
@@ -71,6 +86,12 @@ fn server_delay(case: &Case) -> String {
 }
 
 fn costs_more_than_a_window(case: &Case) -> bool {
+    if case.model == "smooth" {
+        return case
+            .steps
+            .iter()
+            .any(|step| step.fields.count("n").ok().flatten() > Some(1));
+    }
     let most = ["limit", "permits"]
         .into_iter()
         .find_map(|key| case.config.count(key).ok()?);

@@ -10,8 +10,6 @@ use tower_quota::{Backoff, BackoffRetryLayer, BoxError, Jitter, provider};
 
 use super::case::{Case, Failure, Fields, Seen, Step, ms};
 
-const RESET: &str = "x-ratelimit-reset";
-
 struct Setup {
     now: SystemTime,
     names: Vec<String>,
@@ -64,10 +62,23 @@ async fn respond(setup: &Setup, step: &Step) -> Result<(), Failure> {
     let headers = headers(setup, &given)?;
     step.fields.all_read("step")?;
     let hint = provider::retry_after(&headers);
-    let reset = provider::rate_status(&headers).requests.reset;
+    let status = provider::rate_status(&headers);
+    let readings = [
+        status.requests,
+        status.tokens,
+        status.input_tokens,
+        status.output_tokens,
+    ];
+    let reset = readings.into_iter().find_map(|reading| reading.reset);
     let (source, hint) = match (hint, reset) {
         (Some(hint), _) => (source(&headers, hint), Some(hint)),
-        (None, reset) => (RESET, reset),
+        (None, reset) => (
+            given
+                .keys()
+                .find(|name| name.contains("reset"))
+                .unwrap_or("unknown"),
+            reset,
+        ),
     };
     let waited = waited(setup, headers).await;
     let action = match (waited, hint) {
@@ -103,10 +114,13 @@ fn headers(setup: &Setup, given: &Fields) -> Result<HeaderMap, Failure> {
         }
         let value = given.text(name)?.ok_or("a header without a value")?;
         // A limit that is reset is one that was reached.
-        if name == RESET {
-            headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
+        let named =
+            |name: &str| HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string());
+        if name.contains("reset") {
+            let left = named(&name.replace("reset", "remaining"))?;
+            headers.insert(left, HeaderValue::from_static("0"));
         }
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+        let name = named(name)?;
         let value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;
         headers.insert(name, value);
     }

@@ -41,7 +41,7 @@ const UP: u64 = 1;
 const FINAL: u64 = 2;
 
 impl Retrying {
-    pub fn new(backoff: &Backoff, attempts: u64) -> Self {
+    pub fn new(backoff: &Backoff, attempts: u64, deadline: Option<Duration>) -> Self {
         let tries = Arc::new(AtomicU64::new(0));
         let (hint, roll) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let (count, told, drawn) = (Arc::clone(&tries), Arc::clone(&hint), Arc::clone(&roll));
@@ -66,15 +66,17 @@ impl Retrying {
                     .filter(|it| !it.is_zero()),
             },
         };
-        let layer = BackoffRetryLayer::new()
+        let mut layer = BackoffRetryLayer::new()
             .attempts(u32::try_from(attempts).unwrap_or(u32::MAX))
             .backoff(backoff.clone())
             .max_hint(Duration::MAX)
             .hint_jitter(0)
             .no_budget()
-            .random(move || drawn.load(SeqCst))
-            .opaque()
-            .classify(judge);
+            .random(move || drawn.load(SeqCst));
+        if let Some(deadline) = deadline {
+            layer = layer.deadline(deadline);
+        }
+        let layer = layer.opaque().classify(judge);
         Self {
             start: Instant::now(),
             service: BoxCloneService::new(layer.layer(inner)),

@@ -64,6 +64,21 @@ pub async fn bursty(case: &Case) -> Result<(), Failure> {
     fixed(case, setup).await
 }
 
+/// One at each tick of a clock.
+pub async fn smooth(case: &Case) -> Result<(), Failure> {
+    let config = &case.config;
+    let every = config.span("interval_ms")?.or(config.span("period_ms")?);
+    let setup = Setup {
+        amount: 1,
+        window: every.ok_or("no `interval_ms`")?,
+        max_wait: config.span("max_wait_ms")?,
+        start: Duration::ZERO,
+        queues: true,
+        step: Duration::ZERO,
+    };
+    fixed(case, setup).await
+}
+
 /// Windows from the first request on.
 pub async fn fixed_window(case: &Case) -> Result<(), Failure> {
     let setup = windowed(case)?;
@@ -176,6 +191,7 @@ fn act(
             limiter.capacity = Some(setup.amount);
             limiter.resize(Limit::tokens(setup.amount, setup.window))?;
         }
+        "drain" => limiter.drain(),
         "peek" | "read" => {}
         _ => return step.unknown(),
     }
