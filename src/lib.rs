@@ -11,7 +11,7 @@
 //! | [`RateLimitLayer`] | at most so many requests in any window; the rest wait, in order, or are refused |
 //! | [`TokenBudgetLayer`] | the same for requests *and* tokens, charged before sending, settled by the provider's own count |
 //! | [`BackoffRetryLayer`] | tries again what may work next time; never before the provider's hint |
-//! | [`FallbackLayer`] | another service, or the same with another request, where the first couldn't serve |
+//! | [`FallbackLayer`] | another service, the same with another request, or an answer computed here, where the first couldn't serve |
 //! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
 //!
 //! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`Split`] divides requests among services by weight,

@@ -202,7 +202,8 @@ impl<'a> IntoIterator for &'a Causes {
 
 /// The error of the last that was asked, where nobody served, and why those before it didn't.
 ///
-/// Its message ends in the last one's. Its source tells the causes, and has the last one's error for its own source.
+/// Its message ends in the last one's. Its source tells the causes, and has the last one's error for its own source; not
+/// where that was computed here after others had been sent the request: then [`last`](Self::last) alone shows it.
 #[derive(Debug)]
 pub struct FallbackError(Trail);
 
@@ -212,11 +213,19 @@ struct Trail {
     last: BoxError,
     by: ServedBy,
     causes: Causes,
+    // The last one's error is of something computed here, after others had left: it must not pass for theirs, or what it
+    // says of not having been sent would give back their charge.
+    sealed: bool,
 }
 
 impl FallbackError {
     /// The error as it is where it was the only one.
-    pub(super) fn boxed(last: BoxError, by: &ServedBy, causes: Vec<Cause>) -> BoxError {
+    pub(super) fn boxed(
+        last: BoxError,
+        by: &ServedBy,
+        causes: Vec<Cause>,
+        sealed: bool,
+    ) -> BoxError {
         let Some(causes) = Causes::new(causes) else {
             return last;
         };
@@ -225,9 +234,15 @@ impl FallbackError {
             // The last was a chain itself.
             Ok(inner) => Trail {
                 causes: Causes(causes.iter().chain(&inner.0.causes).cloned().collect()),
+                sealed: sealed || inner.0.sealed,
                 ..inner.0
             },
-            Err(last) => Trail { last, by, causes },
+            Err(last) => Trail {
+                last,
+                by,
+                causes,
+                sealed,
+            },
         }))
     }
 
@@ -242,6 +257,11 @@ impl FallbackError {
     }
 
     /// The error of the last that was asked.
+    pub fn last(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0.last
+    }
+
+    /// The same, to be kept.
     pub fn into_last(self) -> BoxError {
         self.0.last
     }
@@ -272,7 +292,7 @@ impl fmt::Display for Trail {
 
 impl Error for Trail {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.last)
+        (!self.sealed).then_some(&*self.last)
     }
 }
 

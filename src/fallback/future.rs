@@ -63,8 +63,8 @@ pin_project! {
         Readying,
         // A link has the request.
         Falling { #[pin] late: L },
-        // No link can be asked: readying the first service, which was passed over.
-        Returning,
+        // Readying the first service after all: it is back, or `last`, since no link can be asked.
+        Returning { last: bool },
     }
 }
 
@@ -105,17 +105,22 @@ impl<C: Chain<Req>, Req> FallbackFuture<C, Req> {
         }
     }
 
+    /// The first service isn't readied: it was down. It is passed over if it still is.
     pub(super) fn passing(
         first: C::First,
-        choice: Choice,
+        choice: Option<Choice>,
         spare: Spare<C::Second, Req>,
         (plan, answers): (Arc<Plan>, C::Answers),
     ) -> Self {
         let seen = plan.look(0);
-        Self {
-            state: State::Passing {
+        let state = match choice {
+            Some(choice) => State::Passing {
                 choice: Some(choice),
             },
+            None => State::Returning { last: false },
+        };
+        Self {
+            state,
             trip: Trip::new(plan, seen, Some(spare), Some(first)),
             answers,
         }
@@ -155,7 +160,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     this.state.set(if asking {
                         State::Asking
                     } else {
-                        State::Returning
+                        State::Returning { last: true }
                     });
                     continue;
                 }
@@ -200,7 +205,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                             this.state.set(if asking {
                                 State::Asking
                             } else {
-                                State::Returning
+                                State::Returning { last: true }
                             });
                         }
                     }
@@ -221,18 +226,24 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         Poll::Ready(out) => Outcome::Second(Ok(out)),
                     },
                 },
-                StateProj::Returning => match trip.poll_return(cx) {
+                StateProj::Returning { last } => match trip.poll_return(cx) {
                     Poll::Pending => {
                         departure::hold();
                         return Poll::Pending;
                     }
                     Poll::Ready(Ok(())) => {
                         departure::hand_on();
-                        let future = trip.call_first();
+                        let future = trip.call_first(*last, answers);
                         this.state.set(State::Calling { future });
                         continue;
                     }
-                    Poll::Ready(Err(error)) => Outcome::First(Err(error)),
+                    Poll::Ready(Err(error)) => {
+                        asked = false;
+                        if *last {
+                            trip.spare = None;
+                        }
+                        Outcome::First(Err(error))
+                    }
                 },
             };
             match trip.judge(outcome, answers) {

@@ -11,7 +11,7 @@ use super::{
     computed::{Computed, ComputedAsync},
     future::Spare,
     merge::Merge,
-    plan::{Choice, Plan},
+    plan::Plan,
     second::{Links, Rewritten, Second, To},
 };
 use crate::{
@@ -37,7 +37,7 @@ enum Found {
     /// Nothing yet, or the first service ready.
     First,
     /// It is down, as far as anybody remembers: it wasn't asked.
-    Down(Choice),
+    Down,
     /// What kept it from becoming ready: an outcome like any other.
     Unready(BoxError),
 }
@@ -152,9 +152,9 @@ where
         if !matches!(self.found, Found::First) {
             return Poll::Ready(Ok(()));
         }
-        if let Some(choice) = self.plan.start() {
+        if self.plan.start().is_some() {
             self.give_back();
-            self.found = Found::Down(choice);
+            self.found = Found::Down;
             return Poll::Ready(Ok(()));
         }
         self.polled = true;
@@ -178,15 +178,20 @@ where
                 let spare = Spare::new(self.second.clone(), Some(request));
                 return FallbackFuture::unready(error, spare, (plan, answers));
             }
-            Found::Down(choice) => Some(choice),
+            // It may be back by now, and isn't readied.
+            Found::Down => {
+                let spare = Spare::new(self.second.clone(), Some(request));
+                let (first, choice) = (self.inner.clone(), plan.start());
+                return FallbackFuture::passing(first, choice, spare, (plan, answers));
+            }
             // It may have gone down since it was readied.
             Found::First => plan.start(),
         };
-        if let Some(choice) = passes_over {
+        if passes_over.is_some() {
             self.give_back();
             let spare = Spare::new(self.second.clone(), Some(request));
             let first = self.inner.clone();
-            return FallbackFuture::passing(first, choice, spare, (plan, answers));
+            return FallbackFuture::passing(first, passes_over, spare, (plan, answers));
         }
         let copy = answers.copy(&request);
         let spare = (copy.is_some() || !T::SENDS).then(|| Spare::new(self.second.clone(), copy));

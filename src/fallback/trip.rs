@@ -120,6 +120,8 @@ pub(super) struct Trip<C: Chain<Req>, Req> {
     // The first service, where it was passed over: asked after all where nobody else can be.
     resort: Option<C::First>,
     fell: bool,
+    // Somebody may have been sent the request.
+    left: bool,
 }
 
 impl<C: Chain<Req>, Req> Trip<C, Req> {
@@ -139,6 +141,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             causes: Vec::new(),
             resort,
             fell: false,
+            left: false,
         }
     }
 
@@ -160,7 +163,9 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         let verdict = outcome.verdict(answers);
         let memory = &self.plan.memory;
         let span = causes::span(memory.spans(), &verdict, outcome.marks(answers));
-        if self.member == 0 || C::Second::SENDS {
+        let sends = self.member == 0 || C::Second::SENDS;
+        self.left |= sends && verdict.was_sent();
+        if sends {
             memory.learn(self.member, self.seen, &verdict, span);
         }
         let (by, at) = (self.member, self.causes.len());
@@ -271,19 +276,33 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         Some(self.end(put.outcome, put.cause.index(), answers))
     }
 
-    /// Readies the first service after all: nobody else can be asked, and nobody was yet.
+    /// Readies the first service after all.
     pub(super) fn poll_return(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.member = 0;
         let first = self.resort.as_mut().expect("it was passed over");
-        first.poll_ready(cx).map_err(Into::into)
+        let ready = first.poll_ready(cx).map_err(Into::into);
+        if let Poll::Ready(Err(_)) = ready {
+            self.resort = None;
+        }
+        ready
     }
 
-    /// Calls the first service after all.
-    pub(super) fn call_first(&mut self) -> <C::First as Service<Req>>::Future {
+    /// Calls the first service after all, as the last who can be asked, or as ever.
+    pub(super) fn call_first(
+        &mut self,
+        last: bool,
+        answers: &C::Answers,
+    ) -> <C::First as Service<Req>>::Future {
         let spare = self.spare.take().expect("it was passed over");
         let mut first = self.resort.take().expect("it was passed over");
-        self.member = 0;
         self.seen = self.plan.look(0);
-        first.call(spare.request.expect("kept as long as nobody was asked"))
+        let request = spare.request.expect("kept as long as nobody was asked");
+        if !last {
+            let copy = answers.copy(&request);
+            self.spare =
+                (copy.is_some() || !C::Second::SENDS).then(|| Spare::new(spare.second, copy));
+        }
+        first.call(request)
     }
 
     /// The outcome that the caller gets, with why the others didn't serve.
@@ -300,7 +319,10 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             Outcome::Second(Ok(out)) => Ok(answers.second(out, by, Causes::new(causes))),
             // Nobody else was asked.
             Outcome::First(Err(error)) => Err(error),
-            Outcome::Second(Err(error)) => Err(FallbackError::boxed(error, by, causes)),
+            Outcome::Second(Err(error)) => {
+                let sealed = !C::Second::SENDS && self.left;
+                Err(FallbackError::boxed(error, by, causes, sealed))
+            }
         }
     }
 }

@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
-use tower::{
-    Layer, Service, ServiceBuilder, ServiceExt, balance::p2c::Balance, discover::ServiceList,
-    load::Load,
-};
+use tower::{Layer, Service, load::Load};
 use tower_quota::{
-    Cost, Limit, Quota, RateLimitLayer,
+    Cost, Limit, Quota,
     headroom::{Fullness, Headroom, HeadroomLayer},
 };
 
@@ -92,8 +89,10 @@ fn it_is_ordered_and_passes_everything_through() {
 
 #[cfg(feature = "testing")]
 mod balanced {
+    use tower::{ServiceBuilder, ServiceExt, balance::p2c::Balance, discover::ServiceList};
+    use tower_quota::{RateLimitLayer, testing::Provider};
+
     use super::*;
-    use tower_quota::testing::Provider;
 
     type Body = http_body_util::Full<bytes::Bytes>;
 

@@ -1,7 +1,7 @@
 //! Answers that are computed here.
 
 use http::StatusCode;
-use tower_quota::{BoxError, RateLimitLayer, fallback::Unserved};
+use tower_quota::{BoxError, CircuitBreakerLayer, RateLimitLayer, fallback::Unserved};
 
 use super::{
     chain::{causes_of, served},
@@ -105,6 +105,20 @@ async fn as_the_last_of_a_stack_it_knows_all_causes() {
     });
     let answer = outer.layer(inner).oneshot(request()).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_is_the_cause_that_is_told() {
+    let first = Mock::new([OK]);
+    let breaker = CircuitBreakerLayer::new();
+    breaker.handle().force_open();
+    let layer = FallbackLayer::respond(|unserved: Unserved<Request<Bytes>>| {
+        let error = unserved.causes.last().error().unwrap();
+        page(&format!("{:?}", Rejected::find(error).unwrap().reason))
+    });
+    let answer = layer.layer(breaker.layer(first.clone())).oneshot(request());
+    let body = answer.await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!((body.to_bytes(), first.calls()), ("CircuitOpen".into(), 0));
 }
 
 #[tokio::test(start_paused = true)]

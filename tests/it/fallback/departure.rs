@@ -2,7 +2,10 @@
 
 use tokio::time::Instant;
 use tower::{ServiceBuilder, retry};
-use tower_quota::{Limit, Quota, RateLimitLayer};
+use tower_quota::{
+    Limit, Quota, RateLimitLayer,
+    fallback::{FallbackError, Unserved},
+};
 
 use super::*;
 
@@ -105,6 +108,28 @@ async fn what_could_not_be_readied_was_not_sent() {
         .service(first);
     assert_eq!(service.oneshot(request()).await.unwrap().status(), 200);
     assert_eq!(used(&outer), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_computing_an_answer_fails_with_gives_nothing_back_that_has_left() {
+    // Its cache refuses connections: that isn't the provider's refusal.
+    let cache = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    for (first, expected) in [(DOWN, 1), (Step::Refuse, 0)] {
+        let outer = quota(10);
+        let computed =
+            FallbackLayer::respond_async(move |_: Unserved<Request<Bytes>>| async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Err::<Response<Full<Bytes>>, _>(cache())
+            });
+        let service = ServiceBuilder::new()
+            .layer(RateLimitLayer::new(outer.clone()))
+            .layer(computed)
+            .service(Mock::new([first]));
+        let error = service.oneshot(request()).await.unwrap_err();
+        let last = error.downcast::<FallbackError>().unwrap().into_last();
+        assert!(last.is::<std::io::Error>());
+        assert_eq!(used(&outer), (expected, 0), "{first:?}");
+    }
 }
 
 /// A retry that isn't ours: three tries.

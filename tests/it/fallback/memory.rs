@@ -225,6 +225,54 @@ async fn what_the_first_had_reserved_is_given_back_when_it_is_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_was_ready_while_the_first_was_down_goes_there_once_it_is_back() {
+    for step in [OK, DOWN] {
+        let first = Mock::new([rate_limited(Some(secs(20))), step]);
+        let second = Mock::new([Step::Status(201)]);
+        let layer = FallbackLayer::to(second.clone());
+        let mut service = layer.layer(first.clone());
+        service
+            .ready()
+            .await
+            .unwrap()
+            .call(request())
+            .await
+            .unwrap();
+        service.ready().await.unwrap();
+        advance(secs(20)).await;
+        // It is readied late, by whoever calls.
+        first.becomes(Readiness::Stuck);
+        let mut call = Box::pin(service.call(request()));
+        assert!(poll(call.as_mut()).is_pending());
+        first.becomes(Readiness::Ready);
+        let answer = call.await.unwrap();
+        let fell = step != OK;
+        assert_eq!(answer.status(), if fell { 201 } else { 200 });
+        assert_eq!((first.calls(), second.calls()), (2, 1 + usize::from(fell)));
+    }
+    // What keeps it from becoming ready then is an outcome, and needs no copy.
+    let (first, second) = (limited(20), Mock::new([OK]));
+    let layer = FallbackLayer::rewrite(|request: Request<Once>| request);
+    let mut service = layer.layer(first.taking());
+    let once = || Request::new(Once("{}".into()));
+    service.ready().await.unwrap().call(once()).await.unwrap();
+    service.ready().await.unwrap();
+    advance(secs(20)).await;
+    first.becomes(Readiness::Broken);
+    let error = service.call(once()).await.unwrap_err();
+    assert_eq!(error.to_string(), "broken");
+    let layer = FallbackLayer::to(second.taking());
+    first.becomes(Readiness::Ready);
+    let mut service = layer.layer(first.taking());
+    service.ready().await.unwrap().call(once()).await.unwrap();
+    service.ready().await.unwrap();
+    advance(secs(20)).await;
+    first.becomes(Readiness::Broken);
+    let answer = service.call(once()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), second.calls()), (200, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_that_does_not_take_what_is_remembered_is_no_way_past() {
     let (first, second) = (limited(20), Mock::new([OK]));
     let layer = FallbackLayer::to(second.clone()).on(|v| matches!(v, Verdict::TooLarge));
