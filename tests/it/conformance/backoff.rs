@@ -143,7 +143,8 @@ struct State {
 const CANCELLED: &[&str] = &["cancelled"];
 const FINISHED: &[&str] = &["finished"];
 const STOPPED: &[&str] = &["server_said_stop"];
-const NO_ATTEMPTS: &[&str] = &[
+/// That there are no more tries, by all the names that it has.
+pub const NO_ATTEMPTS: &[&str] = &[
     "attempts",
     "max_attempts",
     "exhausted",

@@ -16,7 +16,10 @@ use tower_quota::{
     backoff_retry::{Cause, Ongoing, Withdrawal},
 };
 
-use super::case::{Case, Failure, Seen, Step};
+use super::{
+    backoff::NO_ATTEMPTS,
+    case::{Case, Failure, Seen, Step},
+};
 
 fn balance(budget: &RetryBudget) -> Seen {
     let parts = budget.balance_thousandths().expect("it says");
@@ -134,7 +137,7 @@ impl Stock {
                 "available" => balance(&self.budget),
                 "retry" => retry.map_or(Seen::Nothing, Seen::Flag),
                 "reason" => match why {
-                    Some("attempts") => Seen::AnyOf(&["attempts", "max_attempts", "exhausted"]),
+                    Some("attempts") => Seen::AnyOf(NO_ATTEMPTS),
                     Some(why) => Seen::text(why),
                     None => Seen::Nothing,
                 },
