@@ -12,8 +12,8 @@ use tower::{
 };
 use tower_quota::{
     Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
-    CircuitBreakerLayer, CircuitCounts, CircuitHandle, CircuitState, ConfigError, Cost,
-    FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
+    CircuitBreakerLayer, CircuitCounts, CircuitEvent, CircuitHandle, CircuitState, ConfigError,
+    Cost, FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
     RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
     Scope, Settle, TokenBudgetLayer, Usage, Verdict,
     admission::{CostOf, Keyed, OneRequest, Prioritised},
@@ -21,7 +21,9 @@ use tower_quota::{
     backoff_retry::{Always, BackoffRetry, BackoffRetryFuture},
     body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
     circuit_breaker::{
-        CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture, CircuitGateLayer,
+        ByKey, CircuitBreaker, CircuitBreakerFuture, CircuitEvents, CircuitGate, CircuitGateFuture,
+        CircuitGateLayer, KeyedCircuitBreaker, KeyedCircuitBreakerFuture, KeyedCircuitBreakerLayer,
+        KeyedCircuitGate, KeyedCircuitGateFuture, KeyedCircuitGateLayer, KeyedCircuitHandle,
     },
     fallback::{Fallback, FallbackBody, FallbackFuture, Rewritten, ServedBy, To},
     provider::UsageScanner,
@@ -62,7 +64,7 @@ fn data_are_plain() {
 
 #[test]
 fn handles_are_shared_freely() {
-    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget);
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, KeyedCircuitHandle<String>, Quota, RetryBudget);
     have!(Debug, Send, Sync, Unpin => Acquire, CircuitEvents<String>, KeyedQuotas<String>, Permit);
     have!(Clone, Debug, Send, Sync, Unpin => CircuitEvent<String>);
 }
@@ -73,6 +75,17 @@ fn layers_are_shared_freely() {
     have!(Copy, Debug, Send, Sync, Unpin => Always, Http, OneRequest, Opaque, Provider);
     have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
     have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
+}
+
+/// Circuits by key: as sharable as the key.
+#[test]
+fn circuits_by_key_are_shared_freely() {
+    type Host = ByKey<String, F<Req, String>>;
+    have!(Clone, Debug, Send, Sync, Unpin => Host, KeyedCircuitBreakerLayer<Host>, KeyedCircuitGateLayer<Host>);
+    have!(Clone, Debug, Send, Sync, Unpin => KeyedCircuitBreaker<Inner, Host>, KeyedCircuitGate<Inner, Host>);
+    have!(Clone, Debug, Send, Unpin => KeyedCircuitBreaker<Boxed, Host>, KeyedCircuitGate<Boxed, Host>);
+    have!(Debug, Send, Sync => KeyedCircuitBreakerFuture<Inner, Req>, KeyedCircuitGateFuture<Inner, Req>);
+    have!(Debug, Send => KeyedCircuitBreakerFuture<Boxed, Req>, KeyedCircuitGateFuture<Boxed, Req>);
 }
 
 /// What is made of a service can be what that can be.
