@@ -19,7 +19,9 @@ use super::{
 };
 use crate::{
     core::{
-        breaker::{Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket},
+        breaker::{
+            Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket, Worth,
+        },
         time::{Time, nanos},
     },
     error::{BoxError, Reason, Rejected, RejectedError, Scope},
@@ -125,6 +127,12 @@ impl Circuit {
             let moves = breaker.advance(now);
             (question(breaker, now), moves)
         })
+    }
+
+    /// Whether anything would be lost with it. Moves and tells nothing.
+    pub(super) fn worth(&self) -> Worth {
+        let now = self.now();
+        self.lock().worth(now)
     }
 
     /// Moves it by hand.

@@ -151,7 +151,7 @@ impl AsRef<Lobby> for Shared {
 
 /// What happens to a circuit from now on, in order: a [`Stream`] of [`CircuitEvent`]s that never
 /// ends before the circuit is gone. Made by [`CircuitHandle::subscribe`](super::CircuitHandle::subscribe) and
-/// [``CircuitHandle::subscribe`](super::CircuitHandle::subscribe).
+/// [`KeyedCircuitHandle::subscribe`](super::KeyedCircuitHandle::subscribe).
 ///
 /// The last 256 events are kept for all listeners together. Who is later than that is told how many
 /// were [missed](CircuitEvent::Missed), those of other keys included. Nothing is kept while nobody

@@ -51,7 +51,7 @@ impl CircuitHandle {
 
     /// Refuses everything, until it is moved by hand.
     pub fn force_open(&self) {
-        self.circuit.force(|breaker, _| breaker.force_open());
+        self.circuit.force(Breaker::force_open);
     }
 
     /// Lets everything pass and counts nothing, until it is moved by hand.

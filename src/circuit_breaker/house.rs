@@ -1,6 +1,7 @@
 //! What circuits have in common.
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
@@ -83,5 +84,13 @@ impl House {
 impl AsRef<Lobby> for House {
     fn as_ref(&self) -> &Lobby {
         &self.lobby
+    }
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House")
+            .field("refusing", &self.refusing)
+            .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
 use super::{
-    CircuitBreaker, CircuitGateLayer, CircuitHandle, circuit::Circuit, house::House, policy::Policy,
+    ByKey, CircuitBreaker, CircuitGateLayer, CircuitHandle, KeyedCircuitBreakerLayer,
+    circuit::Circuit, house::House, policy::Policy,
 };
 use crate::{
     answers::{Http, Judged, Opaque},
@@ -312,6 +313,17 @@ impl<P> CircuitBreakerLayer<P> {
             policy: self.policy,
             answers: answers(self.answers),
         }
+    }
+
+    /// A circuit for every key, all with the settings of this layer, which come first. Handles and gates
+    /// made before this are none of theirs. See [keys](super#keys).
+    pub fn keyed<Req, K, F>(self, key: F) -> KeyedCircuitBreakerLayer<ByKey<K, F>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+    {
+        let by = ByKey::new(key, self.circuit.house().alike(), self.circuit.settings());
+        KeyedCircuitBreakerLayer::new(by, self.policy, self.answers)
     }
 
     /// What looks at the circuit and moves it by hand.

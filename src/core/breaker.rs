@@ -13,7 +13,7 @@ mod moves;
 mod settings;
 
 pub use counts::{CircuitCounts, CircuitState};
-pub(crate) use moves::{Move, Moves, Sample, Ticket};
+pub(crate) use moves::{Move, Moves, Sample, Ticket, Worth};
 pub(crate) use settings::{Judge, Ppm, Settings};
 
 #[derive(Clone, Copy, Debug)]
@@ -214,17 +214,7 @@ impl Breaker {
     }
 
     pub(crate) fn counts(&mut self, now: Time) -> CircuitCounts {
-        let (tally, enough) = match self.phase {
-            Phase::HalfOpen { tally, .. } => {
-                (tally, tally.calls >= u64::from(self.settings.permits))
-            }
-            Phase::Open { .. } | Phase::ForcedOpen => self.cause,
-            Phase::Closed | Phase::MetricsOnly { .. } => {
-                let sum = self.ring.sum(now);
-                (sum, sum.calls >= self.settings.least())
-            }
-            Phase::ForcedClosed | Phase::Disabled => Default::default(),
-        };
+        let (tally, enough) = self.judged(now);
         let [opened, half_opened, closed, would_have_opened] = self.totals;
         CircuitCounts {
             calls: tally.calls,
@@ -242,14 +232,33 @@ impl Breaker {
         }
     }
 
-    /// Whether it stands as it began and nothing in it is worth keeping.
-    pub(crate) fn is_idle(&mut self, now: Time) -> bool {
-        self.state() == self.settings.start
-            && self.failures_in_a_row == 0
-            && self.ring.sum(now).calls == 0
+    /// The calls that are judged now, and whether they are enough for a rate.
+    fn judged(&mut self, now: Time) -> (Tally, bool) {
+        match self.phase {
+            Phase::HalfOpen { tally, .. } => {
+                (tally, tally.calls >= u64::from(self.settings.permits))
+            }
+            Phase::Open { .. } | Phase::ForcedOpen => self.cause,
+            Phase::Closed | Phase::MetricsOnly { .. } => {
+                let sum = self.ring.sum(now);
+                (sum, sum.calls >= self.settings.least())
+            }
+            Phase::ForcedClosed | Phase::Disabled => Default::default(),
+        }
     }
 
-    pub(crate) fn force_open(&mut self) -> Move {
+    /// Whether anything would be lost if it were begun anew now.
+    pub(crate) fn worth(&mut self, now: Time) -> Worth {
+        match self.phase {
+            Phase::Open { until } if until <= now && until != Time::MAX => Worth::Little,
+            _ if self.state() != self.settings.start => Worth::Much,
+            _ if self.failures_in_a_row == 0 && self.ring.sum(now).calls == 0 => Worth::Nothing,
+            _ => Worth::Little,
+        }
+    }
+
+    pub(crate) fn force_open(&mut self, now: Time) -> Move {
+        self.cause = self.judged(now);
         self.enter(Phase::ForcedOpen, None)
     }
 
@@ -300,6 +309,7 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Time, wait: Duration) -> Move {
+        self.cause = self.judged(now);
         self.openings = self.openings.saturating_add(1);
         self.next = None;
         let until = now.after(wait);
@@ -323,16 +333,6 @@ impl Breaker {
 
     fn enter(&mut self, phase: Phase, wait: Option<Duration>) -> Move {
         let from = self.state();
-        self.cause = match self.phase {
-            Phase::HalfOpen { tally, .. } => {
-                (tally, tally.calls >= u64::from(self.settings.permits))
-            }
-            Phase::Open { .. } | Phase::ForcedOpen => self.cause,
-            _ => {
-                let last = self.ring.last();
-                (last, last.calls >= self.settings.least())
-            }
-        };
         self.phase = phase;
         self.era += 1;
         let to = self.state();
@@ -355,5 +355,7 @@ fn next_extra(settings: &Settings, now: Time) -> Time {
     settings.extra.map_or(Time::MAX, |every| now.after(every))
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -187,11 +187,6 @@ impl Ring {
         self.sum
     }
 
-    /// What had happened when it was last used.
-    pub(crate) const fn last(&self) -> Tally {
-        self.sum
-    }
-
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         match &mut self.slots {

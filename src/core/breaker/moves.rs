@@ -77,3 +77,14 @@ impl From<Move> for Moves {
         Self([Some(change), None])
     }
 }
+
+/// What would be lost with a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// It stands as it began.
+    Nothing,
+    /// It has counted something, or was open.
+    Little,
+    /// It refuses, probes, or was moved by hand.
+    Much,
+}

@@ -219,7 +219,7 @@ fn a_hint_opens_at_once_and_for_as_long_as_it_says() {
 #[test]
 fn forced_states_stay_and_count_nothing() {
     let mut breaker = consecutive(1, 1);
-    breaker.force_open();
+    breaker.force_open(MS(0));
     assert_eq!(admit(&mut breaker, MS(0)).unwrap_err(), None);
     assert_eq!(admit(&mut breaker, MS(1 << 40)).unwrap_err(), None);
     breaker.force_closed();
