@@ -220,7 +220,6 @@ fn a_key_takes_about_a_kilobyte() {
     });
     assert_eq!(layer.handle().keys() as u64, KEYS);
     let each = grown.bytes_current / KEYS as i64;
-    println!("{each} bytes a key");
     assert!(each <= 1_024, "{each} bytes a key");
 }
 
