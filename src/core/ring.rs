@@ -60,14 +60,14 @@ struct Few([u32; 3]);
 
 impl Few {
     /// Whether there was room for it: beyond four thousand million calls in one step, there isn't.
-    fn add(&mut self, one: Tally) -> bool {
-        let [calls, failures, slow] = &mut self.0;
-        if *calls == u32::MAX {
+    fn add(&mut self, failed: bool, slow: bool) -> bool {
+        let [calls, failures, slow_calls] = &mut self.0;
+        let Some(more) = calls.checked_add(1) else {
             return false;
-        }
-        *calls += 1;
-        *failures += u32::from(one.failures > 0);
-        *slow += u32::from(one.slow > 0);
+        };
+        *calls = more;
+        *failures += u32::from(failed);
+        *slow_calls += u32::from(slow);
         true
     }
 
@@ -92,6 +92,8 @@ enum Slots {
     Even {
         slots: Box<[Few]>,
         turn: u64,
+        // The slot of this turn.
+        at: usize,
         step: u64,
     },
     // The steps that had calls, by when they began; never more than the window has steps.
@@ -126,6 +128,7 @@ impl Ring {
                     Steps::Even => Slots::Even {
                         slots: vec![Few::default(); steps as usize].into_boxed_slice(),
                         turn: 0,
+                        at: 0,
                         step,
                     },
                     Steps::ByCalls => Slots::ByCalls {
@@ -160,15 +163,17 @@ impl Ring {
                 };
                 true
             }
-            Slots::Even { slots, turn, .. } => slots[at(*turn, slots.len())].add(one),
+            Slots::Even { slots, at, .. } => slots[*at].add(failed, slow),
             Slots::ByCalls { slots, step, .. } => {
                 let now = now.nanos();
                 match slots.back_mut() {
                     // Also for a clock that goes back.
-                    Some((began, few)) if now < began.saturating_add(*step) => few.add(one),
+                    Some((began, few)) if now < began.saturating_add(*step) => {
+                        few.add(failed, slow)
+                    }
                     _ => {
                         let mut few = Few::default();
-                        few.add(one);
+                        few.add(failed, slow);
                         slots.push_back((now, few));
                         true
                     }
@@ -187,6 +192,11 @@ impl Ring {
         self.sum
     }
 
+    /// What had happened when it was last used.
+    pub(crate) const fn last(&self) -> Tally {
+        self.sum
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         match &mut self.slots {
@@ -201,17 +211,24 @@ impl Ring {
     /// Drops what the window has left behind: each step once.
     fn roll(&mut self, now: Time) {
         match &mut self.slots {
-            Slots::Even { slots, turn, step } => {
+            Slots::Even {
+                slots,
+                turn,
+                at,
+                step,
+            } => {
                 let current = now.nanos() / *step;
                 if current <= *turn {
                     return; // a clock that stands still, or goes back
                 }
-                if current - *turn >= slots.len() as u64 {
+                let len = slots.len() as u64;
+                *at = (current % len) as usize;
+                if current - *turn >= len {
                     slots.fill(Few::default());
                     self.sum = Tally::default();
                 } else {
                     for passed in *turn + 1..=current {
-                        let old = std::mem::take(&mut slots[at(passed, slots.len())]);
+                        let old = std::mem::take(&mut slots[(passed % len) as usize]);
                         self.sum.take(old.tally());
                     }
                 }
@@ -229,10 +246,6 @@ impl Ring {
             Slots::Calls { .. } | Slots::Since => {}
         }
     }
-}
-
-const fn at(turn: u64, slots: usize) -> usize {
-    (turn % slots as u64) as usize
 }
 
 #[cfg(test)]

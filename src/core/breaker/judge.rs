@@ -48,7 +48,7 @@ impl Breaker {
             _ => None,
         };
         // A hint alone opens for as long as it says; it never shortens what the counts ask for.
-        let opens = match self.verdict(now) {
+        let opens = match self.verdict() {
             Some(CircuitState::Open) => Some(self.wait().max(asked.unwrap_or_default())),
             Some(_) if asked.is_none() => {
                 moves.push(self.close());
@@ -72,8 +72,8 @@ impl Breaker {
         moves
     }
 
-    /// Where the counts say that the circuit goes.
-    fn verdict(&mut self, now: Time) -> Option<CircuitState> {
+    /// Where the counts say that the circuit goes, the last call having just been counted.
+    fn verdict(&self) -> Option<CircuitState> {
         let settings = &self.settings;
         let reached = |part: u64, rate: Option<Ppm>, calls: u64| {
             rate.is_some_and(|rate| part * 1_000_000 >= u64::from(rate) * calls)
@@ -81,7 +81,7 @@ impl Breaker {
         let slow_rate = settings.slow_rate.map(|(rate, _)| rate);
         match self.phase {
             Phase::Closed | Phase::MetricsOnly { .. } => {
-                let sum = self.ring.sum(now);
+                let sum = self.ring.last();
                 let enough = sum.calls >= settings.least();
                 let at_least = |part: u64, n: Option<u32>| n.is_some_and(|n| part >= u64::from(n));
                 (enough

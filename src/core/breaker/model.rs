@@ -312,7 +312,6 @@ fn from_every_state_there_is_progress_never_a_probe_too_many_and_counts_are_a_li
             visited.push(explore(small(window, permits, judge)));
         }
     }
-    println!("states: {visited:?}");
     // So that nobody's change makes it visit next to nothing.
     assert!(visited.iter().all(|states| *states > 500), "{visited:?}");
 }
