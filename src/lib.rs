@@ -165,7 +165,7 @@ mod verdict;
 pub use crate::{
     backoff_retry::{BackoffRetryLayer, RetryBudget},
     body::{BodyTooLarge, BufferBodyLayer, BufferedBody, ReplayBody},
-    circuit_breaker::{CircuitBreakerLayer, CircuitHandle},
+    circuit_breaker::{CircuitBreakerLayer, CircuitEvent, CircuitHandle},
     core::{
         backoff::{Backoff, Jitter},
         breaker::{CircuitCounts, CircuitState},

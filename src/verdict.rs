@@ -63,6 +63,16 @@ impl Verdict {
         !matches!(self, Self::Refused | Self::Transient { sent: false })
     }
 
+    /// The same with a wait, where none is told and there can be one.
+    pub(crate) const fn asking(mut self, wait: Duration) -> Self {
+        if let Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after } = &mut self
+            && retry_after.is_none()
+        {
+            *retry_after = Some(wait);
+        }
+        self
+    }
+
     /// How long the provider asks to wait.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {

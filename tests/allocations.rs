@@ -199,6 +199,29 @@ fn the_breaker_and_its_gate_allocate_nothing() {
     allocates_nothing(numbers(breaker().gate()));
     let calls = CircuitBreakerLayer::new().last_calls(100);
     allocates_nothing(http(calls));
+    let by_calls = breaker().window_in_steps_by_calls(Duration::from_secs(9), 3);
+    allocates_nothing(http(by_calls));
+    allocates_nothing(http(breaker().metrics_only()));
+    // With a key that takes no allocation itself.
+    allocates_nothing(http(breaker().keyed(|_: &Request<_>| 7)));
+    allocates_nothing(numbers(breaker().opaque().keyed(|n: &u64| *n % 3)));
+    allocates_nothing(numbers(breaker().keyed(|n: &u64| *n % 3).gate()));
+}
+
+/// A circuit by key, with the default window, its place among the others and a small key.
+#[test]
+fn a_key_takes_about_a_kilobyte() {
+    const KEYS: u64 = 8_000;
+    let layer = CircuitBreakerLayer::new().opaque().keyed(|n: &u64| *n);
+    let mut service = layer.layer(Echo);
+    let grown = allocation_counter::measure(|| {
+        for key in 0..KEYS {
+            call(&mut service, key);
+        }
+    });
+    assert_eq!(layer.handle().keys() as u64, KEYS);
+    let each = grown.bytes_current / KEYS as i64;
+    assert!(each <= 1_024, "{each} bytes a key");
 }
 
 #[test]

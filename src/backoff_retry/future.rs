@@ -23,6 +23,7 @@ use crate::{
     answers::{Answers, CopyRequest, Http},
     departure,
     error::BoxError,
+    provider,
     verdict::{Classify, Verdict},
 };
 
@@ -175,6 +176,14 @@ where
                         retries.refused();
                         break (Some(outcome), None);
                     }
+                    let facts = |out| this.answers.facts(out).map(|(_, headers)| headers);
+                    let verdict = match outcome.as_ref().ok().and_then(facts) {
+                        // Too long for a hint, but not to be cut short either.
+                        Some(headers) if provider::is_endless(headers) => {
+                            verdict.asking(Duration::MAX)
+                        }
+                        _ => verdict,
+                    };
                     let wait = match retries.next(verdict, cause) {
                         Ok(wait) => wait,
                         Err(why) => break (Some(outcome), why),

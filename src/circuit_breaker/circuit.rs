@@ -1,21 +1,27 @@
-//! The circuit that all services of a layer share.
+//! The circuit that all services of a layer share, or all calls with one key.
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, Ordering},
     },
-    task::Waker,
     time::Duration,
 };
 
 use tokio::time::Instant;
 
+use super::{
+    events::{CircuitEvents, Name},
+    house::House,
+    lobby::Lobby,
+    lock,
+};
 use crate::{
     core::{
-        breaker::{Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket},
-        dice::Dice,
+        breaker::{
+            Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket, Worth,
+        },
         time::{Time, nanos},
     },
     error::{BoxError, Reason, Rejected, RejectedError, Scope},
@@ -24,42 +30,42 @@ use crate::{
 /// The state, and who waits for an inner service while it is closed.
 pub(super) struct Circuit {
     breaker: Mutex<Breaker>,
-    // Whether the state is any but closed: what spares the usual caller the lock and the clock.
+    // Whether it doesn't let everything pass: what spares the usual caller the lock and the clock.
     unusual: AtomicBool,
-    waiters: Mutex<Waiters>,
+    lobby: Lobby,
     // Instants are counted from the first one that was asked for.
     origin: OnceLock<Instant>,
-    dice: Mutex<Dice>,
-    // Drawn ahead, outside the lock and off the admitted path: the next opening's random number.
-    roll: AtomicU64,
+    name: Name,
+    house: Arc<House>,
 }
 
 impl Circuit {
-    pub(super) fn new() -> Arc<Self> {
-        let dice = Dice::default();
+    pub(super) fn new(settings: Settings, name: Name, house: Arc<House>) -> Arc<Self> {
         Arc::new(Self {
-            breaker: Mutex::new(Breaker::new(Settings::default())),
+            breaker: Mutex::new(Breaker::new(settings)),
             unusual: AtomicBool::new(false),
-            waiters: Mutex::default(),
+            lobby: Lobby::default(),
             origin: OnceLock::new(),
-            roll: AtomicU64::new(dice.roll()),
-            dice: Mutex::new(dice),
+            name,
+            house,
         })
     }
 
     /// Changes settings, and starts anew with them.
     pub(super) fn configure(&self, change: impl FnOnce(&mut Settings)) {
-        let mut settings = self.lock().settings().clone();
+        let mut settings = self.settings();
         change(&mut settings);
         let mut breaker = self.lock();
         *breaker = breaker.anew(settings);
         self.mark(&breaker);
     }
 
-    pub(super) fn load_dice(&self, dice: Dice) {
-        let roll = dice.roll();
-        *lock(&self.dice) = dice;
-        self.roll.store(roll, Ordering::Relaxed);
+    pub(super) fn settings(&self) -> Settings {
+        self.lock().settings().clone()
+    }
+
+    pub(super) fn house(&self) -> &Arc<House> {
+        &self.house
     }
 
     /// Takes a ticket, or says how long the circuit refuses where that is known.
@@ -70,9 +76,7 @@ impl Circuit {
             return Ok(ticket);
         }
         let now = self.now();
-        let (admitted, moves) = self.step(|breaker, roll| breaker.admit(now, roll));
-        self.announce(moves);
-        admitted
+        self.step(|breaker| breaker.admit(now))
     }
 
     /// Whether a caller would be refused now, and how long. Takes nothing.
@@ -93,13 +97,11 @@ impl Circuit {
             return Ok(());
         }
         let now = self.now();
-        let (looked, moves) = self.step(|breaker, roll| {
-            let moves = breaker.advance(now, roll);
+        self.step(|breaker| {
+            let moves = breaker.advance(now);
             let looked = breaker.look(now);
             (then(breaker, looked), moves)
-        });
-        self.announce(moves);
-        looked
+        })
     }
 
     /// Judges a call that began at `since`; `None` where it was answered at once.
@@ -107,66 +109,92 @@ impl Circuit {
         let instant = Instant::now();
         let took = since.map_or(Duration::ZERO, |since| instant.duration_since(since));
         let now = self.time(instant);
-        let ((), moves) = self.step(|breaker, roll| {
-            let moves = breaker.record(ticket, sample, took, now, roll);
-            ((), moves)
-        });
-        self.announce(moves);
+        self.step(|breaker| ((), breaker.record(ticket, sample, took, now)));
     }
 
     pub(super) fn state(&self) -> CircuitState {
-        let now = self.now();
-        let (state, moves) = self.step(|breaker, roll| {
-            let moves = breaker.advance(now, roll);
-            (breaker.state(), moves)
-        });
-        self.announce(moves);
-        state
+        self.ask(|breaker, _| breaker.state())
     }
 
     pub(super) fn counts(&self) -> CircuitCounts {
+        self.ask(Breaker::counts)
+    }
+
+    /// Asks something, the time being now.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&mut Breaker, Time) -> T) -> T {
         let now = self.now();
-        let (counts, moves) = self.step(|breaker, roll| {
-            let moves = breaker.advance(now, roll);
-            (breaker.counts(now), moves)
-        });
-        self.announce(moves);
-        counts
+        self.step(|breaker| {
+            let moves = breaker.advance(now);
+            (question(breaker, now), moves)
+        })
+    }
+
+    /// Whether anything would be lost with it. Moves and tells nothing.
+    pub(super) fn worth(&self) -> Worth {
+        let now = self.now();
+        self.lock().worth(now)
     }
 
     /// Moves it by hand.
-    pub(super) fn force(&self, step: impl FnOnce(&mut Breaker) -> Move) {
-        let ((), moves) = self.step(|breaker, _| ((), step(breaker).into()));
-        self.announce(moves);
+    pub(super) fn force(&self, step: impl FnOnce(&mut Breaker, Time) -> Move) {
+        let now = self.now();
+        self.step(|breaker| ((), step(breaker, now).into()));
     }
 
-    /// One step of the breaker under its lock.
-    fn step<T>(&self, step: impl FnOnce(&mut Breaker, u64) -> (T, Moves)) -> (T, Moves) {
-        let roll = self.roll.load(Ordering::Relaxed);
-        let mut breaker = self.lock();
-        let done = step(&mut breaker, roll);
+    /// What happens to it from now on.
+    pub(super) fn subscribe(&self) -> CircuitEvents {
+        let only = Some(Arc::clone(&self.name));
+        self.house.hub.subscribe(only, |_| ())
+    }
+
+    /// One step of the breaker under its lock, and what follows from it once the lock is given
+    /// back.
+    fn step<T>(&self, step: impl FnOnce(&mut Breaker) -> (T, Moves)) -> T {
+        let mut breaker = loop {
+            let breaker = self.lock();
+            let Some(opening) = breaker.wants() else {
+                break breaker;
+            };
+            drop(breaker);
+            let wait = self.house.draw(opening);
+            self.lock().draw(opening, wait);
+        };
+        let (done, moves) = step(&mut breaker);
+        if moves.is_empty() {
+            return done;
+        }
         self.mark(&breaker);
+        let told = self.house.hub.keep(&self.name, moves.iter());
+        drop(breaker);
+        let opened = |m: Move| matches!(m.to, CircuitState::Open | CircuitState::ForcedOpen);
+        if moves.iter().any(opened) {
+            self.lobby.wake();
+            (*self.house).as_ref().wake();
+        }
+        if let Some(told) = told {
+            self.house.hub.tell(told);
+        }
+        for change in moves.iter() {
+            let Move { from, to, wait } = change;
+            if change.would_open() {
+                tracing::info!(?wait, "circuit would have opened");
+            } else {
+                tracing::info!(from = from.name(), to = to.name(), ?wait, "circuit changed");
+            }
+        }
         done
     }
 
     fn mark(&self, breaker: &Breaker) {
-        let unusual = !matches!(
-            breaker.state(),
-            CircuitState::Closed | CircuitState::ForcedClosed
-        );
-        self.unusual.store(unusual, Ordering::Release);
+        self.set_unusual(!breaker.state().lets_pass());
     }
 
-    /// Tells whoever should know of a change, the lock given back.
-    fn announce(&self, moves: Moves) {
-        for Move { from, to, wait } in moves.iter().filter(|m| m.from != m.to) {
-            tracing::info!(from = from.name(), to = to.name(), ?wait, "circuit changed");
-            if matches!(to, CircuitState::Open | CircuitState::ForcedOpen) {
-                let dice = lock(&self.dice).clone();
-                self.roll.store(dice.roll(), Ordering::Relaxed);
-                let woken = lock(&self.waiters).take();
-                woken.into_iter().for_each(Waker::wake);
-            }
+    fn set_unusual(&self, unusual: bool) {
+        let refusing = &self.house.refusing;
+        match (self.unusual.swap(unusual, Ordering::AcqRel), unusual) {
+            (false, true) => drop(refusing.fetch_add(1, Ordering::AcqRel)),
+            (true, false) => drop(refusing.fetch_sub(1, Ordering::AcqRel)),
+            _ => {}
         }
     }
 
@@ -184,6 +212,18 @@ impl Circuit {
     }
 }
 
+impl Drop for Circuit {
+    fn drop(&mut self) {
+        self.set_unusual(false);
+    }
+}
+
+impl AsRef<Lobby> for Circuit {
+    fn as_ref(&self) -> &Lobby {
+        &self.lobby
+    }
+}
+
 impl fmt::Debug for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock().state();
@@ -191,11 +231,6 @@ impl fmt::Debug for Circuit {
             .field("state", &state)
             .finish_non_exhaustive()
     }
-}
-
-/// No user code runs under our locks, so that a panic can't have left anything half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The refusal of an open circuit.
@@ -206,77 +241,4 @@ pub(super) fn refusal(wait: Option<Duration>) -> BoxError {
             .retry_after(wait)
             .scope(Scope::Shared),
     )
-}
-
-/// Wakers of callers that wait for an inner service.
-#[derive(Default)]
-struct Waiters {
-    seats: Vec<Option<Waker>>,
-    free: Vec<usize>,
-}
-
-impl Waiters {
-    /// All wakers; everybody keeps their seat.
-    fn take(&mut self) -> Vec<Waker> {
-        self.seats.iter_mut().filter_map(Option::take).collect()
-    }
-}
-
-/// A service's seat among those that wait. Left by drop.
-pub(super) struct Seat {
-    pub(super) circuit: Arc<Circuit>,
-    number: Option<usize>,
-}
-
-impl Seat {
-    pub(super) const fn new(circuit: Arc<Circuit>) -> Self {
-        Self {
-            circuit,
-            number: None,
-        }
-    }
-
-    /// Asks to be woken when the circuit opens.
-    pub(super) fn wait(&mut self, waker: &Waker) {
-        // Cloned before the lock is taken and dropped after it: a waker's code is anybody's.
-        let waker = waker.clone();
-        let mut waiters = lock(&self.circuit.waiters);
-        let number = *self.number.get_or_insert_with(|| {
-            waiters.free.pop().unwrap_or_else(|| {
-                waiters.seats.push(None);
-                waiters.seats.len() - 1
-            })
-        });
-        let old = waiters.seats[number].replace(waker);
-        drop(waiters);
-        drop(old);
-    }
-
-    pub(super) fn leave(&mut self) {
-        if let Some(number) = self.number.take() {
-            let mut waiters = lock(&self.circuit.waiters);
-            let old = waiters.seats[number].take();
-            waiters.free.push(number);
-            drop(waiters);
-            drop(old);
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-impl Clone for Seat {
-    fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.circuit))
-    }
-}
-
-impl fmt::Debug for Seat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.circuit.fmt(f)
-    }
 }

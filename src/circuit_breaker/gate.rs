@@ -58,13 +58,9 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        CircuitGateFuture {
-            state: match self.gated.check(Circuit::pass) {
-                Ok(()) => State::Calling {
-                    future: self.gated.inner.call(request),
-                },
-                Err(error) => State::Refused { error: Some(error) },
-            },
+        match self.gated.check(Circuit::pass) {
+            Ok(()) => CircuitGateFuture::calling(self.gated.inner.call(request)),
+            Err(error) => CircuitGateFuture::refused(error),
         }
     }
 }
@@ -85,6 +81,20 @@ pin_project! {
         Calling { #[pin] future: F },
         // It was never sent.
         Refused { error: Option<BoxError> },
+    }
+}
+
+impl<F> CircuitGateFuture<F> {
+    pub(super) const fn calling(future: F) -> Self {
+        Self {
+            state: State::Calling { future },
+        }
+    }
+
+    pub(super) const fn refused(error: BoxError) -> Self {
+        Self {
+            state: State::Refused { error: Some(error) },
+        }
     }
 }
 

@@ -1,15 +1,18 @@
-use std::{sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{CircuitBreaker, CircuitGateLayer, CircuitHandle, circuit::Circuit, policy::Policy};
+use super::{
+    ByKey, CircuitBreaker, CircuitGateLayer, CircuitHandle, KeyedCircuitBreakerLayer,
+    circuit::Circuit, house::House, policy::Policy,
+};
 use crate::{
     answers::{Http, Judged, Opaque},
     core::{
         backoff::{Backoff, Jitter},
-        breaker::{Judge, Ppm},
+        breaker::{CircuitState, Judge, Ppm, Settings},
         dice::Dice,
-        ring::Window,
+        ring::{Steps, Window},
     },
     verdict::Provider,
 };
@@ -20,11 +23,13 @@ use crate::{
 /// |---|---|
 /// | [`failure_rate`](Self::failure_rate) | 0.5 |
 /// | [`min_calls`](Self::min_calls) | 20 |
-/// | [`window`](Self::window) | 30 s |
+/// | [`window`](Self::window) | 30 s in 30 steps |
 /// | [`consecutive_failures`](Self::consecutive_failures), [`failures`](Self::failures), [`slow_calls`](Self::slow_calls) | none |
 /// | [`open_for`](Self::open_for) | 5 s doubling to 60 s, ±20 % |
 /// | [`probes`](Self::probes) | 1, which must succeed |
 /// | [`max_half_open`](Self::max_half_open) | 30 s |
+/// | [`extra_probe_every`](Self::extra_probe_every) | never |
+/// | [`disabled`](Self::disabled), [`metrics_only`](Self::metrics_only) | off |
 /// | [`max_hint`](Self::max_hint) | 10 min |
 /// | [`exhausted_for`](Self::exhausted_for) | 10 min |
 /// | [`slow_after`](Self::slow_after) | 10 s |
@@ -44,7 +49,7 @@ impl CircuitBreakerLayer {
     /// A circuit of its own, with the defaults.
     pub fn new() -> Self {
         Self {
-            circuit: Circuit::new(),
+            circuit: Circuit::new(Settings::default(), Arc::new(()), House::new()),
             policy: Policy::default(),
             answers: Http,
         }
@@ -90,8 +95,34 @@ impl<P> CircuitBreakerLayer<P> {
     #[track_caller]
     pub fn window(self, window: Duration) -> Self {
         assert!(!window.is_zero(), "window: it can't be zero");
+        self.time_window(window, 30, Steps::Even)
+    }
+
+    /// As [`window`](Self::window), sliding in so many steps: the more, the more smoothly. Each
+    /// takes 12 bytes.
+    ///
+    /// # Panics
+    /// If `window` is shorter than a nanosecond a step, or `steps` is 0 or more than 10,000.
+    #[track_caller]
+    pub fn window_in_steps(self, window: Duration, steps: u32) -> Self {
+        check_steps("window_in_steps", window, steps);
+        self.time_window(window, steps, Steps::Even)
+    }
+
+    /// As [`window_in_steps`](Self::window_in_steps), but that a step begins with the first call
+    /// that comes after the one before is over, not by the clock.
+    ///
+    /// # Panics
+    /// If `window` is shorter than a nanosecond a step, or `steps` is 0 or more than 10,000.
+    #[track_caller]
+    pub fn window_in_steps_by_calls(self, window: Duration, steps: u32) -> Self {
+        check_steps("window_in_steps_by_calls", window, steps);
+        self.time_window(window, steps, Steps::ByCalls)
+    }
+
+    fn time_window(self, window: Duration, steps: u32, begin: Steps) -> Self {
         self.circuit
-            .configure(|s| s.window = Window::Time(window, 30));
+            .configure(|s| s.window = Window::Time(window, steps, begin));
         self
     }
 
@@ -159,9 +190,11 @@ impl<P> CircuitBreakerLayer<P> {
         self.open_backoff(backoff.jitter(Jitter::Proportional(20)))
     }
 
-    /// Open as long as this schedule says of the 1st, 2nd, … opening since it was last closed.
+    /// Open as long as this schedule says of the 1st, 2nd, … opening since it was last closed; for
+    /// 5 s where it panics.
     pub fn open_backoff(self, backoff: Backoff) -> Self {
-        self.circuit.configure(|s| s.open = backoff);
+        self.circuit.house().open_by(backoff);
+        self.circuit.configure(|_| {});
         self
     }
 
@@ -207,6 +240,36 @@ impl<P> CircuitBreakerLayer<P> {
         self
     }
 
+    /// While half-open and all probes are out, one more goes every so often, the first one so long
+    /// after it became half-open: a probe that hangs holds the others up no longer than this. By
+    /// default there are never more than [`probes`](Self::probes).
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
+    pub fn extra_probe_every(self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "extra_probe_every: it can't be zero");
+        self.circuit.configure(|s| s.extra = Some(interval));
+        self
+    }
+
+    /// Switched off until its [`handle`](Self::handle) moves it: lets everything pass and counts
+    /// nothing.
+    pub fn disabled(self) -> Self {
+        self.starts(CircuitState::Disabled)
+    }
+
+    /// Until its [`handle`](Self::handle) moves it, lets everything pass, counts, and says in its
+    /// counts and events when it would have opened.
+    pub fn metrics_only(self) -> Self {
+        self.starts(CircuitState::MetricsOnly)
+    }
+
+    fn starts(self, state: CircuitState) -> Self {
+        self.circuit.configure(|s| s.start = state);
+        self
+    }
+
     /// An overloaded provider that says how long to wait opens the circuit at once and for so
     /// long, but never for longer than this.
     pub const fn max_hint(mut self, max: Duration) -> Self {
@@ -229,7 +292,8 @@ impl<P> CircuitBreakerLayer<P> {
     /// Draws the jitter from `source`, numbers spread evenly over all of `u64`, instead of the
     /// thread's own generator. For tests.
     pub fn random(self, source: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        self.circuit.load_dice(Dice::loaded(source));
+        self.circuit.house().load_dice(Dice::loaded(source));
+        self.circuit.configure(|_| {});
         self
     }
 
@@ -249,6 +313,17 @@ impl<P> CircuitBreakerLayer<P> {
             policy: self.policy,
             answers: answers(self.answers),
         }
+    }
+
+    /// A circuit for every key, all with the settings of this layer, which come first. Handles and gates
+    /// made before this are none of theirs. See [keys](super#keys).
+    pub fn keyed<Req, K, F>(self, key: F) -> KeyedCircuitBreakerLayer<ByKey<K, F>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+    {
+        let by = ByKey::new(key, self.circuit.house().alike(), self.circuit.settings());
+        KeyedCircuitBreakerLayer::new(by, self.policy, self.answers)
     }
 
     /// What looks at the circuit and moves it by hand.
@@ -282,6 +357,18 @@ impl<S, P: Clone> Layer<S> for CircuitBreakerLayer<P> {
             self.answers.clone(),
         )
     }
+}
+
+#[track_caller]
+fn check_steps(setting: &str, window: Duration, steps: u32) {
+    assert!(
+        (1..=10_000).contains(&steps),
+        "{setting}: {steps} steps aren't from 1 to 10,000"
+    );
+    assert!(
+        window.as_nanos() >= u128::from(steps),
+        "{setting}: {window:?} is too short for {steps} steps"
+    );
 }
 
 #[track_caller]

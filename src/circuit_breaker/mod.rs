@@ -41,6 +41,36 @@
 //! # let _ = gate;
 //! ```
 //!
+//! # Keys
+//!
+//! A circuit for every model, host or tenant:
+//!
+//! ```
+//! use http::Request;
+//! use tower_quota::CircuitBreakerLayer;
+//!
+//! let breaker = CircuitBreakerLayer::new()
+//!     .consecutive_failures(5)
+//!     .keyed(|request: &Request<bytes::Bytes>| request.uri().host().map(str::to_owned));
+//! breaker.handle().key(&Some("api.example.com".to_owned())).force_open();
+//! # assert_eq!(breaker.handle().keys(), 1);
+//! ```
+//!
+//! At most [`max_keys`](KeyedCircuitBreakerLayer::max_keys) (10,000) have a circuit at a time, of
+//! about 1 KB each with the default window. With every new key, two are looked at, the longest unseen first, and those that are idle
+//! forgotten: closed, with nothing in the window and no failure last. Where there is no room, eight
+//! are looked at; if none of them is idle, one goes that is closed but has counted something, or
+//! whose open time is over. Circuits that are open or half-open, were moved by hand or have calls,
+//! handles or listeners out are never forgotten: if all eight are such, the new key's circuit isn't
+//! kept beyond its calls, so that its failures aren't added up.
+//!
+//! Whose request comes isn't known before `call`. `poll_ready` waits for the inner service while
+//! all circuits let calls pass; while any of them refuses it is always ready, and a call that
+//! passes waits in its future, until its own circuit opens. Hence the inner service has to be
+//! `Clone`.
+//!
+//! Keys appear nowhere but in the [events](KeyedCircuitHandle::subscribe).
+//!
 //! # What counts
 //!
 //! | outcome | the circuit |
@@ -90,16 +120,32 @@
 //! [`gate`](CircuitBreakerLayer::gate) outside of the limiters spares callers the queue while the
 //! circuit is open. A time-out for the single attempt belongs inside of the breaker.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 mod circuit;
+mod events;
 mod future;
 mod gate;
 mod handle;
+mod house;
+mod keyed;
 mod layer;
+mod lobby;
 mod policy;
 mod service;
 
+pub use events::{CircuitEvent, CircuitEvents};
 pub use future::CircuitBreakerFuture;
 pub use gate::{CircuitGate, CircuitGateFuture, CircuitGateLayer};
 pub use handle::CircuitHandle;
+pub use keyed::{
+    ByKey, KeyedCircuitBreaker, KeyedCircuitBreakerFuture, KeyedCircuitBreakerLayer,
+    KeyedCircuitGate, KeyedCircuitGateFuture, KeyedCircuitGateLayer, KeyedCircuitHandle,
+};
 pub use layer::CircuitBreakerLayer;
 pub use service::CircuitBreaker;
+
+/// No user code runs under our locks but the comparison of keys, which leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

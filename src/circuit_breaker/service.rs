@@ -8,7 +8,8 @@ use tower_service::Service;
 
 use super::{
     CircuitBreakerFuture,
-    circuit::{Circuit, Seat, refusal},
+    circuit::{Circuit, refusal},
+    lobby::Seat,
     policy::{Guard, Policy},
 };
 use crate::{
@@ -79,7 +80,7 @@ where
 #[derive(Debug)]
 pub(super) struct Gated<S> {
     pub(super) inner: S,
-    seat: Seat,
+    seat: Seat<Circuit>,
     // Whether the inner service may be called.
     readied: bool,
 }
@@ -94,7 +95,7 @@ impl<S> Gated<S> {
     }
 
     pub(super) fn circuit(&self) -> Arc<Circuit> {
-        Arc::clone(&self.seat.circuit)
+        Arc::clone(&self.seat.host)
     }
 
     /// Ready when the inner service is, or when the circuit refuses anyway.
@@ -103,7 +104,7 @@ impl<S> Gated<S> {
         S: Service<Req>,
         S::Error: Into<BoxError>,
     {
-        if self.seat.circuit.look().is_err() {
+        if self.seat.host.look().is_err() {
             self.seat.leave();
             return Poll::Ready(Ok(()));
         }
@@ -122,7 +123,7 @@ impl<S> Gated<S> {
                 self.readied = false;
                 self.seat.wait(cx.waker());
                 // It may have opened before the seat was taken.
-                if self.seat.circuit.look().is_err() {
+                if self.seat.host.look().is_err() {
                     self.seat.leave();
                     return Poll::Ready(Ok(()));
                 }
@@ -138,11 +139,11 @@ impl<S> Gated<S> {
     ) -> Result<T, BoxError> {
         if !self.readied {
             // Told that it is open, the caller came without the inner service's consent.
-            let wait = self.seat.circuit.pass().err();
+            let wait = self.seat.host.pass().err();
             return Err(refusal(wait.unwrap_or(Some(AT_ONCE))));
         }
         // A refused call leaves the inner service ready for the next one.
-        let passed = ask(&self.seat.circuit).map_err(refusal)?;
+        let passed = ask(&self.seat.host).map_err(refusal)?;
         self.readied = false;
         Ok(passed)
     }

@@ -7,82 +7,57 @@ use super::{
     time::Time,
 };
 
+mod counts;
+mod judge;
+mod moves;
 mod settings;
 
-pub use settings::{CircuitCounts, CircuitState};
+pub use counts::{CircuitCounts, CircuitState};
+pub(crate) use moves::{Move, Moves, Sample, Ticket, Worth};
 pub(crate) use settings::{Judge, Ppm, Settings};
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sample {
-    Success,
-    Failure,
-    /// Opens at once, at least for so long.
-    OpenFor(Duration),
-    /// Says nothing about the service.
-    Neutral,
-}
-
-/// The right to one call, and which era of the circuit gave it. A late outcome of an older era
-/// says nothing about this one.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Ticket {
-    era: u64,
-}
-
-/// A change of state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Move {
-    pub(crate) from: CircuitState,
-    pub(crate) to: CircuitState,
-    /// How long it will be open.
-    pub(crate) wait: Option<Duration>,
-}
-
-/// The changes of one step: at most from half-open to open and on to half-open again.
-#[derive(Clone, Copy, Debug, Default)]
-#[must_use]
-pub(crate) struct Moves([Option<Move>; 2]);
-
-impl Moves {
-    fn push(&mut self, change: Move) {
-        let free = self.0.iter_mut().find(|slot| slot.is_none());
-        *free.expect("a step changes the state twice at most") = Some(change);
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Move> + '_ {
-        self.0.iter().flatten().copied()
-    }
-}
-
-impl From<Move> for Moves {
-    fn from(change: Move) -> Self {
-        Self([Some(change), None])
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
-    Open { until: Time },
-    HalfOpen { ends: Time, out: u32, tally: Tally },
+    Open {
+        until: Time,
+    },
+    HalfOpen {
+        ends: Time,
+        out: u32,
+        tally: Tally,
+        // When one more may go although all permits are out.
+        extra: Time,
+    },
     ForcedOpen,
     ForcedClosed,
+    Disabled,
+    // `over`: whether it would be open by what was last judged.
+    MetricsOnly {
+        over: bool,
+    },
 }
 
-/// The circuit itself. `roll` is a number spread evenly over all of `u64`, for the jitter.
+/// The circuit itself.
+///
+/// How long it opens for is drawn by its owner, ahead of the opening: see [`wants`](Self::wants).
 #[derive(Clone, Debug)]
 pub(crate) struct Breaker {
     settings: Settings,
     phase: Phase,
     era: u64,
     ring: Ring,
+    // What made it open, and whether that was enough for a rate.
+    cause: (Tally, bool),
     // Openings since it was last closed: what the open time grows with.
     openings: u32,
+    // How long the next opening lasts.
+    next: Option<Duration>,
     failures_in_a_row: u64,
     successes_in_a_row: u64,
     refused: u64,
+    // How often it became open, half-open, closed, and would have opened.
+    totals: [u64; 4],
     // When a fixed window starts anew.
     anew: Time,
 }
@@ -95,13 +70,20 @@ impl Breaker {
                 Window::Fixed(span) => Time::ZERO.after(span),
                 Window::Calls(_) | Window::Time(..) => Time::MAX,
             },
+            phase: match settings.start {
+                CircuitState::Disabled => Phase::Disabled,
+                CircuitState::MetricsOnly => Phase::MetricsOnly { over: false },
+                _ => Phase::Closed,
+            },
             settings,
-            phase: Phase::Closed,
             era: 0,
+            cause: Default::default(),
             openings: 0,
+            next: None,
             failures_in_a_row: 0,
             successes_in_a_row: 0,
             refused: 0,
+            totals: [0; 4],
         }
     }
 
@@ -125,6 +107,24 @@ impl Breaker {
             Phase::HalfOpen { .. } => CircuitState::HalfOpen,
             Phase::ForcedOpen => CircuitState::ForcedOpen,
             Phase::ForcedClosed => CircuitState::ForcedClosed,
+            Phase::Disabled => CircuitState::Disabled,
+            Phase::MetricsOnly { .. } => CircuitState::MetricsOnly,
+        }
+    }
+
+    /// The number of the opening whose time must be [drawn](Self::draw) before the next step: the
+    /// schedule may be somebody's own code, which a step mustn't run.
+    pub(crate) const fn wants(&self) -> Option<u32> {
+        match self.next {
+            None => Some(self.openings.saturating_add(1)),
+            Some(_) => None,
+        }
+    }
+
+    /// The opening of this number will last so long.
+    pub(crate) fn draw(&mut self, opening: u32, wait: Duration) {
+        if self.wants() == Some(opening) {
+            self.next = Some(wait);
         }
     }
 
@@ -132,28 +132,29 @@ impl Breaker {
     pub(crate) const fn admit_closed(&self) -> Option<Ticket> {
         match (self.phase, self.settings.window) {
             // Which window it belongs to is a matter of time.
-            (Phase::Closed, Window::Fixed(_)) => None,
-            (Phase::Closed | Phase::ForcedClosed, _) => Some(Ticket { era: self.era }),
-            _ => None,
+            (Phase::Closed | Phase::MetricsOnly { .. }, Window::Fixed(_)) => None,
+            (Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::ForcedOpen, _) => None,
+            _ => Some(Ticket { era: self.era }),
         }
     }
 
     /// Admits, or says when to come back where that is known.
-    pub(crate) fn admit(
-        &mut self,
-        now: Time,
-        roll: u64,
-    ) -> (Result<Ticket, Option<Duration>>, Moves) {
-        let mut moves = self.advance(now, roll);
-        let looked = self.look(now);
-        if let Err(wait) = looked {
+    pub(crate) fn admit(&mut self, now: Time) -> (Result<Ticket, Option<Duration>>, Moves) {
+        let mut moves = self.advance(now);
+        if let Err(wait) = self.look(now) {
             self.refused();
             return (Err(wait), moves);
         }
         if let Phase::Open { .. } = self.phase {
             moves.push(self.half_open(now));
         }
-        if let Phase::HalfOpen { out, .. } = &mut self.phase {
+        if let Phase::HalfOpen {
+            out, tally, extra, ..
+        } = &mut self.phase
+        {
+            if u64::from(*out) + tally.calls >= u64::from(self.settings.permits) {
+                *extra = next_extra(&self.settings, now);
+            }
             *out += 1;
         }
         (Ok(Ticket { era: self.era }), moves)
@@ -162,22 +163,28 @@ impl Breaker {
     /// Whether a caller of now would be admitted. Takes nothing.
     pub(crate) fn look(&self, now: Time) -> Result<(), Option<Duration>> {
         match self.phase {
-            Phase::Closed | Phase::ForcedClosed => Ok(()),
             Phase::ForcedOpen => Err(None),
             // An end that can't be represented is never reached.
             Phase::Open { until: Time::MAX } => Err(Some(Time::MAX.since(now))),
             Phase::Open { until } if until <= now => Ok(()),
             Phase::Open { until } => Err(Some(until.since(now))),
-            // Whoever is due will find out what comes then.
-            Phase::HalfOpen { ends, .. } if ends <= now => Ok(()),
-            Phase::HalfOpen { ends, out, tally } => {
-                if u64::from(out) + tally.calls < u64::from(self.settings.permits) {
+            Phase::HalfOpen {
+                ends,
+                out,
+                tally,
+                extra,
+            } => {
+                let left = u64::from(out) + tally.calls < u64::from(self.settings.permits);
+                // Whoever comes after the end will find out what comes then.
+                if left || ends <= now || (extra <= now && extra != Time::MAX) {
                     Ok(())
                 } else {
                     // Nobody knows when the probes answer. Soon, but never later than this state.
-                    Err(Some(ends.since(now).min(Duration::from_secs(1))))
+                    let known = ends.min(extra).since(now);
+                    Err(Some(known.min(Duration::from_secs(1))))
                 }
             }
+            _ => Ok(()),
         }
     }
 
@@ -186,135 +193,17 @@ impl Breaker {
         self.refused += 1;
     }
 
-    /// Judges a call that took `took`.
-    pub(crate) fn record(
-        &mut self,
-        ticket: Ticket,
-        sample: Sample,
-        took: Duration,
-        now: Time,
-        roll: u64,
-    ) -> Moves {
-        let mut moves = self.advance(now, roll);
-        if ticket.era != self.era {
-            return moves;
-        }
-        let neutral = sample == Sample::Neutral;
-        let failed = matches!(sample, Sample::Failure | Sample::OpenFor(_));
-        let slow = (self.settings.slow_rate).is_some_and(|(_, than)| took > than);
-        match &mut self.phase {
-            Phase::Closed if !neutral => self.ring.record(failed, slow, now),
-            Phase::HalfOpen { out, tally, .. } => {
-                *out -= 1;
-                if !neutral {
-                    tally.calls += 1;
-                    tally.failures += u64::from(failed);
-                    tally.slow += u64::from(slow);
-                }
-            }
-            _ => {}
-        }
-        if neutral || matches!(self.phase, Phase::ForcedClosed) {
-            return moves;
-        }
-        if failed {
-            self.failures_in_a_row += 1;
-            self.successes_in_a_row = 0;
-        } else {
-            self.successes_in_a_row += 1;
-            self.failures_in_a_row = 0;
-        }
-        let asked = match sample {
-            Sample::OpenFor(wait) => Some(wait),
-            _ => None,
-        };
-        match self.verdict(now) {
-            Some(CircuitState::Closed) if asked.is_none() => moves.push(self.close()),
-            Some(CircuitState::Open) => {
-                let wait = self.wait(roll).max(asked.unwrap_or_default());
-                moves.push(self.open(now, wait));
-            }
-            _ => {
-                if let Some(wait) = asked {
-                    moves.push(self.open(now, wait));
-                }
-            }
-        }
-        moves
-    }
-
-    /// Where the counts say that the circuit goes.
-    fn verdict(&mut self, now: Time) -> Option<CircuitState> {
-        let settings = &self.settings;
-        let reached = |part: u64, rate: Option<Ppm>, calls: u64| {
-            rate.is_some_and(|rate| part * 1_000_000 >= u64::from(rate) * calls)
-        };
-        let slow_rate = settings.slow_rate.map(|(rate, _)| rate);
-        match self.phase {
-            Phase::Closed => {
-                let sum = self.ring.sum(now);
-                let least = match settings.window {
-                    Window::Calls(calls) => settings.min_calls.min(calls),
-                    Window::Time(..) | Window::Fixed(_) => settings.min_calls,
-                };
-                let enough = sum.calls >= u64::from(least);
-                let at_least = |part: u64, n: Option<u32>| n.is_some_and(|n| part >= u64::from(n));
-                (enough
-                    && (reached(sum.failures, settings.failure_rate, sum.calls)
-                        || reached(sum.slow, slow_rate, sum.calls)
-                        || at_least(sum.failures, settings.failures))
-                    || at_least(self.failures_in_a_row, settings.consecutive))
-                .then_some(CircuitState::Open)
-            }
-            Phase::HalfOpen { tally, .. } => {
-                let all = tally.calls >= u64::from(settings.permits);
-                let bad = match settings.judge {
-                    Judge::AllSuccess => {
-                        tally.failures > 0 || (slow_rate.is_some() && tally.slow > 0)
-                    }
-                    Judge::Rate => {
-                        // Without a rate, the first failure is one too many.
-                        let rate = settings.failure_rate.unwrap_or(1);
-                        all && (reached(tally.failures, Some(rate), tally.calls)
-                            || reached(tally.slow, slow_rate, tally.calls))
-                    }
-                };
-                match (bad, all) {
-                    (true, _) => Some(CircuitState::Open),
-                    (false, true) => Some(CircuitState::Closed),
-                    (false, false) => None,
-                }
-            }
-            _ => None,
-        }
-    }
-
-    pub(crate) fn counts(&mut self, now: Time) -> CircuitCounts {
-        let tally = match self.phase {
-            Phase::HalfOpen { tally, .. } => tally,
-            Phase::Closed => self.ring.sum(now),
-            _ => self.ring.last(),
-        };
-        CircuitCounts {
-            calls: tally.calls,
-            failures: tally.failures,
-            slow_calls: tally.slow,
-            consecutive_failures: self.failures_in_a_row,
-            consecutive_successes: self.successes_in_a_row,
-            refused: self.refused,
-            openings: self.openings,
-        }
-    }
-
     /// Ends what is over: a half-open time whose probes never answered, a fixed window.
-    pub(crate) fn advance(&mut self, now: Time, roll: u64) -> Moves {
+    pub(crate) fn advance(&mut self, now: Time) -> Moves {
         let mut moves = Moves::default();
         match (self.phase, self.settings.window) {
             (Phase::HalfOpen { ends, .. }, _) if ends <= now => {
-                let wait = self.wait(roll);
+                let wait = self.wait();
                 moves.push(self.open(ends, wait));
             }
-            (Phase::Closed, Window::Fixed(span)) if self.anew <= now => {
+            (Phase::Closed | Phase::MetricsOnly { .. }, Window::Fixed(span))
+                if self.anew <= now =>
+            {
                 self.anew = now.after(span);
                 self.era += 1;
                 self.forget();
@@ -324,7 +213,52 @@ impl Breaker {
         moves
     }
 
-    pub(crate) fn force_open(&mut self) -> Move {
+    pub(crate) fn counts(&mut self, now: Time) -> CircuitCounts {
+        let (tally, enough) = self.judged(now);
+        let [opened, half_opened, closed, would_have_opened] = self.totals;
+        CircuitCounts {
+            calls: tally.calls,
+            failures: tally.failures,
+            slow_calls: tally.slow,
+            consecutive_failures: self.failures_in_a_row,
+            consecutive_successes: self.successes_in_a_row,
+            refused: self.refused,
+            openings: self.openings,
+            opened,
+            half_opened,
+            closed,
+            would_have_opened,
+            enough: enough && tally.calls > 0,
+        }
+    }
+
+    /// The calls that are judged now, and whether they are enough for a rate.
+    fn judged(&mut self, now: Time) -> (Tally, bool) {
+        match self.phase {
+            Phase::HalfOpen { tally, .. } => {
+                (tally, tally.calls >= u64::from(self.settings.permits))
+            }
+            Phase::Open { .. } | Phase::ForcedOpen => self.cause,
+            Phase::Closed | Phase::MetricsOnly { .. } => {
+                let sum = self.ring.sum(now);
+                (sum, sum.calls >= self.settings.least())
+            }
+            Phase::ForcedClosed | Phase::Disabled => Default::default(),
+        }
+    }
+
+    /// Whether anything would be lost if it were begun anew now.
+    pub(crate) fn worth(&mut self, now: Time) -> Worth {
+        match self.phase {
+            Phase::Open { until } if until <= now && until != Time::MAX => Worth::Little,
+            _ if self.state() != self.settings.start => Worth::Much,
+            _ if self.failures_in_a_row == 0 && self.ring.sum(now).calls == 0 => Worth::Nothing,
+            _ => Worth::Little,
+        }
+    }
+
+    pub(crate) fn force_open(&mut self, now: Time) -> Move {
+        self.cause = self.judged(now);
         self.enter(Phase::ForcedOpen, None)
     }
 
@@ -333,46 +267,60 @@ impl Breaker {
         self.enter(Phase::ForcedClosed, None)
     }
 
+    pub(crate) fn disable(&mut self) -> Move {
+        self.forget();
+        self.enter(Phase::Disabled, None)
+    }
+
+    pub(crate) fn metrics_only(&mut self) -> Move {
+        self.forget();
+        self.enter(Phase::MetricsOnly { over: false }, None)
+    }
+
     /// Closed, and as if nothing had ever happened.
     pub(crate) fn reset(&mut self) -> Move {
         self.close()
     }
 
-    /// Opens by hand, as long as the schedule says.
-    #[cfg(test)]
-    pub(crate) fn trip(&mut self, now: Time, wait: Option<Duration>, roll: u64) -> Move {
-        let wait = wait.unwrap_or_else(|| self.wait(roll));
+    /// Opens by hand, for so long or as long as the schedule says.
+    pub(crate) fn trip(&mut self, now: Time, wait: Option<Duration>) -> Move {
+        let wait = wait.unwrap_or_else(|| self.wait());
         self.open(now, wait)
-    }
-
-    /// How long this opening lasts, by the schedule.
-    fn wait(&self, roll: u64) -> Duration {
-        let opening = self.openings.saturating_add(1);
-        self.settings.open.wait(opening, None, roll)
-    }
-
-    fn open(&mut self, now: Time, wait: Duration) -> Move {
-        self.openings = self.openings.saturating_add(1);
-        let until = now.after(wait);
-        self.enter(Phase::Open { until }, Some(wait))
     }
 
     pub(crate) fn half_open(&mut self, now: Time) -> Move {
         self.forget();
         let ends = now.after(self.settings.max_half_open);
+        let extra = next_extra(&self.settings, now);
         self.enter(
             Phase::HalfOpen {
                 ends,
                 out: 0,
                 tally: Tally::default(),
+                extra,
             },
             None,
         )
     }
 
+    /// How long an opening of now lasts.
+    fn wait(&self) -> Duration {
+        self.next.unwrap_or_default()
+    }
+
+    fn open(&mut self, now: Time, wait: Duration) -> Move {
+        self.cause = self.judged(now);
+        self.openings = self.openings.saturating_add(1);
+        self.next = None;
+        let until = now.after(wait);
+        self.enter(Phase::Open { until }, Some(wait))
+    }
+
     fn close(&mut self) -> Move {
         self.forget();
-        self.openings = 0;
+        if self.openings > 0 {
+            (self.openings, self.next) = (0, None);
+        }
         self.enter(Phase::Closed, None)
     }
 
@@ -387,13 +335,27 @@ impl Breaker {
         let from = self.state();
         self.phase = phase;
         self.era += 1;
-        Move {
-            from,
-            to: self.state(),
-            wait,
+        let to = self.state();
+        if from != to {
+            let total = match to {
+                CircuitState::Open | CircuitState::ForcedOpen => Some(0),
+                CircuitState::HalfOpen => Some(1),
+                CircuitState::Closed => Some(2),
+                _ => None,
+            };
+            if let Some(total) = total {
+                self.totals[total] += 1;
+            }
         }
+        Move { from, to, wait }
     }
 }
 
+fn next_extra(settings: &Settings, now: Time) -> Time {
+    settings.extra.map_or(Time::MAX, |every| now.after(every))
+}
+
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

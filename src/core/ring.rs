@@ -1,6 +1,6 @@
 //! A ring of counts: what happened lately, in constant memory.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::time::{Time, nanos};
 
@@ -13,13 +13,21 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn one(failed: bool, slow: bool) -> Self {
+        Self {
+            calls: 1,
+            failures: u64::from(failed),
+            slow: u64::from(slow),
+        }
+    }
+
+    pub(crate) const fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.failures += other.failures;
         self.slow += other.slow;
     }
 
-    fn take(&mut self, other: Self) {
+    const fn take(&mut self, other: Self) {
         self.calls -= other.calls;
         self.failures -= other.failures;
         self.slow -= other.slow;
@@ -32,54 +40,150 @@ pub(crate) enum Window {
     /// The last so many.
     Calls(u32),
     /// Those of the last so much time, in so many steps.
-    Time(Duration, u32),
+    Time(Duration, u32, Steps),
     /// Those since it was last begun anew, which its owner does every so often.
     Fixed(Duration),
+}
+
+/// When the steps of a time window begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// One after the other, from the origin of time.
+    Even,
+    /// Each with the first call that comes after the one before is over.
+    ByCalls,
+}
+
+/// A step's tally, in half the memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Few([u32; 3]);
+
+impl Few {
+    /// Whether there was room for it: beyond four thousand million calls in one step, there isn't.
+    fn add(&mut self, failed: bool, slow: bool) -> bool {
+        let [calls, failures, slow_calls] = &mut self.0;
+        let Some(more) = calls.checked_add(1) else {
+            return false;
+        };
+        *calls = more;
+        *failures += u32::from(failed);
+        *slow_calls += u32::from(slow);
+        true
+    }
+
+    fn tally(self) -> Tally {
+        let [calls, failures, slow] = self.0.map(u64::from);
+        Tally {
+            calls,
+            failures,
+            slow,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Slots {
+    // One call each: whether there was one, whether it failed, whether it was slow.
+    Calls {
+        seats: Box<[[bool; 3]]>,
+        next: usize,
+    },
+    // One step each; the one in use is counted from the origin of time.
+    Even {
+        slots: Box<[Few]>,
+        turn: u64,
+        // The slot of this turn.
+        at: usize,
+        step: u64,
+    },
+    // The steps that had calls, by when they began; never more than the window has steps.
+    ByCalls {
+        slots: VecDeque<(u64, Few)>,
+        step: u64,
+        span: u64,
+    },
+    // All since it was last cleared.
+    Since,
 }
 
 /// The tallies of a window that slides, and their sum.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
-    slots: Box<[Tally]>,
+    slots: Slots,
     sum: Tally,
-    // The slot in use; of a time window, counted since the origin of time.
-    turn: u64,
-    // How long a slot is; `None` where a slot is one call.
-    slot: Option<u64>,
 }
 
 impl Ring {
     pub(crate) fn new(window: Window) -> Self {
-        let (slots, slot) = match window {
-            Window::Calls(calls) => (calls.max(1), None),
-            Window::Fixed(_) => (1, Some(u64::MAX)),
-            Window::Time(span, steps) => {
+        let slots = match window {
+            Window::Calls(calls) => Slots::Calls {
+                seats: vec![[false; 3]; calls.max(1) as usize].into_boxed_slice(),
+                next: 0,
+            },
+            Window::Fixed(_) => Slots::Since,
+            Window::Time(span, steps, begin) => {
                 let steps = steps.max(1);
-                (steps, Some((nanos(span) / u64::from(steps)).max(1)))
+                let step = (nanos(span) / u64::from(steps)).max(1);
+                match begin {
+                    Steps::Even => Slots::Even {
+                        slots: vec![Few::default(); steps as usize].into_boxed_slice(),
+                        turn: 0,
+                        at: 0,
+                        step,
+                    },
+                    Steps::ByCalls => Slots::ByCalls {
+                        slots: VecDeque::with_capacity(steps as usize),
+                        step,
+                        span: step.saturating_mul(u64::from(steps)),
+                    },
+                }
             }
         };
         Self {
-            slots: vec![Tally::default(); slots as usize].into_boxed_slice(),
+            slots,
             sum: Tally::default(),
-            turn: 0,
-            slot,
         }
     }
 
     /// Counts one call.
     pub(crate) fn record(&mut self, failed: bool, slow: bool, now: Time) {
-        let one = Tally {
-            calls: 1,
-            failures: u64::from(failed),
-            slow: u64::from(slow),
+        self.roll(now);
+        let one = Tally::one(failed, slow);
+        let counted = match &mut self.slots {
+            Slots::Calls { seats, next } => {
+                let [was, failed_then, slow_then] =
+                    std::mem::replace(&mut seats[*next], [true, failed, slow]);
+                if was {
+                    self.sum.take(Tally::one(failed_then, slow_then));
+                }
+                *next = if *next + 1 == seats.len() {
+                    0
+                } else {
+                    *next + 1
+                };
+                true
+            }
+            Slots::Even { slots, at, .. } => slots[*at].add(failed, slow),
+            Slots::ByCalls { slots, step, .. } => {
+                let now = now.nanos();
+                match slots.back_mut() {
+                    // Also for a clock that goes back.
+                    Some((began, few)) if now < began.saturating_add(*step) => {
+                        few.add(failed, slow)
+                    }
+                    _ => {
+                        let mut few = Few::default();
+                        few.add(failed, slow);
+                        slots.push_back((now, few));
+                        true
+                    }
+                }
+            }
+            Slots::Since => true,
         };
-        match self.slot {
-            None => self.step(),
-            Some(_) => self.roll(now),
+        if counted {
+            self.sum.add(one);
         }
-        let at = self.at();
-        self.slots[at].add(one);
-        self.sum.add(one);
     }
 
     /// What happened in the window that ends now.
@@ -95,34 +199,54 @@ impl Ring {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.slots.fill(Tally::default());
+        match &mut self.slots {
+            Slots::Calls { seats, .. } => seats.fill([false; 3]),
+            Slots::Even { slots, .. } => slots.fill(Few::default()),
+            Slots::ByCalls { slots, .. } => slots.clear(),
+            Slots::Since => {}
+        }
         self.sum = Tally::default();
     }
 
-    fn at(&self) -> usize {
-        (self.turn % self.slots.len() as u64) as usize
-    }
-
-    fn step(&mut self) {
-        self.turn += 1;
-        let at = self.at();
-        let old = std::mem::take(&mut self.slots[at]);
-        self.sum.take(old);
-    }
-
+    /// Drops what the window has left behind: each step once.
     fn roll(&mut self, now: Time) {
-        let Some(slot) = self.slot else { return };
-        let turn = now.nanos() / slot;
-        if turn <= self.turn {
-            return; // a clock that stands still, or goes back
-        }
-        if turn - self.turn >= self.slots.len() as u64 {
-            self.clear();
-        } else {
-            while self.turn < turn {
-                self.step();
+        match &mut self.slots {
+            Slots::Even {
+                slots,
+                turn,
+                at,
+                step,
+            } => {
+                let current = now.nanos() / *step;
+                if current <= *turn {
+                    return; // a clock that stands still, or goes back
+                }
+                let len = slots.len() as u64;
+                *at = (current % len) as usize;
+                if current - *turn >= len {
+                    slots.fill(Few::default());
+                    self.sum = Tally::default();
+                } else {
+                    for passed in *turn + 1..=current {
+                        let old = std::mem::take(&mut slots[(passed % len) as usize]);
+                        self.sum.take(old.tally());
+                    }
+                }
+                *turn = current;
             }
+            Slots::ByCalls { slots, span, .. } => {
+                while let Some((began, few)) = slots.front().copied() {
+                    if now.nanos() < began.saturating_add(*span) {
+                        return;
+                    }
+                    slots.pop_front();
+                    self.sum.take(few.tally());
+                }
+            }
+            Slots::Calls { .. } | Slots::Since => {}
         }
-        self.turn = turn;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,26 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         })
 }
 
+/// Whether the headers ask for a wait that is too long for any calendar. That is no hint to plan with, but whoever came back
+/// before it would come too early.
+pub(crate) fn is_endless(headers: &HeaderMap) -> bool {
+    let never = |text: &[u8]| {
+        let then = date(text).and_then(|then| then.duration_since(now(headers)).ok());
+        then.is_some_and(|wait| wait > LONGEST) || span::is_number(text)
+    };
+    // Those that can be waited for were found; a zero is a number, too, and none of these.
+    let long = |name: &HeaderName| {
+        headers.get(name).is_some_and(|text| {
+            let text = text.as_bytes();
+            span::seconds(text).is_none() && never(text)
+        })
+    };
+    retry_after(headers).is_none()
+        && [RETRY_AFTER_MS, X_MS_RETRY_AFTER_MS, RETRY_AFTER]
+            .iter()
+            .any(long)
+}
+
 /// When the answer was made, by its own `date` where it has one.
 pub(super) fn now(headers: &HeaderMap) -> SystemTime {
     headers
@@ -103,6 +123,50 @@ mod tests {
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         let wait = wait(&[("retry-after", &soon)]).unwrap();
         assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_wait_beyond_any_calendar_is_no_hint_and_endless() {
+        let endless = |name: &'static str, text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                "date",
+                HeaderValue::from_static("Fri, 29 Sep 2023 12:00:00 GMT"),
+            );
+            headers.insert(name, HeaderValue::from_str(text).unwrap());
+            assert!(
+                !is_endless(&headers) || retry_after(&headers).is_none(),
+                "{text:?}"
+            );
+            is_endless(&headers)
+        };
+        for text in [
+            "99999999999999999999999999999999999",
+            "999999999999",
+            " 1788220800.5 ",
+            "Fri, 29 Sep 2034 12:00:30 GMT",
+        ] {
+            assert!(endless("retry-after", text), "{text:?}");
+        }
+        assert!(endless("retry-after-ms", "99999999999999999"));
+        for text in [
+            "",
+            "0",
+            "0.0",
+            "-10",
+            "inf",
+            "nan",
+            "1e99",
+            "20",
+            "31622400",
+            "99999999999999999999 s",
+            "Fri, 29 Sep 2023 11:00:00 GMT",
+            "Fri, 29 Sep 2023 12:00:30 GMT",
+            "Fri, 29 Sep 100000 16:26:57 GMT",
+            "Zun, 29 Sep 2023 16:26:27 GMT",
+        ] {
+            assert!(!endless("retry-after", text), "{text:?}");
+        }
     }
 
     #[test]

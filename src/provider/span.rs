@@ -66,6 +66,19 @@ fn number(digits: &[u8]) -> u128 {
         .fold(0, |n, digit| n * 10 + u128::from(digit - b'0'))
 }
 
+/// Whether it is a number, however large.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let whole = digits(text);
+    let rest = &text[whole..];
+    whole > 0
+        && match rest {
+            [] => true,
+            [b'.', fraction @ ..] => !fraction.is_empty() && digits(fraction) == fraction.len(),
+            _ => false,
+        }
+}
+
 /// `7.66` and `60` as seconds.
 pub(super) fn seconds(text: &[u8]) -> Option<Duration> {
     match decimal(text.trim_ascii())? {

@@ -68,6 +68,7 @@ mod line;
 mod outputs;
 mod permit;
 mod priority;
+mod refusal;
 mod snapshot;
 mod sync;
 #[cfg(test)]

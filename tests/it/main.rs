@@ -6,6 +6,7 @@
 mod backoff_retry;
 mod body;
 mod circuit_breaker;
+mod conformance;
 mod fallback;
 mod headroom;
 mod house;

@@ -10,12 +10,15 @@ use std::{
 
 use http::Request;
 use tokio::time::advance;
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn, timeout::Timeout};
 use tower_quota::{
     CircuitBreakerLayer, CircuitState, Reason, Rejected, Scope, Verdict,
     circuit_breaker::CircuitBreaker,
 };
 
+mod by_hand;
+mod events;
+mod keyed;
 mod probes;
 mod readiness;
 
@@ -183,7 +186,8 @@ async fn a_reset_while_closed_forgets_the_counts() {
     let service = layer.layer(Mock::new([DOWN]));
     run(&service).await.unwrap();
     layer.handle().reset();
-    assert_eq!(layer.handle().counts(), Default::default());
+    let counts = layer.handle().counts();
+    assert_eq!((counts.calls, counts.consecutive_failures), (0, 0));
     run(&service).await.unwrap();
     assert_eq!(layer.handle().state(), CircuitState::Closed);
 }
@@ -212,6 +216,45 @@ async fn slow_calls_are_timed_by_the_clock_of_the_runtime() {
     run(&service).await.unwrap();
     assert_eq!(layer.handle().state(), CircuitState::Open);
     assert_eq!(layer.handle().counts().slow_calls, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_a_time_out_ends_are_seen_wherever_it_stands() {
+    for inside in [true, false] {
+        let layer = CircuitBreakerLayer::new().consecutive_failures(1);
+        let mock = Mock::new([Step::Hang]);
+        let limit = Duration::from_secs(20);
+        let ended = if inside {
+            let service = layer.layer(Timeout::new(mock, limit));
+            service.oneshot(request()).await.is_err()
+        } else {
+            let service = Timeout::new(layer.layer(mock), limit);
+            service.oneshot(request()).await.is_err()
+        };
+        assert!(ended);
+        let counts = layer.handle().counts();
+        assert_eq!((counts.calls, counts.failures), (1, 1));
+        assert_eq!(layer.handle().state(), CircuitState::Open);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judgement_that_throws_on_a_probe_wedges_nothing() {
+    let layer = touchy();
+    let judging = layer.clone().opaque();
+    let judging = judging
+        .classify(|_: Result<&Answer, &tower_quota::BoxError>| -> Verdict { panic!("judge") });
+    let service = judging.layer(Mock::new([OK]));
+    for round in 0..5 {
+        layer.handle().half_open();
+        let mut probe = Box::pin(service.clone().oneshot(request()));
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(probe.as_mut()))).is_err());
+        drop(probe);
+        assert_eq!(layer.handle().state(), CircuitState::Open, "round {round}");
+    }
+    advance(SECOND * 61).await;
+    assert_eq!(run(&layer.layer(Mock::new([OK]))).await, Ok(200));
+    assert_eq!(layer.handle().state(), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,6 +313,10 @@ fn settings_that_make_no_sense_are_refused() {
         || CircuitBreakerLayer::new().failure_rate(f64::NAN),
         || CircuitBreakerLayer::new().window(Duration::ZERO),
         || CircuitBreakerLayer::new().probes(0),
+        || CircuitBreakerLayer::new().window_in_steps(SECOND, 0),
+        || CircuitBreakerLayer::new().window_in_steps(SECOND, 10_001),
+        || CircuitBreakerLayer::new().window_in_steps_by_calls(Duration::from_nanos(9), 10),
+        || CircuitBreakerLayer::new().extra_probe_every(Duration::ZERO),
         || CircuitBreakerLayer::new().max_half_open(Duration::ZERO),
     ] {
         assert!(catch_unwind(nonsense).is_err());

@@ -12,19 +12,20 @@ use tower::{
 };
 use tower_quota::{
     Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
-    CircuitBreakerLayer, CircuitCounts, CircuitHandle, CircuitState, ConfigError, Cost,
-    FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
+    CircuitBreakerLayer, CircuitCounts, CircuitEvent, CircuitHandle, CircuitState, ConfigError,
+    Cost, FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
     RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
     Scope, Settle, TokenBudgetLayer, Usage, Verdict,
     admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     backoff_retry::{
-        self, Always, Attempt, BackoffRetry, BackoffRetryFuture, GaveUp, Idempotent, Ongoing,
-        Withdrawal,
+        Always, Attempt, BackoffRetry, BackoffRetryFuture, GaveUp, Idempotent, Ongoing, Withdrawal,
     },
     body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
     circuit_breaker::{
-        CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture, CircuitGateLayer,
+        ByKey, CircuitBreaker, CircuitBreakerFuture, CircuitEvents, CircuitGate, CircuitGateFuture,
+        CircuitGateLayer, KeyedCircuitBreaker, KeyedCircuitBreakerFuture, KeyedCircuitBreakerLayer,
+        KeyedCircuitGate, KeyedCircuitGateFuture, KeyedCircuitGateLayer, KeyedCircuitHandle,
     },
     fallback::{
         Cause, Causes, Computed, ComputedAsync, Fallback, FallbackBody, FallbackError,
@@ -61,7 +62,7 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
-    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, backoff_retry::Cause, CircuitCounts, CircuitState, Fullness, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fullness, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
     have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, Snapshot);
     have!(Clone, Debug, Send, Sync, Unpin => Cause, Causes, Estimate<'_>, ServedBy, Unserved<Req>);
     have!(Debug, Send, Sync, Unpin => UsageScanner);
@@ -70,8 +71,9 @@ fn data_are_plain() {
 
 #[test]
 fn handles_are_shared_freely() {
-    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget, SplitHandle);
-    have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, KeyedCircuitHandle<String>, Quota, RetryBudget, SplitHandle);
+    have!(Debug, Send, Sync, Unpin => Acquire, CircuitEvents<String>, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
+    have!(Clone, Debug, Send, Sync, Unpin => CircuitEvent<String>);
 }
 
 #[test]
@@ -81,6 +83,17 @@ fn layers_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
     have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, InTurn<OneRequest, F<(), String>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
     have!(Clone, Debug, Send, Sync, Unpin => Computed<F<Unserved<Req>, Answer>>, ComputedAsync<F<Unserved<Req>, Future>>);
+}
+
+/// Circuits by key: as sharable as the key.
+#[test]
+fn circuits_by_key_are_shared_freely() {
+    type Host = ByKey<String, F<Req, String>>;
+    have!(Clone, Debug, Send, Sync, Unpin => Host, KeyedCircuitBreakerLayer<Host>, KeyedCircuitGateLayer<Host>);
+    have!(Clone, Debug, Send, Sync, Unpin => KeyedCircuitBreaker<Inner, Host>, KeyedCircuitGate<Inner, Host>);
+    have!(Clone, Debug, Send, Unpin => KeyedCircuitBreaker<Boxed, Host>, KeyedCircuitGate<Boxed, Host>);
+    have!(Debug, Send, Sync => KeyedCircuitBreakerFuture<Inner, Req>, KeyedCircuitGateFuture<Inner, Req>);
+    have!(Debug, Send => KeyedCircuitBreakerFuture<Boxed, Req>, KeyedCircuitGateFuture<Boxed, Req>);
 }
 
 /// What is made of a service can be what that can be.

@@ -1,6 +1,5 @@
 //! Meters against naive models.
 
-mod conformance;
 pub(crate) mod exact;
 mod laws;
 mod observed;
