@@ -156,8 +156,10 @@ impl Circuit {
                 break breaker;
             };
             drop(breaker);
-            let wait = self.house.draw(opening);
-            self.lock().draw(opening, wait);
+            let drawn = self.house.draw(opening);
+            let mut breaker = self.lock();
+            let Some(wait) = drawn else { break breaker };
+            breaker.draw(wait);
         };
         let (done, moves) = step(&mut breaker);
         if moves.is_empty() {

@@ -1,6 +1,7 @@
 //! What circuits have in common.
 
 use std::{
+    cell::Cell,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, atomic::AtomicUsize},
@@ -10,11 +11,14 @@ use std::{
 use super::{events::Hub, lobby::Lobby, lock};
 use crate::core::{
     backoff::{Backoff, Jitter},
+    breaker::UNTOLD,
     dice::Dice,
 };
 
-/// What a schedule that panics is taken to have said.
-const UNTOLD: Duration = Duration::from_secs(5);
+thread_local! {
+    // Whether somebody's schedule or source of numbers runs, which may ask us something in turn.
+    static DRAWING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What the circuits of one layer share: a single one, or one for every key.
 pub(super) struct House {
@@ -56,12 +60,17 @@ impl House {
         self.set(Schedule { open, dice });
     }
 
-    /// How long an opening lasts. Somebody's own code, in a schedule or a source of numbers: never
-    /// under a lock, and its panic wedges nothing.
-    pub(super) fn draw(&self, opening: u32) -> Duration {
+    /// How long an opening lasts; `None` to whoever asks from within. Somebody's own code, in a
+    /// schedule or a source of numbers: never under a lock, and its panic wedges nothing.
+    pub(super) fn draw(&self, opening: u32) -> Option<Duration> {
+        if DRAWING.replace(true) {
+            return None;
+        }
         let schedule = self.schedule();
         let draw = || schedule.open.wait(opening, None, schedule.dice.roll());
-        catch_unwind(AssertUnwindSafe(draw)).unwrap_or(UNTOLD)
+        let wait = catch_unwind(AssertUnwindSafe(draw)).unwrap_or(UNTOLD);
+        DRAWING.set(false);
+        Some(wait)
     }
 
     fn schedule(&self) -> Arc<Schedule> {

@@ -86,10 +86,46 @@
 //! of an answer is known at its head; what its body does later doesn't count. An outcome of a
 //! call that was admitted before the circuit last changed never counts.
 //!
-//! While half-open, at most the permitted number of probes is out. If they haven't decided within
-//! [`max_half_open`](CircuitBreakerLayer::max_half_open), the circuit opens again.
+//! While half-open, at most the permitted number of probes is out, unless
+//! [`extra_probe_every`](CircuitBreakerLayer::extra_probe_every) asks for more. If they haven't decided within
+//! [`max_half_open`](CircuitBreakerLayer::max_half_open), the circuit opens again. So whoever asks is
+//! a probe after the open time and the longest half-open time at the latest, whatever became of the probes before.
 //!
 //! A stream is judged by what comes before its first content. See [streams](crate::body#streams).
+//!
+//! # By hand
+//!
+//! | [handle](CircuitHandle) | the circuit | until |
+//! |---|---|---|
+//! | `trip()`, `open_for(wait)` | refuses | the schedule's time is over, or `wait`; then probes decide |
+//! | `half_open()` | lets probes pass | they decide |
+//! | `force_open()` | refuses | it is moved by hand |
+//! | `force_closed()`, `disable()` | lets everything pass, counts nothing | it is moved by hand |
+//! | `metrics_only()` | lets everything pass, counts, says when it would have opened | it is moved by hand |
+//! | `reset()` | closed, as if nothing had ever happened | |
+//!
+//! [`disabled`](CircuitBreakerLayer::disabled) and [`metrics_only`](CircuitBreakerLayer::metrics_only) of the layer are
+//! where it starts from.
+//!
+//! # Events
+//!
+//! ```
+//! use tower_quota::{CircuitBreakerLayer, CircuitEvent};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//!
+//! let breaker = CircuitBreakerLayer::new();
+//! let mut events = breaker.handle().subscribe();
+//! breaker.handle().trip();
+//! match events.next().await {
+//!     Some(CircuitEvent::Changed { from, to, wait, .. }) => println!("{from:?}, now {to:?} for {wait:?}"),
+//!     Some(CircuitEvent::Missed { events, .. }) => println!("too late for {events} changes"),
+//!     _ => {}
+//! }
+//! # }
+//! ```
+//!
+//! They are a [`Stream`](futures_core::Stream) too. While nobody listens, none are made.
 //!
 //! # Sharing
 //!

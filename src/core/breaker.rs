@@ -16,6 +16,9 @@ pub use counts::{CircuitCounts, CircuitState};
 pub(crate) use moves::{Move, Moves, Sample, Ticket, Worth};
 pub(crate) use settings::{Judge, Ppm, Settings};
 
+/// How long it opens for where the schedule couldn't say.
+pub(crate) const UNTOLD: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
@@ -51,8 +54,9 @@ pub(crate) struct Breaker {
     cause: (Tally, bool),
     // Openings since it was last closed: what the open time grows with.
     openings: u32,
-    // How long the next opening lasts.
+    // How long the next opening lasts, and what was drawn before.
     next: Option<Duration>,
+    before: Duration,
     failures_in_a_row: u64,
     successes_in_a_row: u64,
     refused: u64,
@@ -80,6 +84,7 @@ impl Breaker {
             cause: Default::default(),
             openings: 0,
             next: None,
+            before: UNTOLD,
             failures_in_a_row: 0,
             successes_in_a_row: 0,
             refused: 0,
@@ -121,10 +126,11 @@ impl Breaker {
         }
     }
 
-    /// The opening of this number will last so long.
-    pub(crate) fn draw(&mut self, opening: u32, wait: Duration) {
-        if self.wants() == Some(opening) {
-            self.next = Some(wait);
+    /// The next opening will last so long, even if another came since it was asked for: whoever
+    /// moves the circuit while drawing mustn't draw for ever.
+    pub(crate) const fn draw(&mut self, wait: Duration) {
+        if self.next.is_none() {
+            (self.next, self.before) = (Some(wait), wait);
         }
     }
 
@@ -305,7 +311,7 @@ impl Breaker {
 
     /// How long an opening of now lasts.
     fn wait(&self) -> Duration {
-        self.next.unwrap_or_default()
+        self.next.unwrap_or(self.before)
     }
 
     fn open(&mut self, now: Time, wait: Duration) -> Move {

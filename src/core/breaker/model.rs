@@ -98,7 +98,7 @@ impl World {
     fn draw(&mut self) {
         if let Some(opening) = self.breaker.wants() {
             let steps = OPEN[usize::from(opening > 1)];
-            self.breaker.draw(opening, STEP * steps as u32);
+            self.breaker.draw(STEP * steps as u32);
         }
     }
 

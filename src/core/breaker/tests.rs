@@ -42,7 +42,7 @@ impl DerefMut for Drawn {
     fn deref_mut(&mut self) -> &mut Breaker {
         if let Some(opening) = self.breaker.wants() {
             let wait = self.open.wait(opening, None, self.roll);
-            self.breaker.draw(opening, wait);
+            self.breaker.draw(wait);
         }
         &mut self.breaker
     }

@@ -185,20 +185,23 @@ async fn a_schedule_or_source_that_throws_wedges_nothing() {
 
 /// The schedule and the source of numbers may look at the circuit: they run under no lock.
 #[tokio::test(start_paused = true)]
-async fn a_schedule_may_ask_the_circuit_that_it_opens() {
+async fn a_schedule_may_ask_and_move_the_circuit_that_it_opens() {
     static ASKED: AtomicU64 = AtomicU64::new(0);
     let slot = std::sync::Arc::new(std::sync::OnceLock::<tower_quota::CircuitHandle>::new());
     let asked = std::sync::Arc::clone(&slot);
     let layer = touchy().open_backoff(Backoff::custom(move |_| {
-        // Its Debug takes the circuit's lock.
         if let Some(handle) = asked.get() {
-            let _ = format!("{handle:?}");
+            let _ = (handle.state(), handle.counts(), format!("{handle:?}"));
+            handle.trip();
             ASKED.fetch_add(1, Ordering::Relaxed);
         }
         SECOND
     }));
     assert!(slot.set(layer.handle()).is_ok());
     let service = layer.layer(Mock::new([DOWN]));
+    run(&service).await.unwrap();
+    assert!(run(&service).await.is_err());
+    layer.handle().reset();
     run(&service).await.unwrap();
     assert!(run(&service).await.is_err());
     assert!(ASKED.load(Ordering::Relaxed) > 0);

@@ -18,6 +18,7 @@ use tower_quota::{
 
 mod by_hand;
 mod events;
+mod herd;
 mod keyed;
 mod probes;
 mod readiness;
