@@ -108,7 +108,7 @@ async fn closures_may_call_back_into_what_calls_them() {
     let breaker = CircuitBreakerLayer::new()
         .consecutive_failures(2)
         .open_backoff(Backoff::custom(move |_| {
-            // Under the circuit's lock: it may look at anything else.
+            // Where the circuit decides: it may look at anything else.
             Duration::from_secs(1)
         }))
         .random(move || {
