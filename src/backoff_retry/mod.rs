@@ -98,7 +98,7 @@
 //!
 //! # When it gives up
 //!
-//! After the last attempt; at once for a hint longer than [`max_hint`](BackoffRetryLayer::max_hint) (60 s) or beyond any calendar, a wait that would
+//! After the last attempt; at once for a hint longer than [`max_hint`](BackoffRetryLayer::max_hint) (60 s), a wait that would
 //! go past the [`deadline`](BackoffRetryLayer::deadline), an empty [budget](RetryBudget), and a limit as above. Whatever happens,
 //! the caller gets the last real outcome: of a retry that can't be sent, because the inner service fails to become ready or a
 //! limit further out refuses another charge, that is the outcome before. Where a layer further in refuses it, an open circuit for

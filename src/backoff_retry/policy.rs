@@ -130,7 +130,7 @@ impl Policy {
             return Err(GaveUp::NotRepeatable);
         }
         let hint = verdict.retry_after();
-        if hint.is_some_and(|hint| hint > self.max_hint || hint == Duration::MAX) {
+        if hint.is_some_and(|hint| hint > self.max_hint) {
             return Err(GaveUp::HintTooLong);
         }
         if let Verdict::RateLimited {
