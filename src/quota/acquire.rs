@@ -7,7 +7,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Quota, grant::Grant, line::Line, permit::Permit, priority::Priority, sync::Arc};
+use super::{
+    Quota, grant::Grant, line::Line, permit::Permit, priority::Priority, sync::Arc, watch::Standing,
+};
 use crate::{
     core::{cost::Cost, queue::Key},
     error::Rejected,
@@ -18,6 +20,7 @@ pub(crate) struct Waiting {
     line: Arc<Line>,
     // None once it was granted or refused.
     key: Option<Key>,
+    standing: Standing,
 }
 
 impl fmt::Debug for Waiting {
@@ -27,10 +30,12 @@ impl fmt::Debug for Waiting {
 }
 
 impl Waiting {
-    pub(super) const fn new(line: Arc<Line>, key: Key) -> Self {
+    pub(super) fn new(line: Arc<Line>, key: Key, standing: Standing) -> Self {
+        line.queued(&standing);
         Self {
             line,
             key: Some(key),
+            standing,
         }
     }
 
@@ -41,10 +46,13 @@ impl Waiting {
             Ok(None) => Poll::Pending,
             Ok(Some((cost, slot))) => {
                 self.key = None;
-                Poll::Ready(Ok(Grant::new(Arc::clone(&self.line), cost, slot)))
+                let grant = Grant::new(Arc::clone(&self.line), cost, slot);
+                self.line.waited(grant.cost(), &self.standing);
+                Poll::Ready(Ok(grant))
             }
             Err(rejected) => {
                 self.key = None;
+                self.line.refused(&rejected);
                 Poll::Ready(Err(rejected))
             }
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Quota, calendar, line::Line};
+use super::{Quota, calendar, line::Line, sync::Arc, watch::Watch};
 use crate::{
     core::{
         cost::Resource,
@@ -14,6 +14,7 @@ use crate::{
         time::Time,
     },
     error::ConfigError,
+    observe::{Alert, Alerts},
 };
 
 /// Puts a [`Quota`] together. Contradictions are refused by [`build`](Self::build), never at the first request.
@@ -28,6 +29,8 @@ use crate::{
 /// | [`max_queue`](Self::max_queue) | 10,000 |
 /// | [`adopt`](Self::adopt) | off: limits are what they were given as |
 /// | [`cool_down`](Self::cool_down) | 15 s |
+/// | [`named`](Self::named), [`of_model`](Self::of_model) | no names |
+/// | [`alerts`](Self::alerts), [`on_alert`](Self::on_alert) | none |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct QuotaBuilder {
@@ -40,6 +43,11 @@ pub struct QuotaBuilder {
     pub(super) adopt: bool,
     discover: bool,
     cool_down: Duration,
+    pool: Option<Arc<str>>,
+    model: Option<Arc<str>>,
+    alerts: Option<Alerts>,
+    // Of one key among many.
+    pub(super) keyed: bool,
 }
 
 impl QuotaBuilder {
@@ -54,6 +62,10 @@ impl QuotaBuilder {
             adopt: false,
             discover: false,
             cool_down: Duration::from_secs(15),
+            pool: None,
+            model: None,
+            alerts: None,
+            keyed: false,
         }
     }
 
@@ -114,6 +126,29 @@ impl QuotaBuilder {
         self
     }
 
+    /// What operators know it by, in events, metrics and alerts: a provider, an account, a pool.
+    pub fn named(mut self, pool: &str) -> Self {
+        self.pool = Some(pool.into());
+        self
+    }
+
+    /// The model whose limits these are, as a label of its metrics.
+    pub fn of_model(mut self, model: &str) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Who is told of what operators want to hear.
+    pub fn alerts(mut self, alerts: Alerts) -> Self {
+        self.alerts = Some(alerts);
+        self
+    }
+
+    /// Calls `hook` with every [`Alert`]: [`alerts`](Self::alerts) with the thresholds that are the default.
+    pub fn on_alert(self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
+        self.alerts(Alerts::new(hook))
+    }
+
     /// The quota, with everything unspent.
     ///
     /// # Errors
@@ -121,11 +156,14 @@ impl QuotaBuilder {
     /// [`ConfigError`] for settings that contradict each other or that no request could ever pass.
     pub fn build(self) -> Result<Quota, ConfigError> {
         self.check()?;
-        Ok(self.assemble())
+        let (pool, model) = (self.pool.clone(), self.model.clone());
+        let watch = Watch::new(pool, model, self.alerts.clone());
+        Ok(self.assemble(Arc::new(watch)))
     }
 
     /// Limits without a stated shape become buckets.
     pub(super) fn for_key(mut self) -> Self {
+        self.keyed = true;
         for limit in &mut self.limits {
             limit.shape.get_or_insert(Shape::Bucket);
         }
@@ -145,7 +183,7 @@ impl QuotaBuilder {
     }
 
     /// The quota of settings that were checked.
-    pub(super) fn assemble(self) -> Quota {
+    pub(super) fn assemble(self, watch: Arc<Watch>) -> Quota {
         let origin = Instant::now();
         let wall = SystemTime::now();
         let meters = self.limits.iter().map(|limit| {
@@ -171,7 +209,7 @@ impl QuotaBuilder {
             ledger = ledger.discover();
         }
         Quota {
-            line: Line::new(ledger, origin, self),
+            line: Line::new(ledger, (origin, Time::ZERO), self, watch),
         }
     }
 

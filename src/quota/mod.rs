@@ -64,6 +64,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod watch;
 
 use std::fmt;
 
@@ -75,7 +76,7 @@ pub use self::{
     builder::QuotaBuilder,
     permit::Permit,
     priority::Priority,
-    snapshot::{LimitSnapshot, Snapshot},
+    snapshot::{LimitSnapshot, Percentiles, Snapshot},
 };
 pub(crate) use self::{acquire::Waiting, grant::Grant};
 
@@ -185,6 +186,7 @@ impl Quota {
     /// Nothing is granted before `until`, of any resource. A later pause stands.
     pub fn pause_until(&self, until: Instant) {
         self.line.pause(None, until);
+        self.line.paused(Some(self.line.time(until)));
     }
 
     /// Ends every pause.
@@ -193,6 +195,7 @@ impl Quota {
             ledger.resume();
             true
         });
+        self.line.paused(None);
     }
 
     /// What the provider says is left, now: where that is less than what is left here, others spend
@@ -223,6 +226,8 @@ impl Quota {
             found
         });
         if found {
+            self.line.resized(id);
+            self.line.look_at_use(&Cost::none());
             Ok(())
         } else {
             Err(ConfigError::new(
@@ -235,6 +240,13 @@ impl Quota {
         }
     }
 
+    /// Sets the gauges as of now, see [`observe`](crate::observe#metrics): before they are rendered.
+    #[cfg(feature = "metrics")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+    pub fn publish_metrics(&self) {
+        self.line.publish();
+    }
+
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
         self.line.snapshot()
@@ -243,8 +255,9 @@ impl Quota {
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
     /// what the request needs, its place in flight included.
     pub(crate) fn reserve_now(&self, cost: &Cost, begun: bool) -> Result<Grant, Rejected> {
-        self.line.ask_now(cost, !begun, begun)?;
-        Ok(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
+        let asked = self.line.ask_now(cost, !begun, begun);
+        asked.inspect_err(|rejected| self.line.refused(rejected))?;
+        Ok(self.granted(cost, begun, None))
     }
 
     /// The same as what becomes of the request.
@@ -259,18 +272,28 @@ impl Quota {
     pub(crate) fn reserve(&self, cost: &Cost, begun: bool, priority: Priority) -> Reserved {
         let class = (!begun).then(|| priority.class());
         match self.line.ask(cost, !begun, class) {
-            Asked::Granted => {
-                Reserved::Granted(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
+            Asked::Granted => Reserved::Granted(self.granted(cost, begun, class)),
+            Asked::Queued(key, standing) => {
+                Reserved::Queued(Waiting::new(Arc::clone(&self.line), key, standing))
             }
-            Asked::Queued(key) => Reserved::Queued(Waiting::new(Arc::clone(&self.line), key)),
-            Asked::Refused(rejected) => Reserved::Refused(rejected),
+            Asked::Refused(rejected) => {
+                self.line.refused(&rejected);
+                Reserved::Refused(rejected)
+            }
         }
+    }
+
+    fn granted(&self, cost: &Cost, begun: bool, class: Option<u8>) -> Grant {
+        let grant = Grant::new(Arc::clone(&self.line), cost.clone(), !begun);
+        self.line.granted(cost, class);
+        grant
     }
 
     /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
     /// stated shape are buckets there.
     pub(crate) fn fresh_for_key(&self) -> Self {
-        self.line.settings().clone().for_key().assemble()
+        let watch = Arc::clone(&self.line.watch);
+        self.line.settings().clone().for_key().assemble(watch)
     }
 
     /// Whether nothing is spent, held or paused, and nobody else has a handle on it.

@@ -175,6 +175,12 @@ impl Ledger {
         self.meters.iter().position(same)
     }
 
+    /// The limit that an answer that states this is about.
+    pub(crate) fn limit_of(&self, resource: Resource, stated: Stated) -> Option<LimitId> {
+        let index = self.meter_of(resource, stated)?;
+        Some(self.meters[index].id())
+    }
+
     /// The limit on `resource` of that amount, or else of that window; without either, the only one on `resource`.
     fn meter_of(&self, resource: Resource, stated: Stated) -> Option<usize> {
         let of = |index: &usize| self.meters[*index].id().resource == resource;

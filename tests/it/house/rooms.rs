@@ -13,7 +13,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &["core"]),
     ("verdict", &["core", "error"]),
     ("departure", &["core", "error"]),
-    ("quota", &["core", "error", "verdict", "departure"]),
+    ("observe", &["core", "error", "verdict"]),
+    (
+        "quota",
+        &["core", "error", "verdict", "departure", "observe"],
+    ),
     ("presets", &["core", "quota"]),
     ("provider", &["core", "error", "verdict"]),
     ("body", &["core", "error", "verdict", "provider"]),
