@@ -148,7 +148,10 @@ mod tests {
         }
         // 21 of 421 are half of a tenth, nearly: below with a few more.
         let again = (0..60).find_map(|_| share.record(true, at(3), true));
-        assert!(again.is_some_and(|found| found.hits * 10 > found.all), "{again:?}");
+        assert!(
+            again.is_some_and(|found| found.hits * 10 > found.all),
+            "{again:?}"
+        );
         // What is older than five minutes says nothing.
         assert_eq!(share.record(true, at(400), true), None);
     }

@@ -3,11 +3,12 @@
 mod cool_down;
 mod discovery;
 mod learn;
+mod saved;
 
 use std::time::Duration;
 
-pub(crate) use self::learn::Stated;
 use self::{cool_down::CoolDown, discovery::Discovery};
+pub(crate) use self::{learn::Stated, saved::SavedLedger};
 use super::{
     cost::{Cost, Resource},
     meter::Meter,

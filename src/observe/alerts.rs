@@ -162,9 +162,8 @@ impl Alerts {
     /// Calls the hook. No lock may be held.
     pub(super) fn tell(&self, alerts: impl IntoIterator<Item = Alert>) {
         for alert in alerts {
-            let told = Telling::during(|| {
-                catch_unwind(AssertUnwindSafe(|| (self.hook)(&alert))).is_ok()
-            });
+            let told =
+                Telling::during(|| catch_unwind(AssertUnwindSafe(|| (self.hook)(&alert))).is_ok());
             if !told {
                 tracing::error!(target: target::ALERT, %alert, "the hook for alerts panicked");
             }
@@ -195,7 +194,11 @@ struct Telling(bool);
 
 impl Telling {
     fn during<T>(f: impl FnOnce() -> T) -> T {
-        let _telling = Self(TELLING.try_with(|telling| telling.replace(true)).unwrap_or(false));
+        let _telling = Self(
+            TELLING
+                .try_with(|telling| telling.replace(true))
+                .unwrap_or(false),
+        );
         f()
     }
 }

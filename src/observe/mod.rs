@@ -95,14 +95,14 @@ mod alerts;
 mod metrics;
 mod tries;
 
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub use self::metrics::describe_metrics;
 pub(crate) use self::{
     alarm::{Alarm, Level},
     metrics::{GAUGED, IS_ON, Levels, Metrics},
     tries::Tries,
 };
-#[cfg(feature = "metrics")]
-#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
-pub use self::metrics::describe_metrics;
 pub use self::{alert::Alert, alerts::Alerts};
 
 /// Where events go: names that stay, whatever file they come from.

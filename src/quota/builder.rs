@@ -4,7 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Quota, calendar, line::Line, sync::Arc, watch::Watch};
+use super::{
+    Quota, calendar,
+    line::Line,
+    state::{self, Restored},
+    sync::Arc,
+    watch::Watch,
+};
 use crate::{
     core::{
         cost::Resource,
@@ -29,6 +35,7 @@ use crate::{
 /// | [`max_queue`](Self::max_queue) | 10,000 |
 /// | [`adopt`](Self::adopt) | off: limits are what they were given as |
 /// | [`cool_down`](Self::cool_down) | 15 s |
+/// | [`restore`](Self::restore) | nothing: everything is unspent |
 /// | [`named`](Self::named), [`of_model`](Self::of_model) | no names |
 /// | [`alerts`](Self::alerts), [`on_alert`](Self::on_alert) | none |
 #[derive(Clone, Debug)]
@@ -48,6 +55,7 @@ pub struct QuotaBuilder {
     alerts: Option<Alerts>,
     // Of one key among many.
     pub(super) keyed: bool,
+    pub(super) restored: Option<Arc<Restored>>,
 }
 
 impl QuotaBuilder {
@@ -66,6 +74,7 @@ impl QuotaBuilder {
             model: None,
             alerts: None,
             keyed: false,
+            restored: None,
         }
     }
 
@@ -149,16 +158,31 @@ impl QuotaBuilder {
         self.alerts(Alerts::new(hook))
     }
 
-    /// The quota, with everything unspent.
+    /// The quota, with everything unspent but for what was [restored](Self::restore).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for settings that contradict each other or that no request could ever pass.
-    pub fn build(self) -> Result<Quota, ConfigError> {
+    /// [`ConfigError`] for settings that contradict each other or that no request could ever pass, and for a saved state that
+    /// can't be gone on from.
+    pub fn build(mut self) -> Result<Quota, ConfigError> {
         self.check()?;
+        let origin = self.begins();
+        let mut ledger = self.ledger(origin);
+        let restored = self.restored.take();
+        if let Some(restored) = &restored {
+            restored.check(self.pool.as_deref())?;
+            let planned = |amount| planned(amount, self.headroom);
+            ledger
+                .restore(restored.accounts(), origin.1, self.adopt, planned)
+                .map_err(state::nonsense)?;
+        }
         let (pool, model) = (self.pool.clone(), self.model.clone());
-        let watch = Watch::new(pool, model, self.alerts.clone());
-        Ok(self.assemble(Arc::new(watch)))
+        let watch = Arc::new(Watch::new(pool, model, self.alerts.clone()));
+        let line = Line::new(ledger, origin, self, watch);
+        if let Some(restored) = restored {
+            line.restored(restored.down());
+        }
+        Ok(Quota { line })
     }
 
     /// Limits without a stated shape become buckets.
@@ -182,18 +206,20 @@ impl QuotaBuilder {
         self.max_wait.unwrap_or(minute)
     }
 
-    /// The quota of settings that were checked.
-    pub(super) fn assemble(self, watch: Arc<Watch>) -> Quota {
-        let origin = Instant::now();
-        let wall = SystemTime::now();
+    /// When a new quota begins: now, which is the beginning of its time.
+    pub(super) fn begins(&self) -> (Instant, Time) {
+        let base = self.restored.as_ref().map(|restored| restored.now());
+        (Instant::now(), base.unwrap_or(Time::ZERO))
+    }
+
+    /// The accounts of settings that were checked, with everything unspent.
+    pub(super) fn ledger(&self, (_, base): (Instant, Time)) -> Ledger {
+        let restored = self.restored.as_ref();
+        let wall = restored.map_or_else(SystemTime::now, |restored| restored.wall);
         let meters = self.limits.iter().map(|limit| {
-            let boundaries = calendar::boundaries(limit, wall, Time::ZERO);
-            Meter::new(
-                limit,
-                planned(limit.amount, self.headroom),
-                boundaries,
-                Time::ZERO,
-            )
+            let boundaries = calendar::boundaries(limit, wall, base);
+            let planned = planned(limit.amount, self.headroom);
+            Meter::new(limit, planned, boundaries, base)
         });
         let mut meters: Vec<Meter> = meters.collect();
         if self.adopt {
@@ -203,13 +229,12 @@ impl QuotaBuilder {
             });
             meters.extend(learnt.map(|resource| Meter::unknown(*resource)));
         }
-        let mut ledger =
+        let ledger =
             Ledger::new(meters, self.max_in_flight, self.max_per_request).cool_down(self.cool_down);
         if self.discover {
-            ledger = ledger.discover();
-        }
-        Quota {
-            line: Line::new(ledger, (origin, Time::ZERO), self, watch),
+            ledger.discover()
+        } else {
+            ledger
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     Priority, QuotaBuilder, builder,
     outputs::Outputs,
+    refusal::rejected,
     snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Timer},
@@ -21,8 +22,7 @@ use super::{
 use crate::{
     core::{
         cost::{Cost, Resource},
-        ledger::{Blame, Fit, Ledger, Stated},
-        limit::LimitId,
+        ledger::{Fit, Ledger, Stated},
         queue::{CLASSES, Key, Look, Next, Queue},
         settlement::Departure,
         time::Time,
@@ -114,7 +114,8 @@ impl Line {
     }
 
     pub(super) fn time(&self, instant: Instant) -> Time {
-        self.base.after(instant.saturating_duration_since(self.origin))
+        self.base
+            .after(instant.saturating_duration_since(self.origin))
     }
 
     pub(super) fn now(&self) -> Time {
@@ -413,57 +414,4 @@ impl Line {
             woken.drain(..).for_each(Waker::wake);
         }
     }
-}
-
-/// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.
-fn rejected(
-    ledger: &Ledger,
-    cost: &Cost,
-    fit: Fit,
-    at: Option<Time>,
-    reason: Reason,
-    now: Time,
-) -> Rejected {
-    let mut rejected = describe(ledger, fit, at, reason, now);
-    if let Some(limit) = rejected.limit {
-        rejected.asked = cost.of(limit.resource);
-    }
-    rejected
-}
-
-fn describe(ledger: &Ledger, fit: Fit, at: Option<Time>, reason: Reason, now: Time) -> Rejected {
-    let (reason, fits_at, blame) = match fit {
-        Fit::Now => (reason, None, None),
-        Fit::InFlight if reason == Reason::LimitReached => (Reason::InFlightFull, None, None),
-        Fit::InFlight => (reason, None, None),
-        Fit::At { at, blame } => (reason, Some(at), Some(blame)),
-        Fit::Never { blame } => (Reason::TooLarge, None, Some(blame)),
-    };
-    let mut rejected = Rejected::new(reason);
-    rejected.retry_after = at.or(fits_at).map(|at| at.since(now));
-    match blame {
-        Some(Blame::Limit(index)) => {
-            let meter = &ledger.meters()[index];
-            rejected.limit = Some(meter.id());
-            rejected.left = meter.left();
-        }
-        Some(Blame::Pause(index)) => {
-            rejected.limit = Some(ledger.meters()[index].id());
-            if reason == Reason::LimitReached {
-                rejected.reason = Reason::Paused;
-            }
-        }
-        Some(Blame::PauseOfAll) if reason == Reason::LimitReached => {
-            rejected.reason = Reason::Paused;
-        }
-        Some(Blame::PerRequest) => {
-            rejected.limit = Some(LimitId::per_request(ledger.max_per_request()));
-            rejected.left = ledger.max_per_request();
-        }
-        Some(Blame::PauseOfAll) | None => {}
-    }
-    if let (Some(limit), Reason::TooLarge) = (rejected.limit, rejected.reason) {
-        rejected.left = limit.amount;
-    }
-    rejected
 }

@@ -59,7 +59,9 @@ mod line;
 mod outputs;
 mod permit;
 mod priority;
+mod refusal;
 mod snapshot;
+mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -77,6 +79,7 @@ pub use self::{
     permit::Permit,
     priority::Priority,
     snapshot::{LimitSnapshot, Percentiles, Snapshot},
+    state::SavedState,
 };
 pub(crate) use self::{acquire::Waiting, grant::Grant};
 
@@ -293,7 +296,11 @@ impl Quota {
     /// stated shape are buckets there.
     pub(crate) fn fresh_for_key(&self) -> Self {
         let watch = Arc::clone(&self.line.watch);
-        self.line.settings().clone().for_key().assemble(watch)
+        let settings = self.line.settings().clone().for_key();
+        let origin = settings.begins();
+        Self {
+            line: Line::new(settings.ledger(origin), origin, settings, watch),
+        }
     }
 
     /// Whether nothing is spent, held or paused, and nobody else has a handle on it.

@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// It turned out what the limit of this index is.
-    fn learn(&mut self, index: usize, limit: &Limit, amount: u64) {
+    pub(super) fn learn(&mut self, index: usize, limit: &Limit, amount: u64) {
         let meter = &mut self.meters[index];
         meter.learn(limit, amount, self.now);
         if limit.resource == Resource::Tokens {

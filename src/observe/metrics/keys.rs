@@ -22,7 +22,10 @@ pub(super) const WAITING: &str = "tower_quota_waiting";
 pub fn describe_metrics() {
     let counters = [
         (GRANTED, "Requests whose turn has come"),
-        (REFUSED, "Requests that were refused here, before they were sent"),
+        (
+            REFUSED,
+            "Requests that were refused here, before they were sent",
+        ),
         (ANSWERS, "Answers by what they mean"),
         (RATE_LIMITED, "Answers of 429, by the limit that they name"),
         (TRIES, "Tries of calls, first ones and retries"),
@@ -30,7 +33,10 @@ pub fn describe_metrics() {
     let gauges = [
         (LIMIT, "What a limit allows in a window"),
         (LEFT, "What is left of a limit"),
-        (IN_FLIGHT, "Requests between grant and the end of the answer"),
+        (
+            IN_FLIGHT,
+            "Requests between grant and the end of the answer",
+        ),
         (WAITING, "Requests in line"),
     ];
     with_recorder(|recorder| {
@@ -74,7 +80,11 @@ impl Which {
         let metric = match self {
             Self::Granted(class) | Self::Wait(class) => {
                 label("priority", priority(class));
-                if matches!(self, Self::Wait(_)) { WAIT } else { GRANTED }
+                if matches!(self, Self::Wait(_)) {
+                    WAIT
+                } else {
+                    GRANTED
+                }
             }
             Self::Refused(of, reason) => {
                 let limit = of.map(|(resource, window)| limit(resource, Some(window)));

@@ -131,7 +131,11 @@ impl Metrics {
     pub(crate) fn is_due(&self, now: Time) -> bool {
         let due = self.due.load(Relaxed);
         let next = now.nanos().saturating_add(EVERY);
-        now.nanos() >= due && self.due.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
+        now.nanos() >= due
+            && self
+                .due
+                .compare_exchange(due, next, Relaxed, Relaxed)
+                .is_ok()
     }
 
     pub(crate) fn publish(&self, levels: &Levels) {
