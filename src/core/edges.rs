@@ -4,17 +4,14 @@
 
 use std::time::Duration;
 
-use super::{
-    ring::{Ring, Window},
-    time::Time,
-};
+use super::time::{Time, nanos};
 
 /// Shares are in millionths.
 pub(crate) const WHOLE: u32 = 1_000_000;
 /// A level must have fallen by so much below its threshold, or to half of it, before that is told again.
 const FALL: u32 = WHOLE / 20;
 /// Into how many steps the time is cut over which a share is taken.
-const STEPS: u32 = 30;
+const STEPS: usize = 30;
 /// How many thresholds a level may have.
 pub(crate) const MOST_THRESHOLDS: usize = 8;
 
@@ -47,56 +44,73 @@ pub(crate) fn cross(
     (0..MOST_THRESHOLDS).filter(move |index| told & (1 << index) != 0)
 }
 
-/// A share of what happened lately.
-#[derive(Debug)]
-pub(crate) struct Share {
-    ring: Ring,
-    share: u32,
-    least: u64,
-    above: bool,
-}
-
-/// What was found of a share that has gone above its threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much happened, and how much of it was a hit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) hits: u64,
     pub(crate) all: u64,
+}
+
+/// A share of what happened lately.
+#[derive(Debug)]
+pub(crate) struct Share {
+    steps: [Found; STEPS],
+    // How long a step is, and the newest, counted since time zero.
+    step: u64,
+    newest: u64,
+    share: u32,
+    least: u64,
+    above: bool,
 }
 
 impl Share {
     /// Tells when more than `share` of at least so many are hits, over the last so much time.
     pub(crate) fn new(share: u32, over: Duration, least: u64) -> Self {
         Self {
-            ring: Ring::new(Window::Time(over, STEPS)),
+            steps: [Found::default(); STEPS],
+            step: (nanos(over) / STEPS as u64).max(1),
+            newest: 0,
             share,
             least,
             above: false,
         }
     }
 
-    /// One more happened. `tells`: whether somebody can be told now; if not, they are with the next.
+    /// One more happened. `tells`: whether somebody can be told now; if not, they are with the next. What was found, where the
+    /// share has just gone above its threshold.
     pub(crate) fn record(&mut self, hit: bool, now: Time, tells: bool) -> Option<Found> {
-        let before = self.ring.sum(now);
-        let few = before.calls < self.least;
-        if self.above && (few || !self.exceeds(before.failures, before.calls, self.share / 2)) {
+        self.advance(now);
+        let mut sum = Found::default();
+        for step in &self.steps {
+            sum.hits += step.hits;
+            sum.all += step.all;
+        }
+        if sum.all < self.least || !exceeds(sum, self.share / 2) {
             self.above = false;
         }
-        self.ring.record(hit, false, now);
-        let sum = self.ring.last();
-        let exceeds = sum.calls >= self.least && self.exceeds(sum.failures, sum.calls, self.share);
-        if self.above || !exceeds || !tells {
-            return None;
+        let newest = &mut self.steps[self.newest as usize % STEPS];
+        for found in [&mut sum, newest] {
+            found.hits += u64::from(hit);
+            found.all += 1;
         }
-        self.above = true;
-        Some(Found {
-            hits: sum.failures,
-            all: sum.calls,
-        })
+        let told = tells && !self.above && sum.all >= self.least && exceeds(sum, self.share);
+        self.above |= told;
+        told.then_some(sum)
     }
 
-    fn exceeds(&self, hits: u64, all: u64, share: u32) -> bool {
-        u128::from(hits) * u128::from(WHOLE) > u128::from(all) * u128::from(share)
+    fn advance(&mut self, now: Time) {
+        let newest = now.nanos() / self.step;
+        for _ in 0..newest.saturating_sub(self.newest).min(STEPS as u64) {
+            self.newest += 1;
+            self.steps[self.newest as usize % STEPS] = Found::default();
+        }
+        // After a long silence all are empty, whatever their numbers.
+        self.newest = self.newest.max(newest);
     }
+}
+
+fn exceeds(found: Found, share: u32) -> bool {
+    u128::from(found.hits) * u128::from(WHOLE) > u128::from(found.all) * u128::from(share)
 }
 
 #[cfg(test)]
