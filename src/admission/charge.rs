@@ -1,11 +1,11 @@
 //! What a request is charged, on which quota, and how urgent it is.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, hash::Hash, sync::Arc};
 
 use crate::{
     core::cost::Cost,
     error::Scope,
-    quota::{KeyedQuotas, Priority, Quota},
+    quota::{KeyedQuotas, Priority, Quota, flow},
     tokens::Lesson,
 };
 
@@ -27,6 +27,11 @@ pub trait Charge<Req> {
     /// How urgent it is.
     fn priority(&self, _request: &Req) -> Priority {
         Priority::default()
+    }
+
+    /// With whom it takes turns: inside a priority each number goes once before any goes again. 0 is everybody's who has none.
+    fn turn(&self, _request: &Req) -> u64 {
+        0
     }
 
     /// Whose quota pays, where that isn't the layer's own, and whose limit that is.
@@ -117,6 +122,64 @@ impl<Req, C: Charge<Req>, F: Fn(&Req) -> Priority> Charge<Req> for Prioritised<C
         (self.priority)(request)
     }
 
+    fn turn(&self, request: &Req) -> u64 {
+        self.charge.turn(request)
+    }
+
+    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
+        self.charge.quota(request)
+    }
+}
+
+/// `C`, whose requests take turns by a key.
+pub struct InTurn<C, F> {
+    charge: C,
+    key: Arc<F>,
+}
+
+impl<C, F> InTurn<C, F> {
+    pub(crate) fn new(charge: C, key: F) -> Self {
+        Self {
+            charge,
+            key: Arc::new(key),
+        }
+    }
+}
+
+impl<C: Clone, F> Clone for InTurn<C, F> {
+    fn clone(&self) -> Self {
+        Self {
+            charge: self.charge.clone(),
+            key: Arc::clone(&self.key),
+        }
+    }
+}
+
+impl<C: fmt::Debug, F> fmt::Debug for InTurn<C, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InTurn")
+            .field("charge", &self.charge)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Req, K: Hash, C: Charge<Req>, F: Fn(&Req) -> K> Charge<Req> for InTurn<C, F> {
+    fn cost(&self, request: &Req) -> Cost {
+        self.charge.cost(request)
+    }
+
+    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
+        self.charge.weigh(request)
+    }
+
+    fn priority(&self, request: &Req) -> Priority {
+        self.charge.priority(request)
+    }
+
+    fn turn(&self, request: &Req) -> u64 {
+        flow(&(self.key)(request))
+    }
+
     fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
         self.charge.quota(request)
     }
@@ -161,7 +224,7 @@ impl<Req, C, F, K> Charge<Req> for Keyed<C, F, K>
 where
     C: Charge<Req>,
     F: Fn(&Req) -> K,
-    K: std::hash::Hash + Eq + Clone,
+    K: Hash + Eq + Clone,
 {
     fn cost(&self, request: &Req) -> Cost {
         self.charge.cost(request)
@@ -173,6 +236,10 @@ where
 
     fn priority(&self, request: &Req) -> Priority {
         self.charge.priority(request)
+    }
+
+    fn turn(&self, request: &Req) -> u64 {
+        self.charge.turn(request)
     }
 
     fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {

@@ -3,7 +3,7 @@
 use crate::{
     core::cost::Cost,
     error::Scope,
-    quota::{Priority, Quota, Reserved},
+    quota::{Quota, Rank, Reserved},
 };
 
 /// How a layer limits.
@@ -21,7 +21,7 @@ pub(crate) struct Manners {
 pub(crate) struct Door<'a> {
     pub(crate) quota: &'a Quota,
     pub(crate) cost: Cost,
-    pub(crate) priority: Priority,
+    pub(crate) rank: Rank,
     pub(crate) manners: Manners,
 }
 
@@ -38,9 +38,9 @@ impl Door<'_> {
         };
         let begun = charged.is_some();
         if self.manners.reject {
-            self.quota.reserve_or_refuse(cost, begun)
+            self.quota.reserve_or_refuse(cost, begun, self.rank)
         } else {
-            self.quota.reserve(cost, begun, self.priority)
+            self.quota.reserve(cost, begun, self.rank)
         }
     }
 }

@@ -103,7 +103,7 @@ where
             let turn = Turn::Asking {
                 quota: quota.clone(),
                 cost: door.cost,
-                priority: door.priority,
+                rank: door.rank,
             };
             park(turn, inner, request)
         } else {

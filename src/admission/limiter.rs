@@ -5,7 +5,7 @@ use std::hash::Hash;
 use tower_service::Service;
 
 use super::{
-    Charge, Keyed, Prioritised,
+    Charge, InTurn, Keyed, Prioritised,
     door::{Door, Manners},
     future::{Admission, Aftermath},
 };
@@ -13,7 +13,7 @@ use crate::{
     answers::{Answers, Http, Judged, Opaque},
     core::limit::Limit,
     error::Scope,
-    quota::{KeyedQuotas, Quota},
+    quota::{KeyedQuotas, Quota, Rank},
     tokens::Lesson,
     verdict::Provider,
 };
@@ -80,6 +80,10 @@ impl<C, P> Limiter<C, P> {
 
     pub(crate) fn priority<F>(self, priority: F) -> Limiter<Prioritised<C, F>, P> {
         self.charge(|charge| Prioritised::new(charge, priority))
+    }
+
+    pub(crate) fn in_turn<F>(self, key: F) -> Limiter<InTurn<C, F>, P> {
+        self.charge(|charge| InTurn::new(charge, key))
     }
 
     pub(crate) fn charge<D>(self, charge: impl FnOnce(C) -> D) -> Limiter<D, P> {
@@ -158,7 +162,10 @@ impl<C, P> Limiter<C, P> {
         let door = Door {
             quota,
             cost: aftermath.reserves(cost, quota),
-            priority: self.charge.priority(&request),
+            rank: Rank {
+                priority: self.charge.priority(&request),
+                flow: self.charge.turn(&request),
+            },
             manners: Manners {
                 reject: self.reject,
                 on_arrival: self.on_arrival,

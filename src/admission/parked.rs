@@ -12,7 +12,7 @@ use crate::{
     core::cost::Cost,
     departure,
     error::{BoxError, Rejected, RejectedError},
-    quota::{Grant, Priority, Quota, Reserved, Waiting},
+    quota::{Grant, Quota, Rank, Reserved, Waiting},
 };
 
 /// A request that couldn't go at once. Boxed, so that those who can stay small.
@@ -29,7 +29,7 @@ pub(super) enum Turn {
     Asking {
         quota: Quota,
         cost: Cost,
-        priority: Priority,
+        rank: Rank,
     },
     // In the quota's line; and what layers further out, on the same quota, have charged.
     Queued(Waiting, Cost),
@@ -77,17 +77,13 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         loop {
             self.turn = match &mut self.turn {
-                Turn::Asking {
-                    quota,
-                    cost,
-                    priority,
-                } => {
+                Turn::Asking { quota, cost, rank } => {
                     let asked = ready!(departure::again(cx, Some(quota.id())));
                     asked.map_err(RejectedError::boxed)?;
                     let door = Door {
                         quota,
                         cost: mem::take(cost),
-                        priority: *priority,
+                        rank: *rank,
                         manners: self.manners,
                     };
                     let begun = departure::take_offer(quota.id());

@@ -2,13 +2,14 @@
 
 mod cool_down;
 mod discovery;
+mod fit;
 mod learn;
 mod saved;
 
 use std::time::Duration;
 
 use self::{cool_down::CoolDown, discovery::Discovery};
-pub(crate) use self::{learn::Stated, saved::SavedLedger};
+pub(crate) use self::{fit::Spare, learn::Stated, saved::SavedLedger};
 use super::{
     cost::{Cost, Resource},
     meter::Meter,
@@ -52,6 +53,8 @@ pub(crate) struct Ledger {
     max_in_flight: usize,
     peak_in_flight: usize,
     max_per_request: u64,
+    // The most that has to stay free beside anybody.
+    most_kept: Spare,
     // Watches the first limit on tokens.
     settlement: Option<(usize, Settlement)>,
     cool_down: CoolDown,
@@ -79,6 +82,7 @@ impl Ledger {
             max_in_flight,
             peak_in_flight: 0,
             max_per_request,
+            most_kept: Spare::NOTHING,
             cool_down: CoolDown::new(Duration::from_secs(15)),
             discovery: None,
         }
@@ -87,6 +91,12 @@ impl Ledger {
     /// The same with so long a pause after a refusal that doesn't say how long to wait.
     pub(crate) fn cool_down(mut self, pause: Duration) -> Self {
         self.cool_down = CoolDown::new(pause);
+        self
+    }
+
+    /// The same with so much, at the most, kept from some for others.
+    pub(crate) const fn keeping(mut self, most: Spare) -> Self {
+        self.most_kept = most;
         self
     }
 
@@ -126,101 +136,17 @@ impl Ledger {
         self.peak_in_flight
     }
 
+    /// Where it stands.
+    pub(crate) const fn now(&self) -> Time {
+        self.now
+    }
+
     pub(crate) const fn max_per_request(&self) -> u64 {
         self.max_per_request
     }
 
     pub(crate) const fn paused(&self) -> Time {
         self.paused
-    }
-
-    /// When `cost` fits. Counts from the last [`advance`](Self::advance) and changes nothing.
-    /// `slot` says whether it takes a place in flight.
-    pub(crate) fn fit(&self, cost: &Cost, slot: bool) -> Fit {
-        let now = self.now;
-        if cost.of(Resource::Tokens) > self.max_per_request {
-            return Fit::Never {
-                blame: Blame::PerRequest,
-            };
-        }
-        let mut open = self.paused <= now;
-        for (index, meter) in self.meters.iter().enumerate() {
-            let n = cost.of(meter.id().resource);
-            if n > meter.largest() {
-                return Fit::Never {
-                    blame: Blame::Limit(index),
-                };
-            }
-            open = open && (n == 0 || meter.fits(n, now));
-        }
-        if !open {
-            return self.later(cost);
-        }
-        if slot && self.in_flight >= self.room_in_flight() {
-            return Fit::InFlight;
-        }
-        Fit::Now
-    }
-
-    /// Whether `cost` fits now and, if nothing else is charged, at every later instant.
-    pub(crate) fn fits_from_now_on(&self, cost: &Cost, slot: bool) -> bool {
-        let closes = |meter: &Meter| meter.closes_again() && cost.of(meter.id().resource) > 0;
-        !self.meters.iter().any(closes) && self.fit(cost, slot) == Fit::Now
-    }
-
-    /// Whether `cost` fits now: [`fit`](Self::fit) for those who don't ask when.
-    pub(crate) fn fits(&self, cost: &Cost, slot: bool) -> bool {
-        let now = self.now;
-        let fits = |meter: &Meter| match cost.of(meter.id().resource) {
-            0 => true,
-            n => n <= meter.largest() && meter.fits(n, now),
-        };
-        self.paused <= now
-            && cost.of(Resource::Tokens) <= self.max_per_request
-            && (!slot || self.in_flight < self.room_in_flight())
-            && self.meters.iter().all(fits)
-    }
-
-    // Some accounts close again (a fixed window's last moments), so that the latest of all
-    // first instants isn't enough: go round until nobody moves it.
-    #[cold]
-    fn later(&self, cost: &Cost) -> Fit {
-        let mut at = self.now.max(self.paused);
-        let mut blame = Blame::PauseOfAll;
-        loop {
-            let before = at;
-            for (index, meter) in self.meters.iter().enumerate() {
-                let n = cost.of(meter.id().resource);
-                if n == 0 {
-                    continue;
-                }
-                let from = at;
-                at = meter.earliest(n, from, self.now);
-                if at > from {
-                    blame = if at == meter.paused() {
-                        Blame::Pause(index)
-                    } else {
-                        Blame::Limit(index)
-                    };
-                }
-            }
-            if at == before {
-                return Fit::At { at, blame };
-            }
-        }
-    }
-
-    /// When `cost` has its turn, at the earliest, behind what waits already: `ahead` says how much by the index of the
-    /// limit. A projection.
-    pub(crate) fn project(&self, cost: &Cost, ahead: impl Fn(usize) -> u64) -> Time {
-        let mut latest = self.now.max(self.paused);
-        for (index, meter) in self.meters.iter().enumerate() {
-            let n = cost.of(meter.id().resource);
-            if n > 0 {
-                latest = latest.max(meter.project(ahead(index), n, self.now));
-            }
-        }
-        latest
     }
 
     /// Takes `cost` from every limit, without a date. Whether it fits is the caller's to ask.
@@ -261,7 +187,7 @@ impl Ledger {
 
     /// A place in flight is free again. True where somebody may have waited for it.
     pub(crate) fn land(&mut self) -> bool {
-        let full = self.in_flight >= self.room_in_flight();
+        let full = !self.has_place(self.most_kept);
         self.in_flight = self.in_flight.saturating_sub(1);
         full
     }

@@ -1,19 +1,27 @@
 //! Who is next.
 //!
-//! First come, first served inside a class; between classes by *rank*, the time of arrival plus its class's penalty, fixed
-//! on entry. The head waits for its whole cost; of the next few one goes first only where that leaves the head's instant.
+//! First come, first served inside a class, where everybody is of one flow; else each flow goes once before any goes again.
+//! Between classes by *rank*, the time of arrival plus its class's penalty, fixed on entry: of the class whose oldest has the
+//! least. The head waits for its whole cost; of the next few one goes first only where that leaves the head's instant.
 //!
 //! A turn is an *offer*: the cost is held for the waiter, who is woken to take it. An offer that
 //! isn't taken lapses; its waiter keeps its rank but is passed over until it looks again.
 
+mod flows;
 mod turn;
+mod waiter;
 
 use std::time::Duration;
 
+pub(crate) use self::waiter::{Key, Look, Next, Place};
+use self::{
+    flows::Flows,
+    waiter::{State, Waiter},
+};
 use super::{
     cost::Cost,
-    ledger::{Fit, Ledger},
-    list::{Links, List},
+    ledger::{Fit, Ledger, Spare},
+    list::{Linked, Links, List},
     time::Time,
 };
 
@@ -25,69 +33,10 @@ pub(crate) const PENALTY: Duration = Duration::from_secs(15);
 pub(crate) const LAPSE: Duration = Duration::from_secs(1);
 /// How many behind the head may be looked at for one that fits beside it.
 const LOOK_AHEAD: usize = 32;
+/// The rank of those who have begun: they go before everybody, and before all turns.
+const BEGUN: Time = Time::ZERO;
 /// How many places an empty line keeps.
 const KEPT_PLACES: usize = 1024;
-
-/// Names a waiter, until it was granted, told that it expired, or left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(u32);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// In the line of its class.
-    Waiting,
-    /// Its cost is held for it until then.
-    Offered { until: Time },
-    /// Let an offer lapse; in no line until it looks again.
-    Parked,
-    /// Will not get its turn; when it would have fit.
-    Expired { fit: Fit },
-    /// A free place.
-    Free,
-}
-
-#[derive(Debug)]
-struct Waiter<W> {
-    cost: Cost,
-    rank: Time,
-    deadline: Time,
-    class: u8,
-    slot: bool,
-    state: State,
-    waker: Option<W>,
-    links: Links,
-}
-
-impl<W> AsMut<Links> for Waiter<W> {
-    fn as_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
-/// What a waiter finds when it looks. A waker that it left is handed back, to be dropped where no lock
-/// is held.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look<W> {
-    /// Its turn: the cost, and with `true` a place in flight, is held and now the caller's to give back.
-    Granted(Cost, bool, Option<W>),
-    /// Not yet.
-    NotYet,
-    /// Back in line after an offer that lapsed: the line wants a [`turn`](Queue::turn).
-    Back,
-    /// Not within its deadline; the cost, and when it would have fit.
-    Expired(Cost, Fit, Option<W>),
-}
-
-/// Whether and when the line wants to be looked at again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The list of wakers is full: fire them and come again at once.
-    Again,
-    /// At that instant.
-    At(Time),
-    /// When something is given back.
-    Idle,
-}
 
 /// What those who wait ask for of one limit.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +52,9 @@ struct Asked {
 pub(crate) struct Queue<W> {
     places: Vec<Waiter<W>>,
     free: Vec<u32>,
+    // By rank.
     classes: [List; CLASSES],
+    flows: Flows,
     offered: List,
     // Waiting in a class's line; not those who are offered, parked or expired.
     waiting: usize,
@@ -113,6 +64,8 @@ pub(crate) struct Queue<W> {
     next: Next,
     // What the waiting ask for together, by the ledger's limits and by class.
     asked: Vec<Asked>,
+    // What has to stay free beside those of a class.
+    spares: [Spare; CLASSES],
 }
 
 impl<W> Queue<W> {
@@ -121,12 +74,25 @@ impl<W> Queue<W> {
             places: Vec::new(),
             free: Vec::new(),
             classes: [List::EMPTY; CLASSES],
+            flows: Flows::new(),
             offered: List::EMPTY,
             waiting: 0,
             changed: false,
             next: Next::Idle,
             asked: vec![Asked::default(); limits],
+            spares: [Spare::NOTHING; CLASSES],
         }
+    }
+
+    /// The same with something kept from the classes that are less urgent.
+    pub(crate) const fn keeping(mut self, spares: [Spare; CLASSES]) -> Self {
+        self.spares = spares;
+        self
+    }
+
+    /// What has to stay free beside a newcomer here.
+    pub(crate) fn spare(&self, place: Place) -> Spare {
+        self.spares[usize::from(place.class)]
     }
 
     /// How many wait in line.
@@ -140,6 +106,11 @@ impl<W> Queue<W> {
     }
 
     #[cfg(test)]
+    pub(super) fn is_offered(&self, Key(index): Key) -> bool {
+        matches!(self.places[index as usize].state, State::Offered { .. })
+    }
+
+    #[cfg(test)]
     pub(super) fn places(&self) -> usize {
         self.places.len()
     }
@@ -149,33 +120,50 @@ impl<W> Queue<W> {
         (!self.changed).then_some(self.next)
     }
 
-    /// What those who wait in this class and in better ones, and so go before whoever joins it, ask for
-    /// together of the ledger's limit of this index.
-    pub(crate) fn asked(&self, limit: usize, class: u8) -> u64 {
-        let classes = self.asked[limit].sums.iter().take(usize::from(class) + 1);
-        classes.fold(0, |sum, asked| sum.saturating_add(*asked))
+    /// What those who wait in this rank's class and in better ones, and so go before whoever joins it, ask for together of
+    /// the ledger's limit of this index. Of those of other flows in its class it is an estimate: as many of each as there
+    /// are of its own, by what they ask for on average.
+    pub(crate) fn asked(&self, limit: usize, place: Place) -> u64 {
+        let class = usize::from(place.class);
+        let sums = &self.asked[limit].sums;
+        let better = sums.iter().take(class);
+        let better = better.fold(0, |sum: u64, asked| sum.saturating_add(*asked));
+        let ahead = self.flows.ahead(place, sums[class]);
+        better.saturating_add(ahead)
     }
 
-    /// Joins the line. `class` is at most the last one.
+    /// What all who wait ask for together of the ledger's limit of this index.
+    pub(crate) fn asked_by_all(&self, limit: usize) -> u64 {
+        let sums = self.asked[limit].sums.iter();
+        sums.fold(0, |sum, asked| sum.saturating_add(*asked))
+    }
+
+    /// Joins the line; without a place in front of all others, as one that has begun.
     pub(crate) fn push(
         &mut self,
         ledger: &Ledger,
         cost: Cost,
         slot: bool,
-        class: u8,
+        place: Option<Place>,
         now: Time,
         deadline: Time,
     ) -> Key {
-        let class = class.min(CLASSES as u8 - 1);
+        let rank = place.map_or(BEGUN, |place| {
+            let rank = now.after(PENALTY * u32::from(place.class));
+            rank.max(BEGUN.after(Duration::from_nanos(1)))
+        });
+        let place = place.unwrap_or_default();
         let waiter = Waiter {
             cost,
-            rank: now.after(PENALTY * u32::from(class)),
+            rank,
             deadline,
-            class,
+            place,
+            spare: self.spare(place),
             slot,
             state: State::Waiting,
             waker: None,
             links: Links::default(),
+            turn: Links::default(),
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -193,24 +181,11 @@ impl<W> Queue<W> {
 
     /// Puts a waiter into the line of its class, where its rank belongs.
     fn enlist(&mut self, ledger: &Ledger, index: u32) {
-        let (class, rank) = {
-            let waiter = &mut self.places[index as usize];
-            waiter.state = State::Waiting;
-            (usize::from(waiter.class), waiter.rank)
-        };
-        let list = self.classes[class];
-        let newest = |at: u32| self.places[at as usize].rank <= rank;
-        if list.tail().is_none_or(newest) {
-            self.classes[class].push_back(&mut self.places, index);
-        } else {
-            // One that let its offer lapse comes back: its place is near the front.
-            let mut at = list.head();
-            while let Some(other) = at.filter(|at| self.places[*at as usize].rank <= rank) {
-                at = self.places[other as usize].links.next();
-            }
-            let before = at.expect("the tail's rank is later");
-            self.classes[class].insert_before(&mut self.places, before, index);
-        }
+        let waiter = &mut self.places[index as usize];
+        waiter.state = State::Waiting;
+        let class = usize::from(waiter.place.class);
+        by_rank::<(), W>(&mut self.classes[class], &mut self.places, index);
+        self.flows.join(&mut self.places, index);
         self.waiting += 1;
         self.changed |= self.waiting <= LOOK_AHEAD + 1 || self.classes[class].head() == Some(index);
         let waiter = &self.places[index as usize];
@@ -223,8 +198,9 @@ impl<W> Queue<W> {
 
     /// Takes a waiter out of the line of its class.
     fn unlist(&mut self, ledger: &Ledger, index: u32) {
-        let class = usize::from(self.places[index as usize].class);
+        let class = usize::from(self.places[index as usize].place.class);
         self.classes[class].remove(&mut self.places, index);
+        self.flows.leave(&mut self.places, index);
         self.waiting -= 1;
         let waiter = &self.places[index as usize];
         let empty = self.classes[class].head().is_none();
@@ -258,16 +234,32 @@ impl<W> Queue<W> {
         left
     }
 
-    /// The waiter of least rank.
+    /// Who is next: of the class whose oldest has the least rank, the one whose flow's turn it is.
     fn head(&self) -> Option<u32> {
-        let heads = self.classes.iter().filter_map(List::head);
-        heads.min_by_key(|index| self.places[*index as usize].rank)
+        let oldest = self.classes.iter().filter_map(List::head);
+        let oldest = oldest.min_by_key(|index| self.places[*index as usize].rank)?;
+        let waiter = &self.places[oldest as usize];
+        if waiter.rank == BEGUN {
+            return Some(oldest);
+        }
+        self.flows.next(waiter.place.class)
     }
 
-    /// Whether a newcomer may go before everyone who waits: it fits, and the head's instant stays.
-    /// If so its cost is held.
-    pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool) -> bool {
-        if !ledger.fits(cost, slot) {
+    /// Whether a newcomer may go before everyone who waits: it fits, and either the head's instant stays or what it takes is
+    /// kept from the head. If so its cost is held.
+    pub(crate) fn pass(&self, ledger: &mut Ledger, cost: &Cost, slot: bool, place: Place) -> bool {
+        self.pass_beside(ledger, cost, slot, place, self.spare(place))
+    }
+
+    fn pass_beside(
+        &self,
+        ledger: &mut Ledger,
+        cost: &Cost,
+        slot: bool,
+        place: Place,
+        spare: Spare,
+    ) -> bool {
+        if !ledger.fits(cost, slot, spare) {
             return false;
         }
         let Some(head) = self.head() else {
@@ -275,18 +267,23 @@ impl<W> Queue<W> {
             return true;
         };
         let head = &self.places[head as usize];
-        let before = ledger.fit(&head.cost, head.slot);
+        let now = ledger.now();
+        let kept_from_head = place.class < head.place.class
+            && spare < head.spare(now)
+            && ledger.fits(&head.cost, head.slot, spare);
+        let before = head.fit(ledger, now);
         ledger.hold(cost, slot);
         let at = |fit| match fit {
             Fit::At { at, .. } => Some(at),
             _ => None,
         };
-        let same = at(before).is_some() && at(before) == at(ledger.fit(&head.cost, head.slot));
+        let same = at(before).is_some() && at(before) == at(head.fit(ledger, now));
         let place_left = !head.slot || ledger.in_flight() < ledger.room_in_flight();
-        if !(same && place_left) {
+        let passes = kept_from_head || same && place_left;
+        if !passes {
             ledger.release(cost, slot);
         }
-        same && place_left
+        passes
     }
 
     /// What a waiter finds when it looks. One that let its offer lapse is in line again, at its
@@ -349,4 +346,26 @@ impl<W> Queue<W> {
         }
         None
     }
+}
+
+/// Puts a waiter into a list that is ordered by rank.
+fn by_rank<L, W>(list: &mut List<L>, places: &mut [Waiter<W>], index: u32)
+where
+    Waiter<W>: Linked<L>,
+{
+    let rank = places[index as usize].rank;
+    if list
+        .tail()
+        .is_none_or(|at| places[at as usize].rank <= rank)
+    {
+        list.push_back(places, index);
+        return;
+    }
+    // One that let its offer lapse comes back: its place is near the front.
+    let mut at = list.head();
+    while let Some(other) = at.filter(|at| places[*at as usize].rank <= rank) {
+        at = places[other as usize].links().next();
+    }
+    let before = at.expect("the tail's rank is later");
+    list.insert_before(places, before, index);
 }

@@ -58,7 +58,7 @@
 //!
 //! `pool` and `model` are what the quota was [called](crate::quota::QuotaBuilder::named), empty where it wasn't: names of the program's
 //! own, not of its callers. `limit` is like `tokens per minute`, without the amount, and empty where none is to blame; `priority`
-//! is `interactive`, `standard`, `background`, another level's number, or `none` for those who don't wait. So the number of series
+//! is `interactive`, `standard`, `background`, or another level's number. So the number of series
 //! is bounded by the quotas that the program makes. The quotas of keys count under the names of the one that
 //! they were made from, and have no gauges.
 //!

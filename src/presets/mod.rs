@@ -4,7 +4,7 @@
 //! use tower_quota::{TokenBudgetLayer, presets};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let quota = presets::openai::tier1("gpt-4o").ok_or("no such model")?;
+//! let quota = presets::openai::build("gpt-4o").ok_or("no such model")?;
 //! let layer = TokenBudgetLayer::new(quota.build()?).settle(presets::openai::SETTLE);
 //! # let _ = layer; Ok(()) }
 //! ```
@@ -15,15 +15,28 @@
 //!
 //! | provider | tables | as of | counts |
 //! |---|---|---|---|
-//! | [`openai`] | tiers 1 to 5 | October 2025 | buckets |
-//! | [`anthropic`] | tiers 1 to 4; start and scale for one family | spring and October 2026 | buckets; requests by the second |
-//! | [`gemini`] | free, tiers 1 to 3 | September 2025 | a minute rolling, the day from midnight Pacific |
-//! | [`groq`] | the free plan | July 2026 | buckets, the day's too |
+//! | [`openai`] | build, launch, grow | October 2026 | buckets |
+//! | | tiers 1 to 5, which these replaced | autumn 2025 to September 2026 | |
+//! | [`anthropic`] | start, build, scale | summer to October 2026 | buckets; requests by the second |
+//! | | tiers 1 to 4, which these replaced | winter 2025 to June 2026 | |
+//! | [`gemini`] | free, tiers 1 to 3; no longer published | November or December 2025 | a minute rolling, the day from midnight Pacific |
+//! | [`groq`] | free, developer | August 2026 | buckets, the day's too |
+//!
+//! # Where the figures are from
+//!
+//! From the providers' own pages, but not read live. Each module names its page (`SOURCE`) and how late its figures are
+//! (`AS_OF`), and says, table by table, what they were read off:
+//!
+//! - a *copy* of the page: its text as others have kept it. One without a date is dated by the models that it names and
+//!   doesn't name.
+//! - a *reader's table*: what somebody who read the page on a stated day says it states. This is weaker, and stands alone
+//!   only where no copy was found.
+//!
+//! What was found in neither is left out: a model without a row here may well have published limits.
 //!
 //! # No promise
 //!
-//! These are data that others change without notice, and no table was checked against an account: the pages that are named
-//! are where the figures stood at the date that is given, in part by way of others who cite them. Compare yours with what
+//! These are data that others change without notice, and none was checked against an account. Compare yours with what
 //! your account's own page says. A table may change in any release. Models that share a limit (their provider's
 //! pools) get the same figures each; share one quota among them.
 
@@ -66,68 +79,4 @@ fn quota(limits: impl IntoIterator<Item = Limit>) -> QuotaBuilder {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_its_model() {
-        let table = [("gpt-4o", 1), ("gpt-4o-mini", 2), ("claude-sonnet-4-5", 3)];
-        for (model, found) in [
-            ("gpt-4o", Some(&1)),
-            ("gpt-4o-2024-08-06", Some(&1)),
-            ("gpt-4o-mini-2024-07-18", Some(&2)),
-            ("claude-sonnet-4-5-20250929", Some(&3)),
-            ("claude-sonnet-4-5-latest", Some(&3)),
-            ("gpt-4o-audio-preview", None),
-            ("gpt-4o-", None),
-            ("2024-08-06", None),
-            ("", None),
-            ("ü-2024-08-06", None),
-        ] {
-            assert_eq!(row(&table, model), found, "{model}");
-        }
-    }
-
-    #[test]
-    fn every_row_of_every_table_is_a_quota() {
-        let mut rows = 0;
-        let mut build = |name: &str, quota: Option<QuotaBuilder>| {
-            let quota = quota.unwrap_or_else(|| panic!("{name} has no row"));
-            quota
-                .build()
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
-            rows += 1;
-        };
-        for model in openai::models() {
-            build(model, openai::tier1(model));
-            build(model, openai::tier2(model));
-            build(model, openai::tier3(model));
-            build(model, openai::tier4(model));
-            build(model, openai::tier5(model));
-        }
-        for model in [
-            "claude-sonnet-4-5-20250929",
-            "claude-opus-4-1",
-            "claude-haiku-4-5",
-        ] {
-            build(model, anthropic::tier1(model));
-            build(model, anthropic::tier2(model));
-            build(model, anthropic::tier3(model));
-            build(model, anthropic::tier4(model));
-        }
-        build("claude-fable-5", anthropic::start("claude-fable-5"));
-        build("claude-fable-5", anthropic::scale("claude-fable-5"));
-        for model in gemini::models() {
-            build(model, gemini::free(model));
-            build(model, gemini::tier1(model));
-            build(model, gemini::tier2(model));
-            build(model, gemini::tier3(model));
-        }
-        for model in groq::models() {
-            build(model, groq::free(model));
-        }
-        assert!(rows > 60, "{rows}");
-        assert!(openai::tier1("no-such-model").is_none());
-        assert!(anthropic::tier1("claude-2").is_none());
-    }
-}
+mod tests;

@@ -3,12 +3,19 @@
 use std::{
     fmt,
     future::Future,
+    hash::Hash,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use super::{
-    Quota, grant::Grant, line::Line, permit::Permit, priority::Priority, sync::Arc, watch::Standing,
+    Quota,
+    grant::Grant,
+    line::Line,
+    permit::Permit,
+    priority::{Priority, Rank, flow},
+    sync::Arc,
+    watch::Standing,
 };
 use crate::{
     core::{cost::Cost, queue::Key},
@@ -82,7 +89,7 @@ enum State {
     New {
         quota: Quota,
         cost: Cost,
-        priority: Priority,
+        rank: Rank,
     },
     /// In line.
     Waiting(Waiting),
@@ -96,14 +103,31 @@ impl fmt::Debug for Acquire {
 }
 
 impl Acquire {
-    pub(super) const fn new(quota: Quota, cost: Cost, priority: Priority) -> Self {
+    pub(super) const fn new(quota: Quota, cost: Cost) -> Self {
         Self {
             state: State::New {
                 quota,
                 cost,
-                priority,
+                rank: Rank::DEFAULT,
             },
         }
+    }
+
+    /// How urgent it is. Once it is in line, that is decided.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        if let State::New { rank, .. } = &mut self.state {
+            rank.priority = priority;
+        }
+        self
+    }
+
+    /// Takes turns with those of other keys: inside a priority each key goes once before any goes again. Once it is in
+    /// line, that is decided.
+    pub fn in_turn(mut self, key: &(impl Hash + ?Sized)) -> Self {
+        if let State::New { rank, .. } = &mut self.state {
+            rank.flow = flow(key);
+        }
+        self
     }
 }
 
@@ -114,11 +138,7 @@ impl Future for Acquire {
         let this = &mut *self;
         loop {
             match &mut this.state {
-                State::New {
-                    quota,
-                    cost,
-                    priority,
-                } => match quota.reserve(cost, false, *priority) {
+                State::New { quota, cost, rank } => match quota.reserve(cost, false, *rank) {
                     super::Reserved::Granted(grant) => {
                         this.state = State::Done;
                         return Poll::Ready(Ok(Permit::new(grant, false)));

@@ -5,22 +5,22 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
-    Quota, calendar,
+    Priority, Quota, calendar,
     line::Line,
     state::{self, Restored},
     sync::Arc,
-    watch::Watch,
 };
 use crate::{
     core::{
         cost::Resource,
-        ledger::Ledger,
+        ledger::{Ledger, Spare},
         limit::{Limit, Shape},
         meter::Meter,
+        queue::CLASSES,
         time::Time,
     },
     error::ConfigError,
-    observe::{Alert, Alerts},
+    observe::Alerts,
 };
 
 /// Puts a [`Quota`] together. Contradictions are refused by [`build`](Self::build), never at the first request.
@@ -33,6 +33,7 @@ use crate::{
 /// | [`headroom`](Self::headroom) | 1.0: plan with everything |
 /// | [`max_wait`](Self::max_wait) | 60 s, or what a limit per minute takes to be whole again: about 61 s |
 /// | [`max_queue`](Self::max_queue) | 10,000 |
+/// | [`keep_for`](Self::keep_for) | nothing: every priority may use all |
 /// | [`adopt`](Self::adopt) | off: limits are what they were given as |
 /// | [`cool_down`](Self::cool_down) | 15 s |
 /// | [`restore`](Self::restore) | nothing: everything is unspent |
@@ -50,12 +51,13 @@ pub struct QuotaBuilder {
     pub(super) adopt: bool,
     discover: bool,
     cool_down: Duration,
-    pool: Option<Arc<str>>,
-    model: Option<Arc<str>>,
-    alerts: Option<Alerts>,
+    pub(super) pool: Option<Arc<str>>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) alerts: Option<Alerts>,
     // Of one key among many.
     pub(super) keyed: bool,
     pub(super) restored: Option<Arc<Restored>>,
+    kept: Vec<(Priority, f64)>,
 }
 
 impl QuotaBuilder {
@@ -75,6 +77,7 @@ impl QuotaBuilder {
             alerts: None,
             keyed: false,
             restored: None,
+            kept: Vec::new(),
         }
     }
 
@@ -121,6 +124,26 @@ impl QuotaBuilder {
         self
     }
 
+    /// Keeps the last part of every limit, of this share, and of the places in flight, for requests that are at least as
+    /// urgent: whoever is less urgent finds it taken, until it has waited for as long as its [priority](Priority) counts as having come later.
+    /// May be said for several priorities; what is kept for each is kept from all that are less urgent.
+    ///
+    /// ```
+    /// use tower_quota::{Limit, Priority, Quota};
+    ///
+    /// // Background work uses 70 % at the most as long as others may come, the standard 90 %.
+    /// let quota = Quota::builder()
+    ///     .limit(Limit::tokens_per_minute(100_000))
+    ///     .keep_for(Priority::Interactive, 0.1)
+    ///     .keep_for(Priority::Standard, 0.2)
+    ///     .build()?;
+    /// # let _ = quota; Ok::<(), tower_quota::ConfigError>(())
+    /// ```
+    pub fn keep_for(mut self, priority: Priority, share: f64) -> Self {
+        self.kept.push((priority, share));
+        self
+    }
+
     /// Takes the provider's word for its limits: amounts that its answers state replace those of this quota, also where
     /// they are larger, and limits on requests, tokens, input or output tokens that this quota doesn't have are added.
     pub const fn adopt(mut self) -> Self {
@@ -133,29 +156,6 @@ impl QuotaBuilder {
     pub const fn cool_down(mut self, pause: Duration) -> Self {
         self.cool_down = pause;
         self
-    }
-
-    /// What operators know it by, in events, metrics and alerts: a provider, an account, a pool.
-    pub fn named(mut self, pool: &str) -> Self {
-        self.pool = Some(pool.into());
-        self
-    }
-
-    /// The model whose limits these are, as a label of its metrics.
-    pub fn of_model(mut self, model: &str) -> Self {
-        self.model = Some(model.into());
-        self
-    }
-
-    /// Who is told of what operators want to hear.
-    pub fn alerts(mut self, alerts: Alerts) -> Self {
-        self.alerts = Some(alerts);
-        self
-    }
-
-    /// Calls `hook` with every [`Alert`]: [`alerts`](Self::alerts) with the thresholds that are the default.
-    pub fn on_alert(self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
-        self.alerts(Alerts::new(hook))
     }
 
     /// The quota, with everything unspent but for what was [restored](Self::restore).
@@ -176,8 +176,7 @@ impl QuotaBuilder {
                 .restore(restored.accounts(), origin.1, self.adopt, planned)
                 .map_err(state::nonsense)?;
         }
-        let (pool, model) = (self.pool.clone(), self.model.clone());
-        let watch = Arc::new(Watch::new(pool, model, self.alerts.clone()));
+        let watch = Arc::new(self.watch());
         let line = Line::new(ledger, origin, self, watch);
         if let Some(restored) = restored {
             line.restored(restored.down());
@@ -206,6 +205,16 @@ impl QuotaBuilder {
         self.max_wait.unwrap_or(minute)
     }
 
+    /// What has to stay free beside the requests of each class.
+    pub(super) fn kept(&self) -> [Spare; CLASSES] {
+        std::array::from_fn(|class| {
+            let kept =
+                (self.kept.iter()).filter(|(priority, _)| usize::from(priority.class()) < class);
+            let share: f64 = kept.map(|(_, share)| share).sum();
+            Spare::millionths((share * 1e6).round() as u32)
+        })
+    }
+
     /// When a new quota begins: now, which is the beginning of its time.
     pub(super) fn begins(&self) -> (Instant, Time) {
         let base = self.restored.as_ref().map(|restored| restored.now());
@@ -229,8 +238,9 @@ impl QuotaBuilder {
             });
             meters.extend(learnt.map(|resource| Meter::unknown(*resource)));
         }
-        let ledger =
-            Ledger::new(meters, self.max_in_flight, self.max_per_request).cool_down(self.cool_down);
+        let ledger = Ledger::new(meters, self.max_in_flight, self.max_per_request)
+            .cool_down(self.cool_down)
+            .keeping(self.kept().into_iter().max().unwrap_or_default());
         if self.discover {
             ledger.discover()
         } else {
@@ -258,6 +268,29 @@ impl QuotaBuilder {
         }
         if self.max_per_request == 0 {
             return refuse("max_per_request", "0 would admit nothing".into());
+        }
+        for (priority, share) in &self.kept {
+            if !(*share > 0.0 && *share < 1.0) {
+                return refuse(
+                    "keep_for",
+                    format!("{share} for {priority:?} is not a share between 0 and 1"),
+                );
+            }
+            if usize::from(priority.class()) == CLASSES - 1 {
+                return refuse(
+                    "keep_for",
+                    format!(
+                        "nobody is less urgent than {priority:?}, from whom {share} could be kept"
+                    ),
+                );
+            }
+        }
+        let kept: f64 = self.kept.iter().map(|(_, share)| share).sum();
+        if kept >= 1.0 {
+            return refuse(
+                "keep_for",
+                format!("{kept} kept in all leaves nothing for the least urgent"),
+            );
         }
         for (index, limit) in self.limits.iter().enumerate() {
             check_limit(limit)?;

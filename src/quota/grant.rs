@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Priority, Quota, Reserved, line::Line, sync::Arc};
+use super::{Quota, Rank, Reserved, line::Line, sync::Arc};
 use crate::{
     core::{
         cost::{Cost, Resource},
@@ -139,9 +139,9 @@ impl Grant {
         let line = Arc::clone(&self.line);
         let quota = Quota { line };
         if reject {
-            quota.reserve_or_refuse(&self.cost, true)
+            quota.reserve_or_refuse(&self.cost, true, Rank::DEFAULT)
         } else {
-            quota.reserve(&self.cost, true, Priority::default())
+            quota.reserve(&self.cost, true, Rank::DEFAULT)
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Priority, QuotaBuilder, builder,
+    QuotaBuilder, builder,
     outputs::Outputs,
     refusal::rejected,
     snapshot::Snapshot,
@@ -22,8 +22,8 @@ use super::{
 use crate::{
     core::{
         cost::{Cost, Resource},
-        ledger::{Fit, Ledger, Stated},
-        queue::{CLASSES, Key, Look, Next, Queue},
+        ledger::{Fit, Ledger, Spare, Stated},
+        queue::{Key, Look, Next, Place, Queue},
         settlement::Departure,
         time::Time,
     },
@@ -99,7 +99,7 @@ impl Line {
     ) -> Arc<Self> {
         Arc::new_cyclic(|line| Self {
             state: Mutex::new(State {
-                queue: Queue::new(ledger.meters().len()),
+                queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
             }),
             origin,
@@ -217,16 +217,16 @@ impl Line {
         let tokens = self.watch.percentiles();
         // A typical request of the usual priority that came now.
         let typical = Cost::tokens(tokens.map_or(0, |tokens| tokens.p50));
-        let class = Priority::default().class();
+        let place = Place::default();
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let wait = match ledger.fit(&typical, true) {
+        let wait = match ledger.fit_beside(&typical, true, queue.spare(place)) {
             Fit::Now if queue.waiting() == 0 => Some(now),
             Fit::Never { .. } | Fit::InFlight => None,
-            _ => Some(ledger.project(&typical, |limit| queue.asked(limit, class))),
+            _ => Some(ledger.project(&typical, |limit| queue.asked(limit, place))),
         };
         let mut snapshot = Snapshot::of(ledger, queue.waiting(), now);
         drop(state);
@@ -235,53 +235,63 @@ impl Line {
         snapshot
     }
 
-    /// Asks without waiting: nobody who waits is delayed by it, unless it is for a request that has `begun`: one that
-    /// has been granted part of what it needs. Whoever waits may wait for just that part.
-    pub(super) fn ask_now(&self, cost: &Cost, slot: bool, begun: bool) -> Result<(), Rejected> {
+    /// Asks without waiting: nobody who waits is delayed by it. `None` instead of a place is for a request that has begun:
+    /// one that has been granted part of what it needs. Whoever waits may wait for just that part.
+    pub(super) fn ask_now(
+        &self,
+        cost: &Cost,
+        slot: bool,
+        place: Option<Place>,
+    ) -> Result<(), Rejected> {
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let fit = ledger.fit(cost, slot);
-        if fit == Fit::Now {
-            if begun || queue.waiting() == 0 {
+        let fit = ledger.fit_beside(cost, slot, spare(queue, place));
+        match place {
+            _ if fit != Fit::Now => {}
+            Some(place) if queue.waiting() > 0 => {
+                if queue.pass(ledger, cost, slot, place) {
+                    return Ok(());
+                }
+            }
+            _ => {
                 ledger.hold(cost, slot);
                 return Ok(());
             }
-            if queue.pass(ledger, cost, slot) {
-                return Ok(());
-            }
         }
-        let last = CLASSES as u8 - 1;
-        let projected = || ledger.project(cost, |limit| queue.asked(limit, last));
+        let projected = || ledger.project(cost, |limit| queue.asked_by_all(limit));
         let at = (queue.waiting() > 0).then(projected);
         // That it fits now, were it not for those who wait, says nothing of when.
         let at = at.filter(|at| *at > now);
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
-    /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a class is for a request that
+    /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a place is for a request that
     /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
-    pub(super) fn ask(&self, cost: &Cost, slot: bool, class: Option<u8>) -> Asked {
+    pub(super) fn ask(&self, cost: &Cost, slot: bool, place: Option<Place>) -> Asked {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         // What fitted at the last look at the clock, and will from there on, needs no other.
-        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot) {
+        let spare = spare(queue, place);
+        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot, spare) {
             ledger.hold(cost, slot);
             return Asked::Granted;
         }
         let now = self.now();
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let fit = ledger.fit(cost, slot);
-        let alone = queue.waiting() == 0 || class.is_none();
+        let fit = ledger.fit_beside(cost, slot, spare);
+        let alone = queue.waiting() == 0 || place.is_none();
         match fit {
             Fit::Now if alone => {
                 ledger.hold(cost, slot);
                 return Asked::Granted;
             }
-            Fit::Now if queue.pass(ledger, cost, slot) => return Asked::Granted,
+            Fit::Now if queue.pass(ledger, cost, slot, place.unwrap_or_default()) => {
+                return Asked::Granted;
+            }
             Fit::Never { .. } => {
                 return Asked::Refused(rejected(ledger, cost, fit, None, Reason::TooLarge, now));
             }
@@ -291,18 +301,17 @@ impl Line {
         // Alone, the wait is known; behind others it is a projection.
         let at = match fit {
             Fit::At { at, .. } if alone => at,
-            _ => ledger.project(cost, |limit| queue.asked(limit, class.unwrap_or(0))),
+            _ => ledger.project(cost, |limit| queue.asked(limit, place.unwrap_or_default())),
         };
         let reason = if at > deadline {
             Reason::WaitTooLong
         } else if queue.taken() >= self.settings.max_queue {
             Reason::QueueFull
         } else {
-            let (rank, arrived) = class.map_or((0, Time::ZERO), |class| (class, now));
-            let key = queue.push(ledger, cost.clone(), slot, rank, arrived, deadline);
+            let key = queue.push(ledger, cost.clone(), slot, place, now, deadline);
             // Whoever is in front is looked after already; a newcomer of a better class may be first.
             let refusal = rejected(ledger, cost, fit, Some(at), Reason::LimitReached, now);
-            return Asked::Queued(key, Standing::new(&refusal, class, now));
+            return Asked::Queued(key, Standing::new(&refusal, now));
         };
         Asked::Refused(rejected(ledger, cost, fit, Some(at), reason, now))
     }
@@ -414,4 +423,9 @@ impl Line {
             woken.drain(..).for_each(Waker::wake);
         }
     }
+}
+
+/// What has to stay free beside a newcomer; beside one that has begun, nothing.
+fn spare(queue: &Queue<Waker>, place: Option<Place>) -> Spare {
+    place.map_or(Spare::NOTHING, |place| queue.spare(place))
 }

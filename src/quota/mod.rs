@@ -27,6 +27,14 @@
 //! First come, first served inside a [`Priority`]. The head of the line waits for its whole cost, so that nobody small starves
 //! somebody large; one of the next 32 goes first only where that doesn't move the head's instant.
 //!
+//! Where requests have [keys](Acquire::in_turn), each key goes once before any goes again, inside of its priority: so a thousand
+//! waiters of one tenant delay another's by one. The wait that is foretold behind other keys is an estimate.
+//!
+//! A less urgent request counts as having come later, and so gets there in the end. While the more urgent keep coming they wait
+//! for those of the less urgent that went before them; what is [kept](QuotaBuilder::keep_for) for them spares them that.
+//! Measured, with background work that always has more to send and an interactive request a second: 54 s at the 99th percentile by
+//! priority alone, none at all with a quarter kept.
+//!
 //! # What it learns
 //!
 //! [`TokenBudgetLayer`](crate::TokenBudgetLayer) tells it what answers say, and so may you by [`observe`](Quota::observe). What is
@@ -81,7 +89,11 @@ pub use self::{
     snapshot::{LimitSnapshot, Percentiles, Snapshot},
     state::SavedState,
 };
-pub(crate) use self::{acquire::Waiting, grant::Grant};
+pub(crate) use self::{
+    acquire::Waiting,
+    grant::Grant,
+    priority::{Rank, flow},
+};
 
 use self::{
     line::{Asked, Line},
@@ -159,7 +171,7 @@ impl Quota {
     ///
     /// [`Rejected`], and nothing is spent.
     pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
-        self.reserve_now(&cost, false)
+        self.reserve_now(&cost, false, Rank::DEFAULT)
             .map(|grant| Permit::new(grant, true))
     }
 
@@ -178,12 +190,12 @@ impl Quota {
     ///
     /// Has to be polled in a tokio runtime with its time driver enabled if it must wait.
     pub fn acquire(&self, cost: Cost) -> Acquire {
-        self.acquire_as(cost, Priority::default())
+        Acquire::new(self.clone(), cost)
     }
 
     /// [`acquire`](Self::acquire) with a priority.
     pub fn acquire_as(&self, cost: Cost, priority: Priority) -> Acquire {
-        Acquire::new(self.clone(), cost, priority)
+        self.acquire(cost).priority(priority)
     }
 
     /// Nothing is granted before `until`, of any resource. A later pause stands.
@@ -257,26 +269,33 @@ impl Quota {
 
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
     /// what the request needs, its place in flight included.
-    pub(crate) fn reserve_now(&self, cost: &Cost, begun: bool) -> Result<Grant, Rejected> {
-        let asked = self.line.ask_now(cost, !begun, begun);
+    pub(crate) fn reserve_now(
+        &self,
+        cost: &Cost,
+        begun: bool,
+        rank: Rank,
+    ) -> Result<Grant, Rejected> {
+        let place = (!begun).then(|| rank.place());
+        let asked = self.line.ask_now(cost, !begun, place);
         asked.inspect_err(|rejected| self.line.refused(rejected))?;
-        Ok(self.granted(cost, begun, None))
+        Ok(self.granted(cost, begun, rank))
     }
 
     /// The same as what becomes of the request.
-    pub(crate) fn reserve_or_refuse(&self, cost: &Cost, begun: bool) -> Reserved {
-        match self.reserve_now(cost, begun) {
+    pub(crate) fn reserve_or_refuse(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+        match self.reserve_now(cost, begun, rank) {
             Ok(grant) => Reserved::Granted(grant),
             Err(rejected) => Reserved::Refused(rejected),
         }
     }
 
     /// Takes `cost` now, or a place in line for it; `begun` as above.
-    pub(crate) fn reserve(&self, cost: &Cost, begun: bool, priority: Priority) -> Reserved {
-        let class = (!begun).then(|| priority.class());
-        match self.line.ask(cost, !begun, class) {
-            Asked::Granted => Reserved::Granted(self.granted(cost, begun, class)),
+    pub(crate) fn reserve(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+        let place = (!begun).then(|| rank.place());
+        match self.line.ask(cost, !begun, place) {
+            Asked::Granted => Reserved::Granted(self.granted(cost, begun, rank)),
             Asked::Queued(key, standing) => {
+                let standing = standing.of(rank.priority.class());
                 Reserved::Queued(Waiting::new(Arc::clone(&self.line), key, standing))
             }
             Asked::Refused(rejected) => {
@@ -286,9 +305,9 @@ impl Quota {
         }
     }
 
-    fn granted(&self, cost: &Cost, begun: bool, class: Option<u8>) -> Grant {
+    fn granted(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
         let grant = Grant::new(Arc::clone(&self.line), cost.clone(), !begun);
-        self.line.granted(cost, class);
+        self.line.granted(cost, rank.priority.class());
         grant
     }
 

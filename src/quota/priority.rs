@@ -1,11 +1,16 @@
 //! Who goes first.
 
-use crate::core::queue::CLASSES;
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    sync::LazyLock,
+};
+
+use crate::core::queue::{CLASSES, Place};
 
 /// How urgent a request is. Inside one priority it is first come, first served.
 ///
 /// A less urgent request counts as having come later: 15 seconds a level. So it isn't overtaken for ever: one that has waited
-/// that much longer goes first.
+/// that much longer goes first. What [`keep_for`](crate::quota::QuotaBuilder::keep_for) keeps from it is kept as long.
 ///
 /// | priority | level | counts as having come later by |
 /// |---|---|---|
@@ -36,4 +41,30 @@ impl Priority {
             Self::Level(_) => CLASSES as u8 - 1,
         }
     }
+}
+
+/// Where a request stands in a line: how urgent it is, and with whom it takes turns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rank {
+    pub(crate) priority: Priority,
+    /// What [`flow`] makes of its key; 0 without one.
+    pub(crate) flow: u64,
+}
+
+impl Rank {
+    pub(crate) const DEFAULT: Self = Self {
+        priority: Priority::Standard,
+        flow: 0,
+    };
+
+    pub(super) const fn place(self) -> Place {
+        Place::new(self.priority.class(), self.flow)
+    }
+}
+
+/// A key among those that take turns. Two that are taken for one share a turn, which nobody can bring about: the hash's own
+/// key is drawn anew in every process.
+pub(crate) fn flow(key: &(impl Hash + ?Sized)) -> u64 {
+    static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEYS.hash_one(key).max(1)
 }

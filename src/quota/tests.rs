@@ -45,11 +45,15 @@ fn look(waiting: &mut Waiting) -> std::task::Poll<Result<Grant, Rejected>> {
 #[tokio::test(start_paused = true)]
 async fn what_never_left_is_given_back_and_what_left_is_kept() {
     let quota = quota();
-    let grant = quota.reserve_now(&Cost::tokens(60), false).expect("fits");
+    let grant = quota
+        .reserve_now(&Cost::tokens(60), false, Rank::DEFAULT)
+        .expect("fits");
     assert_eq!(held(&quota), (0, 60, 1));
     drop(grant);
     assert_eq!(held(&quota), (0, 0, 0));
-    let mut grant = quota.reserve_now(&Cost::tokens(60), false).expect("fits");
+    let mut grant = quota
+        .reserve_now(&Cost::tokens(60), false, Rank::DEFAULT)
+        .expect("fits");
     grant.depart();
     grant.depart();
     assert_eq!(held(&quota), (60, 0, 1));
@@ -63,7 +67,9 @@ async fn what_never_left_is_given_back_and_what_left_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn the_window_runs_from_the_departure_not_from_the_grant() {
     let quota = quota();
-    let mut grant = quota.reserve_now(&Cost::tokens(100), false).expect("fits");
+    let mut grant = quota
+        .reserve_now(&Cost::tokens(100), false, Rank::DEFAULT)
+        .expect("fits");
     tokio::time::advance(50 * SECOND).await;
     assert!(
         quota.try_acquire(Cost::tokens(1)).is_err(),
@@ -86,7 +92,9 @@ async fn a_grant_is_settled_up_always_and_down_by_policy() {
         (10, Settle::TrueUp, 10),
     ] {
         let quota = quota();
-        let grant = quota.reserve_now(&Cost::tokens(50), false).expect("fits");
+        let grant = quota
+            .reserve_now(&Cost::tokens(50), false, Rank::DEFAULT)
+            .expect("fits");
         let used = grant.used(&Usage::new(used, 0));
         grant.settle(&used, policy);
         assert_eq!(held(&quota), (counts, 0, 0), "{policy:?}");
@@ -96,7 +104,9 @@ async fn a_grant_is_settled_up_always_and_down_by_policy() {
 #[tokio::test(start_paused = true)]
 async fn a_refund_after_departure_gives_everything_back() {
     let quota = quota();
-    let mut grant = quota.reserve_now(&Cost::tokens(50), false).expect("fits");
+    let mut grant = quota
+        .reserve_now(&Cost::tokens(50), false, Rank::DEFAULT)
+        .expect("fits");
     grant.depart();
     tokio::time::advance(SECOND).await;
     grant.refund();
@@ -106,10 +116,14 @@ async fn a_refund_after_departure_gives_everything_back() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_doesn_t_know_of_what_left_after_its_request() {
     let quota = quota();
-    let mut first = quota.reserve_now(&Cost::tokens(30), false).expect("fits");
+    let mut first = quota
+        .reserve_now(&Cost::tokens(30), false, Rank::DEFAULT)
+        .expect("fits");
     first.depart();
     tokio::time::advance(SECOND).await;
-    let mut second = quota.reserve_now(&Cost::tokens(30), false).expect("fits");
+    let mut second = quota
+        .reserve_now(&Cost::tokens(30), false, Rank::DEFAULT)
+        .expect("fits");
     second.depart();
     let mut status = RateStatus::new();
     status.tokens = RateReading::new().remaining(70);
@@ -127,9 +141,11 @@ async fn an_answer_doesn_t_know_of_what_left_after_its_request() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_a_place_goes_when_one_lands() {
     let quota = Quota::builder().max_in_flight(1).build().expect("valid");
-    let mut grant = quota.reserve_now(&Cost::request(), false).expect("fits");
+    let mut grant = quota
+        .reserve_now(&Cost::request(), false, Rank::DEFAULT)
+        .expect("fits");
     grant.depart();
-    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::request(), false, Priority::Standard)
+    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::request(), false, Rank::DEFAULT)
     else {
         panic!("it waits");
     };
@@ -141,8 +157,10 @@ async fn whoever_waits_for_a_place_goes_when_one_lands() {
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_what_another_holds_goes_when_it_is_given_back() {
     let quota = quota();
-    let grant = quota.reserve_now(&Cost::tokens(100), false).expect("fits");
-    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::tokens(1), false, Priority::Standard)
+    let grant = quota
+        .reserve_now(&Cost::tokens(100), false, Rank::DEFAULT)
+        .expect("fits");
+    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::tokens(1), false, Rank::DEFAULT)
     else {
         panic!("it waits");
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{Span, field::display};
 
 use super::{
+    QuotaBuilder,
     line::Line,
     snapshot::Percentiles,
     sync::{Arc, Mutex},
@@ -19,7 +20,7 @@ use crate::{
         time::Time,
     },
     error::{Reason, Rejected},
-    observe::{Alarm, Alerts, GAUGED, IS_ON, Level, Levels, Metrics, target},
+    observe::{Alarm, Alert, Alerts, GAUGED, IS_ON, Level, Levels, Metrics, target},
     verdict::Verdict,
 };
 
@@ -40,7 +41,7 @@ pub(super) struct Watch {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     since: Time,
-    class: Option<u8>,
+    class: u8,
     wait: Duration,
     limit: Option<LimitId>,
     cause: &'static str,
@@ -48,10 +49,10 @@ pub(super) struct Standing {
 
 impl Standing {
     /// Of a request that would have been refused so if it didn't wait.
-    pub(super) fn new(rejected: &Rejected, class: Option<u8>, now: Time) -> Self {
+    pub(super) fn new(rejected: &Rejected, now: Time) -> Self {
         Self {
             since: now,
-            class,
+            class: 0,
             wait: rejected.retry_after.unwrap_or_default(),
             limit: rejected.limit,
             cause: match rejected.reason {
@@ -61,6 +62,12 @@ impl Standing {
                 _ => "queue",
             },
         }
+    }
+
+    /// Of a request of this class.
+    pub(super) const fn of(mut self, class: u8) -> Self {
+        self.class = class;
+        self
     }
 }
 
@@ -76,19 +83,6 @@ macro_rules! told {
 }
 
 impl Watch {
-    pub(super) fn new(
-        pool: Option<Arc<str>>,
-        model: Option<Arc<str>>,
-        alerts: Option<Alerts>,
-    ) -> Self {
-        Self {
-            alarm: alerts.map(|alerts| Alarm::new(alerts, pool.clone())),
-            metrics: Metrics::new(pool.clone(), model),
-            pool,
-            tokens: Mutex::new(None),
-        }
-    }
-
     pub(super) fn pool(&self) -> Option<&str> {
         self.pool.as_deref()
     }
@@ -99,9 +93,44 @@ impl Watch {
     }
 }
 
+impl QuotaBuilder {
+    /// What operators know it by, in events, metrics and alerts: a provider, an account, a pool.
+    pub fn named(mut self, pool: &str) -> Self {
+        self.pool = Some(pool.into());
+        self
+    }
+
+    /// The model whose limits these are, as a label of its metrics.
+    pub fn of_model(mut self, model: &str) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Who is told of what operators want to hear.
+    pub fn alerts(mut self, alerts: Alerts) -> Self {
+        self.alerts = Some(alerts);
+        self
+    }
+
+    /// Calls `hook` with every [`Alert`]: [`alerts`](Self::alerts) with the thresholds that are the default.
+    pub fn on_alert(self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
+        self.alerts(Alerts::new(hook))
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        let pool = self.pool.clone();
+        Watch {
+            alarm: (self.alerts.clone()).map(|alerts| Alarm::new(alerts, pool.clone())),
+            metrics: Metrics::new(pool.clone(), self.model.clone()),
+            pool,
+            tokens: Mutex::new(None),
+        }
+    }
+}
+
 impl Line {
     /// The turn of a request has come at once.
-    pub(super) fn granted(&self, cost: &Cost, class: Option<u8>) {
+    pub(super) fn granted(&self, cost: &Cost, class: u8) {
         self.watch.metrics.granted(class, Duration::ZERO);
         self.look_at_use(cost);
     }

@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use super::RateLimit;
 use crate::{
-    admission::{Keyed, Limiter, OneRequest, Prioritised},
+    admission::{InTurn, Keyed, Limiter, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     core::limit::Limit,
     inner::CloneInner,
@@ -88,6 +88,17 @@ impl<C, P> RateLimitLayer<C, P> {
         F: Fn(&Req) -> Priority,
     {
         self.map(|limiter| limiter.priority(priority))
+    }
+
+    /// Requests take turns: inside a priority each `key` goes once before any goes again, so that those who wait by the
+    /// thousand delay anybody else by one of theirs. For a quota that callers share, each with a
+    /// [key](Self::keyed) of its own further out or none.
+    pub fn in_turn<Req, K, F>(self, key: F) -> RateLimitLayer<InTurn<C, F>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash,
+    {
+        self.map(|limiter| limiter.in_turn(key))
     }
 
     /// Refuses what would have to wait.

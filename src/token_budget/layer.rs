@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use super::{Estimated, Pooled, Pools, TokenBudget};
 use crate::{
-    admission::{CostOf, Keyed, Limiter, Prioritised},
+    admission::{CostOf, InTurn, Keyed, Limiter, Prioritised},
     answers::{Http, Judged, Opaque},
     core::{cost::Cost, limit::Limit, settlement::Settle},
     inner::CloneInner,
@@ -138,6 +138,17 @@ impl<C, P> TokenBudgetLayer<C, P> {
         F: Fn(&Req) -> Priority,
     {
         self.map(|limiter| limiter.priority(priority))
+    }
+
+    /// Requests take turns: inside a priority each `key` goes once before any goes again, so that those who wait by the
+    /// thousand delay anybody else by one of theirs. For a quota that callers share, each with a
+    /// [key](Self::keyed) of its own further out or none.
+    pub fn in_turn<Req, K, F>(self, key: F) -> TokenBudgetLayer<InTurn<C, F>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash,
+    {
+        self.map(|limiter| limiter.in_turn(key))
     }
 
     /// Refuses what would have to wait.

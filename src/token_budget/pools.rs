@@ -134,6 +134,10 @@ impl<B: ReplayBody, C: Charge<Request<B>>> Charge<Request<B>> for Pooled<C> {
         self.charge.priority(request)
     }
 
+    fn turn(&self, request: &Request<B>) -> u64 {
+        self.charge.turn(request)
+    }
+
     fn quota(&self, request: &Request<B>) -> Option<(Quota, Scope)> {
         let pool = tokens::with_model(request, |model| self.pools.get(model?).cloned());
         match pool {

@@ -2,7 +2,7 @@
 
 use super::{CLASSES, LAPSE, LOOK_AHEAD, Next, Queue, State};
 use crate::core::{
-    ledger::{Fit, Ledger},
+    ledger::{Fit, Ledger, Spare},
     list::List,
     time::Time,
 };
@@ -24,7 +24,7 @@ impl<W> Queue<W> {
                 return Next::Again;
             }
             let head = &self.places[index as usize];
-            let fit = ledger.fit(&head.cost, head.slot);
+            let fit = head.fit(ledger, now);
             let at = match fit {
                 // Also in the last moment, and when the timer was late.
                 Fit::Now => {
@@ -32,12 +32,21 @@ impl<W> Queue<W> {
                     continue;
                 }
                 Fit::At { at, .. } if at <= head.deadline => Some(at),
-                Fit::InFlight if now < head.deadline => None,
+                Fit::InFlight if now < head.deadline => {
+                    // Then nothing is kept from it.
+                    (head.spare(now) != Spare::NOTHING).then_some(head.rank)
+                }
                 Fit::At { .. } | Fit::InFlight | Fit::Never { .. } => {
                     self.refuse(ledger, index, fit, woken);
                     continue;
                 }
             };
+            let urgent = self.more_urgent(ledger, index, now);
+            if let Some((index, _)) = urgent.filter(|(_, at)| *at <= now) {
+                self.offer(ledger, index, now, woken);
+                continue;
+            }
+            let at = at.into_iter().chain(urgent.map(|(_, at)| at)).min();
             if at.is_some() && self.look_ahead(ledger, index, now, woken) {
                 return Next::Again;
             }
@@ -47,6 +56,30 @@ impl<W> Queue<W> {
             return self.come_back(at);
         }
         Next::Idle
+    }
+
+    /// Who of the more urgent classes may take what is kept from the head, and when.
+    fn more_urgent(&self, ledger: &Ledger, head: u32, now: Time) -> Option<(u32, Time)> {
+        let head = &self.places[head as usize];
+        let kept = head.spare(now);
+        if kept == Spare::NOTHING {
+            return None;
+        }
+        let instant = |fit| match fit {
+            Fit::Now => Some(now),
+            Fit::At { at, .. } => Some(at),
+            Fit::InFlight | Fit::Never { .. } => None,
+        };
+        let urgent = (0..head.place.class).filter_map(|class| {
+            let index = self.flows.next(class)?;
+            let waiter = &self.places[index as usize];
+            let spare = waiter.spare(now);
+            let own = instant(waiter.fit(ledger, now))?;
+            // What isn't kept from the head is the head's.
+            let of_head = instant(ledger.fit_beside(&head.cost, head.slot, spare))?;
+            (spare < kept).then_some((index, own.max(of_head)))
+        });
+        urgent.min_by_key(|(_, at)| *at)
     }
 
     /// When to come back: for the head, for an offer that lapses, for a deadline.
@@ -94,7 +127,7 @@ impl<W> Queue<W> {
                 if woken.len() == woken.capacity() {
                     return true;
                 }
-                let fit = ledger.fit(&waiter.cost, waiter.slot);
+                let fit = waiter.fit(ledger, now);
                 self.refuse(ledger, index, fit, woken);
             }
         }
@@ -109,6 +142,7 @@ impl<W> Queue<W> {
     }
 
     fn offer(&mut self, ledger: &mut Ledger, index: u32, now: Time, woken: &mut Vec<W>) {
+        self.flows.rotate(&self.places, index);
         self.unlist(ledger, index);
         let waiter = &mut self.places[index as usize];
         ledger.hold(&waiter.cost, waiter.slot);
@@ -150,8 +184,8 @@ impl<W> Queue<W> {
                 continue;
             }
             let waiter = &self.places[index as usize];
-            let (cost, slot) = (&waiter.cost, waiter.slot);
-            if self.pass(ledger, cost, slot) {
+            let (cost, slot, place) = (&waiter.cost, waiter.slot, waiter.place);
+            if self.pass_beside(ledger, cost, slot, place, waiter.spare(now)) {
                 // Held by `pass`; the offer holds anew.
                 ledger.release(cost, slot);
                 if woken.len() == woken.capacity() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{at, rolling, tokens};
 use crate::core::{
     ledger::{Fit, Ledger},
-    queue::{Key, LAPSE, Look, Next, Queue},
+    queue::{Key, LAPSE, Look, Next, Place, Queue},
     time::Time,
 };
 
@@ -34,10 +34,19 @@ impl Line {
     }
 
     fn join(&mut self, id: u32, n: u64, class: u8, deadline: u64) -> Key {
+        self.join_at(id, n, Place::new(class, 0), deadline)
+    }
+
+    fn join_at(&mut self, id: u32, n: u64, place: Place, deadline: u64) -> Key {
         let now = at(self.now);
-        let key = self
-            .queue
-            .push(&self.ledger, tokens(n), false, class, now, at(deadline));
+        let key = self.queue.push(
+            &self.ledger,
+            tokens(n),
+            false,
+            Some(place),
+            now,
+            at(deadline),
+        );
         *self.queue.waker(key) = Some(id);
         key
     }
@@ -62,6 +71,70 @@ fn first_come_first_served_inside_a_class() {
     }
     assert_eq!(line.turn(0), (vec![], Next::At(at(10 * SECOND))));
     assert_eq!(line.turn(10 * SECOND).0, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_thousand_of_one_flow_delay_another_by_one() {
+    let mut line = Line::new();
+    line.spend(100);
+    for id in 0..1_000 {
+        line.join_at(id, 10, Place::new(3, 7), NEVER);
+    }
+    line.turn(0);
+    line.join_at(1_000, 10, Place::new(3, 8), NEVER);
+    line.join_at(1_001, 10, Place::new(3, 0), NEVER);
+    line.join_at(1_002, 10, Place::new(3, 8), NEVER);
+    // What is ahead of whoever comes now, by what they know of it.
+    let ahead = |flow| line.queue.asked(0, Place::new(3, flow));
+    assert_eq!((ahead(9), ahead(0), ahead(7)), (30, 50, 10_030));
+    let (woken, _) = line.turn(10 * SECOND);
+    assert_eq!(woken, [0, 1_000, 1_001, 1, 1_002, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn who_comes_back_again_and_again_goes_no_more_often_than_others() {
+    let mut line = Line::new();
+    line.spend(100);
+    for id in 0..50 {
+        line.join_at(id, 50, Place::new(0, 1), NEVER);
+    }
+    let mut order = Vec::new();
+    line.join_at(100, 50, Place::new(0, 2), NEVER);
+    for round in 1..10u32 {
+        let (woken, _) = line.turn(u64::from(round) * 10 * SECOND);
+        for id in woken {
+            order.push(id);
+            line.ledger.release(&tokens(50), false);
+            line.spend(50);
+            if id >= 100 {
+                line.join_at(id + 1, 50, Place::new(0, 2), NEVER);
+            }
+        }
+    }
+    let expected: Vec<u32> = (0..9).flat_map(|n| [n, n + 100]).collect();
+    assert_eq!(order, expected);
+}
+
+#[test]
+fn turns_end_where_urgency_begins() {
+    let mut line = Line::new();
+    line.now = SECOND;
+    line.ledger.advance(at(line.now));
+    line.spend(100);
+    line.join_at(1, 100, Place::new(1, 1), NEVER);
+    line.join_at(2, 100, Place::new(1, 1), NEVER);
+    line.join_at(3, 100, Place::new(1, 2), NEVER);
+    line.join_at(0, 100, Place::new(0, 1), NEVER);
+    let mut order = Vec::new();
+    for round in 1..6 {
+        let (woken, _) = line.turn(11 * round * SECOND);
+        for id in woken {
+            order.push(id);
+            line.ledger.release(&tokens(100), false);
+            line.spend(100);
+        }
+    }
+    assert_eq!(order, [0, 1, 3, 2]);
 }
 
 #[test]
@@ -142,7 +215,13 @@ fn who_leaves_leaves_no_trace() {
     let keys: Vec<_> = (0..5)
         .map(|id| line.join(id, 10, id as u8, NEVER))
         .collect();
-    assert_eq!((line.queue.asked(0, 0), line.queue.asked(0, 7)), (10, 50));
+    assert_eq!(
+        (
+            line.queue.asked(0, Place::new(0, 0)),
+            line.queue.asked_by_all(0)
+        ),
+        (10, 50)
+    );
     line.turn(10 * SECOND);
     let held = line.ledger.meters()[0].held();
     assert_eq!(held, 50);
@@ -152,7 +231,7 @@ fn who_leaves_leaves_no_trace() {
     assert_eq!(line.ledger.meters()[0].held(), 0);
     assert_eq!(
         (
-            line.queue.asked(0, 7),
+            line.queue.asked_by_all(0),
             line.queue.taken(),
             line.queue.waiting()
         ),

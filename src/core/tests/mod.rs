@@ -1,5 +1,6 @@
 //! The ledger and the line against naive models.
 
+mod kept;
 mod learn;
 mod ledger;
 mod line;

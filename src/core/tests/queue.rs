@@ -4,7 +4,7 @@ use super::{Kind, Random, at, at_of, cases, ledger_of, limit, tokens};
 use crate::core::{
     cost::Cost,
     ledger::{Fit, Ledger},
-    queue::{CLASSES, Key, Look, Next, PENALTY, Queue},
+    queue::{CLASSES, Key, Look, Next, PENALTY, Place, Queue},
     time::Time,
 };
 
@@ -16,6 +16,14 @@ struct Waiter {
     rank: u64,
     came: u64,
     deadline: u64,
+    class: u8,
+    flow: u64,
+}
+
+impl Waiter {
+    fn turn(&self) -> (u8, u64) {
+        (self.class, self.flow)
+    }
 }
 
 struct World {
@@ -27,14 +35,46 @@ struct World {
     told: Vec<(Waiter, u64)>,
     flying: Vec<Cost>,
     slots: bool,
+    // The flows of those in line, in the order of their turns.
+    turns: Vec<(u8, u64)>,
     // How many came back.
     back: u64,
     seed: u64,
 }
 
 impl World {
+    /// Of the class of whoever has the least rank, the first of the flow whose turn it is.
     fn head(&self) -> Option<&Waiter> {
-        self.line.iter().min_by_key(|w| (w.rank, w.came))
+        let oldest = self.line.iter().min_by_key(|w| (w.rank, w.came))?;
+        let turn = self.turns.iter().find(|turn| turn.0 == oldest.class);
+        self.first_of(*turn.expect("somebody of this class waits"))
+    }
+
+    fn first_of(&self, turn: (u8, u64)) -> Option<&Waiter> {
+        let of_flow = self.line.iter().filter(|w| w.turn() == turn);
+        of_flow.min_by_key(|w| (w.rank, w.came))
+    }
+
+    fn join(&mut self, waiter: Waiter) {
+        if !self.turns.contains(&waiter.turn()) {
+            self.turns.push(waiter.turn());
+        }
+        self.line.push(waiter);
+    }
+
+    /// Whoever goes as the first of its flow has had its turn; a flow without waiters has none.
+    fn go(&mut self, which: usize, offered: bool) -> Waiter {
+        let first = self.first_of(self.line[which].turn()).map(|w| w.id);
+        let waiter = self.line.remove(which);
+        let stays = self.line.iter().any(|w| w.turn() == waiter.turn());
+        let had_its_turn = offered && first == Some(waiter.id);
+        if had_its_turn || !stays {
+            self.turns.retain(|turn| *turn != waiter.turn());
+        }
+        if had_its_turn && stays {
+            self.turns.push(waiter.turn());
+        }
+        waiter
     }
 
     /// Turns until the line says when to come back, and judges each offer.
@@ -54,7 +94,8 @@ impl World {
                     .iter()
                     .position(|w| w.id == id)
                     .expect("woken in line");
-                let waiter = self.line.remove(which);
+                let offered = self.queue.is_offered(self.line[which].key);
+                let waiter = self.go(which, offered);
                 let head = head.as_ref().expect("somebody waits");
                 let (seed, before) = (self.seed, before.expect("a head"));
                 let expired = waiter.deadline <= self.now
@@ -105,7 +146,7 @@ impl World {
                 // Behind those of the very same rank.
                 self.back += 1;
                 waiter.came = (waiter.came >> 32 << 32) + (1 << 31) + self.back;
-                self.line.push(waiter);
+                self.join(waiter);
             }
             Look::NotYet => panic!("woken for nothing"),
         }
@@ -159,6 +200,7 @@ fn world(seed: u64) -> (World, Random) {
         now: 0,
         line: vec![],
         told: vec![],
+        turns: vec![],
         flying: vec![],
         slots,
         back: 0,
@@ -171,6 +213,7 @@ fn world(seed: u64) -> (World, Random) {
 fn nobody_delays_the_head_and_everybody_gets_away() {
     for seed in 0..cases(1_000) {
         let (mut w, mut random) = world(seed);
+        let flows = random.chance(50);
         for id in 0..300u64 {
             match random.upto(9) {
                 0..=4 => {
@@ -181,24 +224,27 @@ fn nobody_delays_the_head_and_everybody_gets_away() {
                     } else {
                         random.upto(CLASSES as u64 - 1) as u8
                     };
+                    let flow = if flows { random.upto(3) } else { 0 };
                     let deadline = w.now + random.upto(6) * WINDOW;
                     let key = w.queue.push(
                         &w.ledger,
                         cost.clone(),
                         w.slots,
-                        class,
+                        Some(Place::new(class, flow)),
                         at(w.now),
                         at(deadline),
                     );
                     *w.queue.waker(key) = Some(id);
                     let rank = w.now + PENALTY.as_nanos() as u64 * u64::from(class);
-                    w.line.push(Waiter {
+                    w.join(Waiter {
                         id,
                         key,
                         cost,
                         rank,
                         came: (u64::from(class) << 32) + id,
                         deadline,
+                        class,
+                        flow,
                     });
                     w.turn();
                 }
@@ -209,7 +255,7 @@ fn nobody_delays_the_head_and_everybody_gets_away() {
                 }
                 6 if !w.line.is_empty() => {
                     let which = random.upto(w.line.len() as u64 - 1) as usize;
-                    let key = w.line.swap_remove(which).key;
+                    let key = w.go(which, false).key;
                     w.leave(key);
                 }
                 7 if !w.told.is_empty() => w.look(random.upto(w.told.len() as u64 - 1) as usize),
@@ -263,7 +309,7 @@ fn drain(w: &mut World, random: &mut Random) {
     );
     for (index, meter) in w.ledger.meters().iter().enumerate() {
         assert_eq!(
-            (meter.held(), w.queue.asked(index, 7)),
+            (meter.held(), w.queue.asked_by_all(index)),
             (0, 0),
             "seed {}",
             w.seed
@@ -276,8 +322,14 @@ fn drain(w: &mut World, random: &mut Random) {
 fn a_line_that_was_long_gives_its_memory_back() {
     let (mut w, _) = world(1);
     let push = |w: &mut World| {
-        w.queue
-            .push(&w.ledger, tokens(1), false, 0, Time::ZERO, Time::MAX)
+        w.queue.push(
+            &w.ledger,
+            tokens(1),
+            false,
+            Some(Place::default()),
+            Time::ZERO,
+            Time::MAX,
+        )
     };
     let keys: Vec<_> = (0..5_000).map(|_| push(&mut w)).collect();
     assert_eq!(w.queue.taken(), 5_000);

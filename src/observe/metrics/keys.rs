@@ -56,8 +56,8 @@ pub fn describe_metrics() {
 /// Which metric, and its labels but for the quota's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
-    Granted(Option<u8>),
-    Wait(Option<u8>),
+    Granted(u8),
+    Wait(u8),
     Refused(Option<(Resource, Duration)>, &'static str),
     Answers(&'static str),
     RateLimited(Option<Resource>, Option<Duration>),
@@ -124,13 +124,12 @@ impl Which {
     }
 }
 
-fn priority(class: Option<u8>) -> String {
+fn priority(class: u8) -> String {
     match class {
-        None => "none".into(),
-        Some(0) => "interactive".into(),
-        Some(2) => "standard".into(),
-        Some(6) => "background".into(),
-        Some(level) => level.to_string(),
+        0 => "interactive".into(),
+        2 => "standard".into(),
+        6 => "background".into(),
+        level => level.to_string(),
     }
 }
 

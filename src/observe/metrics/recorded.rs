@@ -75,7 +75,7 @@ impl Metrics {
         with_recorder(|recorder| recorder.register_gauge(&key, &METADATA).set(value));
     }
 
-    pub(crate) fn granted(&self, class: Option<u8>, waited: Duration) {
+    pub(crate) fn granted(&self, class: u8, waited: Duration) {
         self.count(Which::Granted(class));
         self.record(Which::Wait(class), waited.as_secs_f64());
     }

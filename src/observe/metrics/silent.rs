@@ -17,7 +17,7 @@ impl Metrics {
         Self
     }
 
-    pub(crate) const fn granted(&self, _class: Option<u8>, _waited: Duration) {}
+    pub(crate) const fn granted(&self, _class: u8, _waited: Duration) {}
 
     pub(crate) const fn refused(&self, _rejected: &Rejected) {}
 

@@ -16,7 +16,7 @@ use tower_quota::{
     FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
     RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
     Scope, Settle, TokenBudgetLayer, Usage, Verdict,
-    admission::{CostOf, Keyed, OneRequest, Prioritised},
+    admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     backoff_retry::{Always, BackoffRetry, BackoffRetryFuture},
     body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
@@ -71,7 +71,7 @@ fn layers_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<To<Inner>>, RateLimitLayer, RespondLayer, TokenBudgetLayer);
     have!(Copy, Debug, Send, Sync, Unpin => Always, Http, OneRequest, Opaque, Provider);
     have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
-    have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
+    have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, InTurn<OneRequest, F<(), String>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
 }
 
 /// What is made of a service can be what that can be.

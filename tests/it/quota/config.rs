@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_quota::{Limit, Quota, quota::QuotaBuilder};
+use tower_quota::{Limit, Priority, Quota, quota::QuotaBuilder};
 
 use crate::quota::support::SECOND;
 
@@ -58,6 +58,39 @@ fn what_no_request_could_pass_is_refused_when_it_is_built() {
         (
             refused(Quota::builder().limit(minute.clone()).headroom(f64::NAN)),
             vec!["headroom", "NaN"],
+        ),
+        (
+            refused(
+                Quota::builder()
+                    .limit(minute.clone())
+                    .keep_for(Priority::Interactive, 1.0),
+            ),
+            vec!["keep_for", "1", "Interactive"],
+        ),
+        (
+            refused(
+                Quota::builder()
+                    .limit(minute.clone())
+                    .keep_for(Priority::Interactive, f64::NAN),
+            ),
+            vec!["keep_for", "NaN"],
+        ),
+        (
+            refused(
+                Quota::builder()
+                    .limit(minute.clone())
+                    .keep_for(Priority::Level(9), 0.1),
+            ),
+            vec!["keep_for", "less urgent"],
+        ),
+        (
+            refused(
+                Quota::builder()
+                    .limit(minute.clone())
+                    .keep_for(Priority::Interactive, 0.5)
+                    .keep_for(Priority::Standard, 0.5),
+            ),
+            vec!["keep_for", "nothing"],
         ),
         (
             refused(Quota::builder().limit(minute.clone()).max_in_flight(0)),

@@ -7,5 +7,6 @@ mod handle;
 mod limiters;
 mod runtimes;
 mod scale;
+mod sharing;
 mod support;
 mod utilisation;
