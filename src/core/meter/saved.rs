@@ -19,6 +19,8 @@ pub(crate) struct SavedMeter {
     paused: u64,
     account: SavedAccount,
     pace: Option<SavedBucket>,
+    // Since when a bucket is kept as a rolling window, because others take from it.
+    shared: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +119,7 @@ impl Meter {
                 Account::Fixed(account) => SavedAccount::Fixed(account.save()),
             },
             pace: sent.pace.as_ref().map(super::Bucket::save),
+            shared: self.shared.kept_rolling().map(Time::nanos),
         })
     }
 
@@ -151,6 +154,9 @@ impl Meter {
         // With all the slack that a limit can have.
         let latest = then.nanos().saturating_add(saved.window.saturating_mul(8));
         let latest = Time::from_nanos(latest);
+        if let Some(since) = saved.shared {
+            self.share_since(until(since, then)?, now);
+        }
         match (&mut self.account, &saved.account) {
             (Account::Rolling(account), SavedAccount::Rolling(saved)) => {
                 account.restore(saved, latest)?;
