@@ -9,6 +9,7 @@ mod circuit_breaker;
 mod fallback;
 mod house;
 mod limiting;
+mod observe;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
 mod parallel_processor;
 mod provider;

@@ -51,7 +51,11 @@ fn live(ledger: &mut Ledger, random: &mut Random) -> (Time, Vec<Cost>) {
                 let used = tokens(random.upto(90));
                 let _ = ledger.settle(&cost, &used, then.at, Settle::TrueUp);
             }
-            2 if ledger.meters().iter().all(|meter| meter.largest() == meter.id().amount) => {
+            2 if ledger
+                .meters()
+                .iter()
+                .all(|meter| meter.largest() == meter.id().amount) =>
+            {
                 let stated = Stated {
                     remaining: Some(random.upto(500)),
                     ..Stated::default()
