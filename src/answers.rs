@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
 use crate::{
@@ -51,6 +51,11 @@ pub trait Answers<R> {
     /// Lets `watch` see the body; where there is none, the watch ends here.
     fn watch<W: Watch>(&self, answer: Self::Out<()>, watch: W) -> Self::Out<W>;
 
+    /// Leaves a mark for the caller to find, where an answer has a place for it.
+    fn mark<M: Clone + Send + Sync + 'static>(&self, answer: &mut Self::Out<()>, mark: M) {
+        let _ = (answer, mark);
+    }
+
     /// Keeps of an answer what has been read, and lets go of the rest: its connection, and what
     /// is held until its end. For answers that are put by while something else is tried.
     fn let_go(&self, answer: Self::Out<()>) -> Self::Out<()> {
@@ -66,6 +71,18 @@ pub trait Answers<R> {
 pub trait CopyRequest<Req> {
     /// A copy of the request, or `None` where it can't be had: then one try is all there is.
     fn copy(&self, request: &Req) -> Option<Req>;
+
+    /// The request's headers, where there are any.
+    fn headers_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut HeaderMap> {
+        let _ = request;
+        None
+    }
+
+    /// The request's extensions, where there are any.
+    fn extensions_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut Extensions> {
+        let _ = request;
+        None
+    }
 }
 
 /// Requests and answers are `http` types.
@@ -99,6 +116,14 @@ impl<B: Body> Answers<Response<B>> for Http {
         answer.map(|body| body.watch(watch))
     }
 
+    fn mark<M: Clone + Send + Sync + 'static>(
+        &self,
+        answer: &mut Response<MeteredBody<B>>,
+        mark: M,
+    ) {
+        answer.extensions_mut().insert(mark);
+    }
+
     fn let_go(&self, answer: Response<MeteredBody<B>>) -> Response<MeteredBody<B>> {
         answer.map(MeteredBody::let_go)
     }
@@ -123,6 +148,14 @@ impl<B: ReplayBody> CopyRequest<Request<B>> for Http {
         *copy.headers_mut() = request.headers().clone();
         *copy.extensions_mut() = request.extensions().clone();
         Some(copy)
+    }
+
+    fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
+        Some(request.headers_mut())
+    }
+
+    fn extensions_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut Extensions> {
+        Some(request.extensions_mut())
     }
 }
 
@@ -158,6 +191,14 @@ impl<B: Body> Answers<Response<B>> for Provider {
         Http.watch(answer, watch)
     }
 
+    fn mark<M: Clone + Send + Sync + 'static>(
+        &self,
+        answer: &mut Response<MeteredBody<B>>,
+        mark: M,
+    ) {
+        Http.mark(answer, mark);
+    }
+
     fn let_go(&self, answer: Response<MeteredBody<B>>) -> Response<MeteredBody<B>> {
         Http.let_go(answer)
     }
@@ -177,6 +218,14 @@ impl<B> Classify<Response<B>> for Provider {
 impl<B: ReplayBody> CopyRequest<Request<B>> for Provider {
     fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
         Http.copy(request)
+    }
+
+    fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
+        Some(request.headers_mut())
+    }
+
+    fn extensions_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut Extensions> {
+        Some(request.extensions_mut())
     }
 }
 
@@ -278,6 +327,10 @@ impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
         self.answers.watch(answer, watch)
     }
 
+    fn mark<M: Clone + Send + Sync + 'static>(&self, answer: &mut P::Out<()>, mark: M) {
+        self.answers.mark(answer, mark);
+    }
+
     fn let_go(&self, answer: P::Out<()>) -> P::Out<()> {
         self.answers.let_go(answer)
     }
@@ -292,5 +345,13 @@ impl<R, P, F: Classify<R>> Classify<R> for Judged<P, F> {
 impl<Req, P: CopyRequest<Req>, F> CopyRequest<Req> for Judged<P, F> {
     fn copy(&self, request: &Req) -> Option<Req> {
         self.answers.copy(request)
+    }
+
+    fn headers_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut HeaderMap> {
+        self.answers.headers_mut(request)
+    }
+
+    fn extensions_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut Extensions> {
+        self.answers.extensions_mut(request)
     }
 }

@@ -18,7 +18,7 @@ use crate::error::BoxError;
 /// | `QuotaExhausted` | returned at once | failure; opens for long | falls back | keeps |
 /// | `TooLarge` | returned at once | success | falls back | keeps |
 /// | `Permanent` | returned | success: the server is up | returned | keeps |
-/// | `Refused` | returned | no sample | falls back | gives back |
+/// | `Refused` | returned, of a retry too | no sample | falls back | gives back |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It worked.

@@ -1,21 +1,27 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::Instant;
 use tower::retry::budget::Budget;
 
-use crate::core::{
-    retry_budget::RetryBudget as Account,
-    time::{Time, nanos},
-};
+use super::cause::Cause;
+use crate::core::retry_budget::{active::Active, throttle::Throttle};
 
-/// How many retries there may be: a share of the requests, and a reserve.
+mod clock;
+mod share;
+mod stock;
+mod withdrawal;
+
+use share::Share;
+use stock::Stock;
+pub use withdrawal::{Ongoing, Withdrawal};
+
+/// How many retries there may be.
 ///
-/// Every request deposits its share; every retry takes a whole one, before it waits. What nobody
-/// took for a [`window`](Self::window) flows back into the reserve. So retries never exceed the
+/// By default every request deposits its share; every retry takes a whole one, before it waits. What
+/// nobody took for a [`window`](Self::window) flows back into the reserve. So retries never exceed the
 /// reserve and the share of all requests, over any time: when a provider is down for an hour, 10 %
 /// mean at most 1.1 requests sent for each one asked. A retry that is cancelled before it is sent
 /// is paid back.
@@ -33,62 +39,63 @@ use crate::core::{
 /// |---|---|
 /// | share | 10 % |
 /// | reserve | 10 retries |
+/// | [`per_second`](Self::per_second) | none flow in without requests |
 /// | window | 10 s |
 /// | max | 1,000 retries saved up in the window |
-/// | throttle cost | 100 %: as any retry |
+/// | [`cost`](Self::cost) | 100 %, whatever the cause |
 /// | refund of successes | no |
 ///
+/// # Other models
+///
+/// | model | a retry | a success | balance |
+/// |---|---|---|---|
+/// | [`percent`](Self::percent), [`ratio`](Self::ratio) | takes its cost | pays back where [`refund_success`](Self::refund_success) says so | whole retries |
+/// | [`quota`](Self::quota), as in the AWS SDKs | takes its cost: 14 units, 5 after a rate limit | brings back the last cost, or 1 unit at the first try | units |
+/// | [`throttle`](Self::throttle), as in gRPC | only while more than half of the tokens are there; each failure takes one | earns part of a token | tokens |
+/// | [`of_active`](Self::of_active), as in Envoy | holds a place until its outcome | | places left |
+///
+/// Any [`tower::retry::budget::Budget`] in an [`Arc`] is one, too; those can't be paid back.
+///
+/// # Sharing
+///
 /// Cheap to clone; all clones are one budget, and a setting that is changed later is changed for
-/// all of them, and the budget starts anew. Any [`tower::retry::budget::Budget`] in an [`Arc`] is
-/// one, too; those can't be paid back.
+/// all of them, and the budget starts anew.
+///
+/// # In other loops
+///
+/// What [`BackoffRetryLayer`](super::BackoffRetryLayer) does is open to anybody:
+///
+/// ```
+/// use tower_quota::{RetryBudget, backoff_retry::Cause};
+///
+/// let budget = RetryBudget::percent(10);
+/// let _ongoing = budget.begin(); // a request
+/// // It failed, and may be tried again:
+/// if let Some(mut paid) = budget.withdraw(Cause::TimedOut) {
+///     // Wait; if the retry is given up here, the drop of `paid` pays back.
+///     paid.sent();
+///     // And if it succeeds:
+///     paid.succeeded();
+/// }
+/// ```
+///
+/// It is a [`tower::retry::budget::Budget`] as well.
 #[derive(Clone)]
 #[must_use]
 pub struct RetryBudget(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Own(Arc<Own>),
+    Share(Arc<Share>),
+    Quota(Arc<Stock>),
+    Throttle(Arc<Mutex<Throttle>>),
+    Active(Arc<Mutex<Active>>),
     Tower(Arc<dyn Budget + Send + Sync>),
 }
 
-struct Own {
-    book: Mutex<(Settings, Account)>,
-    // Instants are counted from the first one that was asked for.
-    origin: OnceLock<Instant>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    gain: u32,
-    price: u32,
-    reserve: u32,
-    max: u32,
-    window: Duration,
-    // What a retry of a rate-limited request costs, in hundredths of another.
-    throttled: u32,
-    refund: bool,
-}
-
-impl Settings {
-    /// A retry in parts: every ratio and every hundredth of it is whole.
-    fn retry(&self) -> u64 {
-        u64::from(self.price) * 100
-    }
-
-    fn cost(&self, throttled: bool) -> u64 {
-        u64::from(self.price)
-            * if throttled {
-                u64::from(self.throttled)
-            } else {
-                100
-            }
-    }
-
-    fn account(&self) -> Account {
-        let retries = |n: u32| self.retry().saturating_mul(u64::from(n));
-        let gain = u64::from(self.gain) * 100;
-        Account::new(gain, retries(self.reserve), retries(self.max), self.window)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RetryBudget {
@@ -99,19 +106,7 @@ impl RetryBudget {
     #[track_caller]
     pub fn ratio(retries: u32, requests: u32) -> Self {
         assert!(requests > 0, "ratio: a share of 0 requests");
-        let settings = Settings {
-            gain: retries,
-            price: requests,
-            reserve: 10,
-            max: 1_000,
-            window: Duration::from_secs(10),
-            throttled: 100,
-            refund: false,
-        };
-        Self(Kind::Own(Arc::new(Own {
-            book: Mutex::new((settings, settings.account())),
-            origin: OnceLock::new(),
-        })))
+        Self(Kind::Share(Arc::new(Share::new(retries, requests))))
     }
 
     /// So many retries for every 100 requests.
@@ -119,92 +114,233 @@ impl RetryBudget {
         Self::ratio(percent, 100)
     }
 
+    /// A stock of `capacity` units: a retry takes 14, after a rate limit 5; see [`cost`](Self::cost).
+    /// One that succeeds brings back what it took itself, not what those before it took; a request
+    /// that succeeds at once brings back 1, so that a stock that was used up comes back with ordinary
+    /// traffic.
+    pub fn quota(capacity: u32) -> Self {
+        Self(Kind::Quota(Arc::new(Stock::new(capacity))))
+    }
+
+    /// `max` tokens, of which each failed try takes one and each success earns `ratio`, in
+    /// thousandths. Retries are sent only while more than half of the tokens are there. What failed
+    /// stays counted, also of a retry that is cancelled.
+    ///
+    /// # Panics
+    /// If `max` is 0, or `ratio` isn't between 0.001 and `max`.
+    #[track_caller]
+    pub fn throttle(max: u32, ratio: f64) -> Self {
+        assert!(max > 0, "throttle: 0 tokens would never allow a retry");
+        assert!(
+            (0.001..=f64::from(max)).contains(&ratio),
+            "throttle: a ratio of {ratio} isn't between 0.001 and {max}"
+        );
+        let throttle = Throttle::new(max, (ratio * 1_000.0).round() as u64);
+        Self(Kind::Throttle(Arc::new(Mutex::new(throttle))))
+    }
+
+    /// As many retries at a time as `percent` of the requests under way, and at least `floor`. Those
+    /// that wait for their turn count as well.
+    pub fn of_active(percent: u32, floor: u32) -> Self {
+        Self(Kind::Active(Arc::new(Mutex::new(Active::new(
+            percent, floor,
+        )))))
+    }
+
     /// So many retries to begin with, and never more put by.
+    ///
+    /// # Panics
+    /// If the budget isn't a share of the requests.
+    #[track_caller]
     pub fn reserve(self, retries: u32) -> Self {
-        self.configure(|s| s.reserve = retries)
+        self.share("reserve").set(|s| s.reserve = retries);
+        self
+    }
+
+    /// So many retries flow into the reserve each second, with or without requests; of a
+    /// [`quota`](Self::quota), units. Default: 0. With more, an hour without any answer costs 3,600
+    /// times as much.
+    ///
+    /// # Panics
+    /// If the budget is neither a share of the requests nor a quota.
+    #[track_caller]
+    pub fn per_second(self, retries: u32) -> Self {
+        match &self.0 {
+            Kind::Quota(stock) => stock.set(|s| s.per_second = retries),
+            _ => self.share("per_second").set(|s| s.per_second = retries),
+        }
+        self
+    }
+
+    /// What a request that succeeds at its first try brings back to a [`quota`](Self::quota), in
+    /// thousandths of a unit. Default: 1 unit. With 0, and nothing [by the
+    /// second](Self::per_second), a stock that is used up never comes back.
+    ///
+    /// # Panics
+    /// If the budget isn't a quota, or the reward is negative or larger than 1,000,000.
+    #[track_caller]
+    pub fn reward(self, units: f64) -> Self {
+        assert!(
+            (0.0..=1e6).contains(&units),
+            "reward: {units} isn't between 0 and 1000000"
+        );
+        match &self.0 {
+            Kind::Quota(stock) => stock.set(|s| s.reward = (units * 1_000.0).round() as u64),
+            _ => self.has_no("reward"),
+        }
+        self
     }
 
     /// How long a deposit lasts until it flows into the reserve.
     ///
     /// # Panics
-    /// If it is zero.
+    /// If it is zero, or the budget isn't a share of the requests.
     #[track_caller]
     pub fn window(self, window: Duration) -> Self {
         assert!(!window.is_zero(), "window: it can't be zero");
-        self.configure(|s| s.window = window)
+        self.share("window").set(|s| s.window = window);
+        self
     }
 
     /// So many retries can be saved up in a window, besides the reserve.
+    ///
+    /// # Panics
+    /// If the budget isn't a share of the requests.
+    #[track_caller]
     pub fn max(self, retries: u32) -> Self {
-        self.configure(|s| s.max = retries)
+        self.share("max").set(|s| s.max = retries);
+        self
     }
 
     /// What a retry costs after a rate limit (429), in per cent of another. The provider said when
     /// to come back, so it may be cheaper.
+    ///
+    /// # Panics
+    /// If the budget isn't a share of the requests.
+    #[track_caller]
     pub fn throttle_cost(self, percent: u32) -> Self {
-        self.configure(|s| s.throttled = percent)
+        self.share("throttle_cost")
+            .set(|s| s.costs = s.costs.with(Cause::RateLimited, percent));
+        self
     }
 
-    /// A retry that succeeds pays back what it took, so that only those that fail use the budget
-    /// up.
-    pub fn refund_success(self) -> Self {
-        self.configure(|s| s.refund = true)
-    }
-
-    /// Whole retries that could be paid for now; `None` for a budget of tower's, which doesn't
-    /// say.
-    pub fn balance(&self) -> Option<u64> {
+    /// What a retry costs after `cause`: in units of a [`quota`](Self::quota), else in per cent of a
+    /// retry.
+    ///
+    /// # Panics
+    /// If the budget has no such costs.
+    #[track_caller]
+    pub fn cost(self, cause: Cause, cost: u32) -> Self {
         match &self.0 {
-            Kind::Own(own) => Some(own.with(|s, account, now| account.balance(now) / s.retry())),
-            Kind::Tower(_) => None,
-        }
-    }
-
-    fn configure(self, change: impl FnOnce(&mut Settings)) -> Self {
-        if let Kind::Own(own) = &self.0 {
-            let mut book = own.lock();
-            change(&mut book.0);
-            book.1 = book.0.account();
+            Kind::Quota(stock) => stock.set(|s| s.costs = s.costs.with(cause, cost)),
+            _ => (self.share("cost")).set(|s| s.costs = s.costs.with(cause, cost)),
         }
         self
     }
 
-    pub(super) fn deposit(&self) {
+    /// A retry that succeeds pays back what it took, so that only those that fail use the budget
+    /// up.
+    ///
+    /// # Panics
+    /// If the budget isn't a share of the requests.
+    #[track_caller]
+    pub fn refund_success(self) -> Self {
+        self.share("refund_success").set(|s| s.refund = true);
+        self
+    }
+
+    /// Changes the share of a budget that is a share of the requests under way; what is under way
+    /// stays counted.
+    ///
+    /// # Panics
+    /// If the budget is another.
+    #[track_caller]
+    pub fn percent_of_active(self, percent: u32) -> Self {
         match &self.0 {
-            Kind::Own(own) => own.with(|_, account, now| account.deposit(now)),
-            Kind::Tower(budget) => budget.deposit(),
+            Kind::Active(active) => lock(active).percent = percent,
+            _ => self.has_no("percent_of_active"),
+        }
+        self
+    }
+
+    /// What is there to pay with, as the [table](Self#other-models) says, rounded down; `None` for a
+    /// budget of tower's, which doesn't say.
+    pub fn balance(&self) -> Option<u64> {
+        self.balance_thousandths().map(|parts| parts / 1_000)
+    }
+
+    /// The same in thousandths, rounded down: 8,500 for eight tokens and a half.
+    pub fn balance_thousandths(&self) -> Option<u64> {
+        let whole = |units: u64| units.saturating_mul(1_000);
+        match &self.0 {
+            Kind::Share(share) => Some(share.balance_thousandths()),
+            Kind::Quota(stock) => Some(stock.balance_thousandths()),
+            Kind::Throttle(throttle) => Some(lock(throttle).tokens()),
+            Kind::Active(active) => Some(whole(lock(active).room())),
+            Kind::Tower(_) => None,
         }
     }
 
-    /// Pays for a retry, if there is enough.
-    pub(super) fn withdraw(&self, throttled: bool) -> Option<Paid> {
+    /// A request begins: its share is deposited. For one that is [of the requests under
+    /// way](Self::of_active), use [`begin`](Self::begin), which tells the end as well.
+    pub fn deposit(&self) {
+        match &self.0 {
+            Kind::Share(share) => share.deposit(),
+            Kind::Tower(budget) => budget.deposit(),
+            Kind::Quota(_) | Kind::Throttle(_) | Kind::Active(_) => {}
+        }
+    }
+
+    /// A request begins, and is under way until the guard is dropped. Deposits as well.
+    pub fn begin(&self) -> Ongoing {
+        self.deposit();
+        match &self.0 {
+            Kind::Active(active) => Ongoing::new(Arc::clone(active)),
+            _ => Ongoing::default(),
+        }
+    }
+
+    /// A try failed and another is wanted: pays for it, if there is enough. To be asked before the
+    /// wait, so that those who wait count.
+    pub fn withdraw(&self, cause: Cause) -> Option<Withdrawal> {
         let cost = match &self.0 {
-            Kind::Own(own) => own.with(|settings, account, now| {
-                let cost = settings.cost(throttled);
-                account.withdraw(cost, now).then_some(cost)
-            }),
+            Kind::Share(share) => share.withdraw(cause),
+            Kind::Quota(stock) => stock.withdraw(cause),
+            Kind::Throttle(throttle) => lock(throttle).fail().then_some(0),
+            Kind::Active(active) => lock(active).retry_begins().then_some(0),
             Kind::Tower(budget) => budget.withdraw().then_some(0),
         };
-        cost.map(|cost| Paid {
-            budget: self.clone(),
-            cost,
-            sent: false,
-        })
-    }
-}
-
-impl Own {
-    fn with<T>(&self, act: impl FnOnce(&Settings, &mut Account, Time) -> T) -> T {
-        let instant = Instant::now();
-        let origin = *self.origin.get_or_init(|| instant);
-        let now = Time::from_nanos(nanos(instant.saturating_duration_since(origin)));
-        let (settings, account) = &mut *self.lock();
-        act(settings, account, now)
+        cost.map(|cost| Withdrawal::new(self.clone(), cost))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Settings, Account)> {
-        // Nothing that can panic runs under this lock.
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A request succeeded at its first try. A retry that succeeds says so by
+    /// [`Withdrawal::succeeded`].
+    pub fn succeeded(&self) {
+        match &self.0 {
+            Kind::Quota(stock) => stock.reward(),
+            Kind::Throttle(throttle) => lock(throttle).succeed(),
+            Kind::Share(_) | Kind::Active(_) | Kind::Tower(_) => {}
+        }
+    }
+
+    /// A try failed, and no other is wanted.
+    pub fn failed(&self) {
+        if let Kind::Throttle(throttle) = &self.0 {
+            lock(throttle).fail();
+        }
+    }
+
+    #[track_caller]
+    fn share(&self, setting: &str) -> &Share {
+        match &self.0 {
+            Kind::Share(share) => share,
+            _ => self.has_no(setting),
+        }
+    }
+
+    #[track_caller]
+    fn has_no(&self, setting: &str) -> ! {
+        panic!("{setting}: {self:?} has no such setting")
     }
 }
 
@@ -221,45 +357,35 @@ impl<B: Budget + Send + Sync + 'static> From<Arc<B>> for RetryBudget {
     }
 }
 
+/// For tower's own retries, which don't say why they are made, nor what came of them: each costs what
+/// a [`Cause::Transient`] does, and none is paid back. A budget [of the requests under
+/// way](RetryBudget::of_active) can't count them.
+impl Budget for RetryBudget {
+    fn deposit(&self) {
+        Self::deposit(self);
+    }
+
+    fn withdraw(&self) -> bool {
+        Self::withdraw(self, Cause::Transient)
+            .map(|mut paid| paid.sent())
+            .is_some()
+    }
+}
+
 impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Own(own) => f.debug_tuple("RetryBudget").field(&own.lock().0).finish(),
+            Kind::Share(share) => f
+                .debug_tuple("RetryBudget")
+                .field(&share.settings())
+                .finish(),
+            Kind::Quota(stock) => f
+                .debug_tuple("RetryBudget")
+                .field(&stock.settings())
+                .finish(),
+            Kind::Throttle(tokens) => f.debug_tuple("RetryBudget").field(&*lock(tokens)).finish(),
+            Kind::Active(active) => f.debug_tuple("RetryBudget").field(&*lock(active)).finish(),
             Kind::Tower(_) => f.write_str("RetryBudget(tower)"),
-        }
-    }
-}
-
-/// A retry that is paid for. Dropped before it is sent, it is paid back.
-#[derive(Debug)]
-pub(super) struct Paid {
-    budget: RetryBudget,
-    cost: u64,
-    sent: bool,
-}
-
-impl Paid {
-    pub(super) const fn sent(&mut self) {
-        self.sent = true;
-    }
-
-    pub(super) fn succeeded(self) {
-        if let Kind::Own(own) = &self.budget.0 {
-            own.with(|settings, account, now| {
-                if settings.refund {
-                    account.refund(self.cost, now);
-                }
-            });
-        }
-    }
-}
-
-impl Drop for Paid {
-    fn drop(&mut self) {
-        if let Kind::Own(own) = &self.budget.0
-            && !self.sent
-        {
-            own.with(|_, account, now| account.refund(self.cost, now));
         }
     }
 }

@@ -9,10 +9,14 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower::timeout::error::Elapsed;
 use tower_service::Service;
 
 use super::{
-    budget::Paid,
+    attempt::Attempt,
+    budget::{Ongoing, Withdrawal},
+    cause::Cause,
+    gave_up::GaveUp,
     policy::{Next, Policy, Progress},
 };
 use crate::{
@@ -22,17 +26,16 @@ use crate::{
     verdict::{Classify, Verdict},
 };
 
-/// What further tries need. There is none where one try is all there is.
+/// What further tries and the deadline need. There is none where one try without a deadline is all there is.
 pub(super) struct Retries<S, Req> {
     pub(super) policy: Arc<Policy>,
-    pub(super) service: S,
-    // Taken by the last try.
-    pub(super) request: Option<Req>,
+    // Who sends the next try, and what; taken by the last one.
+    pub(super) again: Option<(S, Req)>,
     pub(super) progress: Progress,
     // Ends the wait; after it, strikes at the deadline.
     pub(super) timer: Option<Pin<Box<Sleep>>>,
     // The retry that is under way or waited for.
-    pub(super) paid: Option<Paid>,
+    pub(super) paid: Option<Withdrawal>,
 }
 
 pin_project! {
@@ -49,6 +52,8 @@ pin_project! {
         // Boxed: a call that succeeds at once never has one.
         last: Option<Box<Result<P::Out<()>, BoxError>>>,
         retries: Option<Retries<S, Req>>,
+        // The request is under way until the outcome is given.
+        ongoing: Option<Ongoing>,
         answers: P,
     }
 }
@@ -79,12 +84,14 @@ where
     pub(super) const fn new(
         future: S::Future,
         retries: Option<Retries<S, Req>>,
+        ongoing: Option<Ongoing>,
         answers: P,
     ) -> Self {
         Self {
             state: State::Calling { future },
             last: None,
             retries,
+            ongoing,
             answers,
         }
     }
@@ -100,7 +107,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let outcome = loop {
+        // What it ends with; `None` stands for the outcome before, with the reason that there is no other.
+        let (outcome, why) = loop {
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Ready(Ok(answer)) => {
@@ -120,7 +128,7 @@ where
                     if !retries.struck(cx) {
                         return Poll::Pending;
                     }
-                    retries.arm_deadline();
+                    retries.timer = None;
                     this.state.set(State::Asking);
                     continue;
                 }
@@ -131,23 +139,23 @@ where
                     }
                     Poll::Ready(Err(rejected)) => {
                         tracing::debug!(%rejected, "not retried: a limit further out refuses");
-                        break this.last.take().map(|last| *last);
+                        break (None, Some(GaveUp::NotSent));
                     }
                     Poll::Pending => None,
                 },
                 StateProj::Readying => {
                     let retries = this.retries.as_mut().expect("readying a retry");
-                    match retries.service.poll_ready(cx) {
-                        Poll::Ready(Ok(())) => {
+                    match retries.poll_ready(cx) {
+                        Poll::Ready(true) => {
                             departure::hand_on();
                             if let Some(future) = retries.send(&*this.answers) {
                                 this.state.set(State::Calling { future });
                                 continue;
                             }
-                            break this.last.take().map(|last| *last);
+                            break (None, Some(GaveUp::NotSent));
                         }
                         // It can't be sent: the last real outcome is what counts.
-                        Poll::Ready(Err(_)) => break this.last.take().map(|last| *last),
+                        Poll::Ready(false) => break (None, Some(GaveUp::NotSent)),
                         Poll::Pending => {
                             departure::hold();
                             None
@@ -157,84 +165,106 @@ where
                 StateProj::Done => panic!("polled after ready"),
             };
             match (outcome, this.retries.as_mut()) {
-                (Some(outcome), None) => break Some(outcome),
+                (Some(outcome), None) => break (Some(outcome), None),
                 (Some(outcome), Some(retries)) => {
                     let verdict = this.answers.classify(outcome.as_ref());
-                    let Some(wait) = retries.next(verdict) else {
-                        break Some(outcome);
+                    let status = |out| this.answers.facts(out).map(|(status, _)| status);
+                    let cause = Cause::of(verdict, outcome.as_ref().map(status));
+                    if verdict == Verdict::Refused && this.last.is_some() {
+                        departure::over(false);
+                        retries.refused();
+                        break (Some(outcome), None);
+                    }
+                    let wait = match retries.next(verdict, cause) {
+                        Ok(wait) => wait,
+                        Err(why) => break (Some(outcome), why),
                     };
                     departure::over(verdict.was_sent());
                     // Before it waits it lets go of the try, its answer's connection included.
                     this.state.set(State::Waiting);
                     *this.last = Some(Box::new(outcome.map(|out| this.answers.let_go(out))));
-                    retries.sleep(wait);
+                    retries.arm(wait);
                 }
-                (None, Some(retries)) if this.last.is_some() => {
-                    if !retries.struck(cx) {
+                (None, Some(retries)) => {
+                    if !retries.is_past_deadline(cx) {
                         return Poll::Pending;
                     }
-                    tracing::debug!("a retry was cut short by the deadline");
-                    break this.last.take().map(|last| *last);
+                    tracing::debug!(tries = retries.progress.made, "cut short by the deadline");
+                    break match this.last.is_some() {
+                        true => (None, Some(GaveUp::PastDeadline)),
+                        false => (Some(Err(Elapsed::new().into())), None),
+                    };
                 }
-                (None, _) => return Poll::Pending,
+                (None, None) => return Poll::Pending,
             }
         };
+        let before = || this.last.take().map(|last| *last);
+        let mut outcome = (outcome.or_else(before)).expect("a retry follows an outcome");
+        if let (Some(why), Ok(answer)) = (why, &mut outcome) {
+            this.answers.mark(answer, why);
+        }
         this.state.set(State::Done);
         // Gives back what a retry that was never sent had paid.
         *this.retries = None;
-        Poll::Ready(outcome.expect("a retry follows an outcome"))
+        *this.ongoing = None;
+        Poll::Ready(outcome)
     }
 }
 
 impl<S: Service<Req>, Req> Retries<S, Req> {
-    /// How long to wait for another try, if there is to be one.
-    fn next(&mut self, verdict: Verdict) -> Option<Duration> {
-        if verdict == Verdict::Success
-            && let Some(paid) = self.paid.take()
-        {
-            paid.succeeded();
+    /// How long to wait for another try; or why there is none, where the outcome doesn't say it.
+    fn next(&mut self, verdict: Verdict, cause: Cause) -> Result<Duration, Option<GaveUp>> {
+        // Asked again before it is paid for again: it is one retry at a time.
+        let paid = self.paid.take();
+        if verdict == Verdict::Success {
+            match (paid, &self.policy.budget) {
+                (Some(paid), _) => paid.succeeded(),
+                (None, Some(budget)) => budget.succeeded(),
+                (None, None) => {}
+            }
+            return Err(None);
         }
-        // Without a request there is nothing to send, and nothing to pay for.
-        self.request.as_ref()?;
-        match self.policy.next(verdict, &mut self.progress) {
-            Next::Return(why) => {
-                if let Some(hint) = verdict.retry_after()
-                    && hint > self.policy.max_hint
-                {
-                    tracing::info!(?hint, max = ?self.policy.max_hint, "not retried: the provider asks to wait too long");
-                } else if verdict != Verdict::Success {
-                    tracing::debug!(?verdict, tries = self.progress.made, why, "not retried");
-                }
-                None
+        drop(paid);
+        let (repeatable, tries) = (self.again.is_some(), self.progress.made);
+        match (self.policy).next(verdict, cause, repeatable, &mut self.progress) {
+            Next::Final => {
+                tracing::debug!(?verdict, tries, "not retried: it is final");
+                Err(None)
+            }
+            Next::GiveUp(why @ (GaveUp::HintTooLong | GaveUp::WindowTooLong)) => {
+                let max = self.policy.max_hint;
+                tracing::info!(?verdict, tries, ?max, "not retried: {why}");
+                Err(Some(why))
+            }
+            Next::GiveUp(why) => {
+                tracing::debug!(?verdict, tries, "not retried: {why}");
+                Err(Some(why))
             }
             Next::Retry(wait, paid) => {
                 self.paid = paid;
                 if wait >= Duration::from_secs(1) {
-                    tracing::info!(?verdict, tries = self.progress.made, ?wait, "retrying");
+                    tracing::info!(?verdict, ?cause, tries, ?wait, "retrying");
                 } else {
-                    tracing::debug!(?verdict, tries = self.progress.made, ?wait, "retrying");
+                    tracing::debug!(?verdict, ?cause, tries, ?wait, "retrying");
                 }
-                Some(wait)
+                Ok(wait)
             }
         }
     }
 
-    fn sleep(&mut self, wait: Duration) {
-        // An instant that can't be represented is never reached.
-        let far = Duration::from_secs(86_400 * 365 * 30);
-        let now = Instant::now();
-        let until = now.checked_add(wait).unwrap_or_else(|| now + far);
-        self.arm(until);
-    }
-
-    fn arm_deadline(&mut self) {
-        match self.progress.deadline {
-            Some(deadline) => self.arm(deadline),
-            None => self.timer = None,
+    /// A limit or circuit further in has refused a retry: it is as if it had never been sent.
+    fn refused(&mut self) {
+        tracing::debug!("not retried: a layer further in refuses");
+        if let Some(paid) = self.paid.take() {
+            paid.never_left();
         }
     }
 
-    fn arm(&mut self, at: Instant) {
+    fn arm(&mut self, wait: Duration) {
+        // An instant that can't be represented is never reached.
+        let far = Duration::from_secs(86_400 * 365 * 30);
+        let now = Instant::now();
+        let at = now.checked_add(wait).unwrap_or_else(|| now + far);
         match &mut self.timer {
             Some(timer) => timer.as_mut().reset(at),
             None => self.timer = Some(Box::pin(sleep_until(at))),
@@ -246,17 +276,51 @@ impl<S: Service<Req>, Req> Retries<S, Req> {
         (self.timer.as_mut()).is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
     }
 
+    /// Makes the timer where there is none: a call that is answered at once needs none.
+    fn is_past_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.progress.deadline else {
+            return false;
+        };
+        if self.timer.is_none() {
+            self.timer = Some(Box::pin(sleep_until(deadline)));
+        }
+        self.struck(cx)
+    }
+
+    /// `false` where it never will be.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.again {
+            Some((service, _)) => service.poll_ready(cx).map(|ready| ready.is_ok()),
+            None => Poll::Ready(false),
+        }
+    }
+
     /// Calls the service, which was readied in this poll.
     fn send<P: CopyRequest<Req>>(&mut self, answers: &P) -> Option<S::Future> {
-        let request = self.request.take()?;
+        let (mut service, mut request) = self.again.take()?;
         self.progress.made += 1;
-        if self.progress.made < self.policy.attempts {
-            self.request = answers.copy(&request);
+        let made = self.progress.made;
+        let marks = &self.policy.marks;
+        if let Some(name) = &marks.attempt_header
+            && let Some(headers) = answers.headers_mut(&mut request)
+        {
+            // As many headers as there can be have no room for another.
+            let _ = headers.try_insert(name, made.into());
         }
+        if marks.attempt_extension
+            && let Some(extensions) = answers.extensions_mut(&mut request)
+        {
+            extensions.insert(Attempt(made));
+        }
+        let copy = (made < self.policy.attempts)
+            .then(|| answers.copy(&request))
+            .flatten();
         if let Some(paid) = &mut self.paid {
             paid.sent();
         }
-        Some(self.service.call(request))
+        let future = service.call(request);
+        self.again = copy.map(|request| (service, request));
+        Some(future)
     }
 }
 

@@ -1,8 +1,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::HeaderName;
 use tower_layer::Layer;
 
-use super::{BackoffRetry, budget::RetryBudget, policy::Policy};
+use super::{
+    BackoffRetry,
+    attempt::IDEMPOTENCY_KEY,
+    budget::RetryBudget,
+    cause::Cause,
+    gate::{Always, Idempotent},
+    policy::Policy,
+};
 use crate::{
     answers::{Http, Judged, Opaque},
     core::{
@@ -19,11 +27,15 @@ use crate::{
 /// |---|---|
 /// | [`attempts`](Self::attempts) | 3, the first included |
 /// | [`backoff`](Self::backoff) | 500 ms doubling to 8 s |
+/// | [`backoff_for`](Self::backoff_for) | one schedule for all causes |
 /// | [`jitter`](Self::jitter) | full |
 /// | [`max_hint`](Self::max_hint) | 60 s |
+/// | [`hint_jitter`](Self::hint_jitter) | up to 50 % above a hint |
 /// | [`deadline`](Self::deadline) | none |
 /// | [`budget`](Self::budget) | 10 % of the requests and a reserve of 10 |
-/// | [`only`](Self::only) | all requests |
+/// | [`only`](Self::only), [`idempotent_only`](Self::idempotent_only) | all requests |
+/// | [`idempotency_key`](Self::idempotency_key) | none is written |
+/// | [`attempt_header`](Self::attempt_header), [`attempt_extension`](Self::attempt_extension) | none is written |
 /// | [`provider`](Self::provider) | told from each answer |
 #[must_use]
 pub struct BackoffRetryLayer<G = Always, P = Http> {
@@ -68,7 +80,28 @@ impl<G, P> BackoffRetryLayer<G, P> {
         self.set(|policy| policy.backoff = backoff)
     }
 
-    /// How the waits of the schedule are spread.
+    /// Another schedule for what failed by this cause. Tries are counted together, whatever they failed
+    /// by.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_quota::{Backoff, BackoffRetryLayer, backoff_retry::Cause};
+    ///
+    /// let retry = BackoffRetryLayer::new()
+    ///     .backoff_for(Cause::Connection, Backoff::constant(Duration::from_millis(50)))
+    ///     .backoff_for(
+    ///         Cause::RateLimited,
+    ///         Backoff::exponential(Duration::from_secs(1), Duration::from_secs(20)),
+    ///     );
+    /// ```
+    pub fn backoff_for(self, cause: Cause, backoff: Backoff) -> Self {
+        self.set(|policy| {
+            policy.special.retain(|(of, _)| *of != cause);
+            policy.special.push((cause, backoff));
+        })
+    }
+
+    /// How the waits of the [`backoff`](Self::backoff) are spread.
     pub fn jitter(self, jitter: Jitter) -> Self {
         self.set(|policy| policy.backoff = policy.backoff.clone().jitter(jitter))
     }
@@ -78,9 +111,18 @@ impl<G, P> BackoffRetryLayer<G, P> {
         self.set(|policy| policy.max_hint = max)
     }
 
-    /// The whole call should take no longer, from `call` on. No wait goes past it; a retry that
-    /// has no answer by then is dropped and the outcome before it returned. The first try isn't
-    /// cut short, there being nothing else to return: put a time-out outside for that.
+    /// Clients that get the same hint don't come back in the same instant: each waits as long as the
+    /// hint says and up to `percent` of it more, but by no more than the schedule's maximum (8 s).
+    /// With 0, exactly as long.
+    pub fn hint_jitter(self, percent: u32) -> Self {
+        self.set(|policy| policy.above_hint = percent)
+    }
+
+    /// The whole call takes no longer, from `call` on. No wait goes past it: an outcome after which
+    /// there isn't the time for another try is returned at once. A try that has no answer by then is
+    /// dropped, and the outcome before it returned; where there is none, tower's
+    /// [`Elapsed`](tower::timeout::error::Elapsed) is. What was answered in time may be read
+    /// afterwards.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.set(|policy| policy.deadline = Some(deadline))
     }
@@ -102,11 +144,38 @@ impl<G, P> BackoffRetryLayer<G, P> {
     where
         F: Fn(&Req) -> bool,
     {
-        BackoffRetryLayer {
-            policy: self.policy,
-            gate: Arc::new(may_retry),
-            answers: self.answers,
-        }
+        self.gate(may_retry)
+    }
+
+    /// Retries only the requests that are idempotent by their method, and those that carry an
+    /// `Idempotency-Key`. With [`idempotency_key`](Self::idempotency_key), all do.
+    pub fn idempotent_only(self) -> BackoffRetryLayer<Idempotent, P> {
+        self.gate(Idempotent)
+    }
+
+    /// Writes a key into each request's `Idempotency-Key` header, the same for all tries of a call, so
+    /// that a provider that knows the header does once what was sent twice. One that is there already
+    /// is kept. Requests that aren't http's stay as they are.
+    pub fn idempotency_key(self) -> Self {
+        self.idempotency_key_in(IDEMPOTENCY_KEY)
+    }
+
+    /// The same in another header. [`idempotent_only`](Self::idempotent_only) looks for
+    /// `Idempotency-Key` alone.
+    pub fn idempotency_key_in(self, header: HeaderName) -> Self {
+        self.set(|policy| policy.marks.key = Some(header))
+    }
+
+    /// Writes into this header of each retry which try it is: `2` for the first retry. The first try
+    /// has none. Requests that aren't http's stay as they are.
+    pub fn attempt_header(self, header: HeaderName) -> Self {
+        self.set(|policy| policy.marks.attempt_header = Some(header))
+    }
+
+    /// Puts an [`Attempt`](super::Attempt) into the extensions of each retry, for services further in.
+    /// The first try has none. Requests that aren't http's stay as they are.
+    pub fn attempt_extension(self) -> Self {
+        self.set(|policy| policy.marks.attempt_extension = true)
     }
 
     /// Draws the jitter from `source`, numbers spread evenly over all of `u64`, instead of the
@@ -123,6 +192,14 @@ impl<G, P> BackoffRetryLayer<G, P> {
     /// Judges answers by `judge` instead.
     pub fn classify<F>(self, judge: F) -> BackoffRetryLayer<G, Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))
+    }
+
+    fn gate<H>(self, gate: H) -> BackoffRetryLayer<H, P> {
+        BackoffRetryLayer {
+            policy: self.policy,
+            gate: Arc::new(gate),
+            answers: self.answers,
+        }
     }
 
     fn with<Q>(self, answers: impl FnOnce(P) -> Q) -> BackoffRetryLayer<G, Q> {
@@ -176,27 +253,5 @@ impl<G, P: fmt::Debug> fmt::Debug for BackoffRetryLayer<G, P> {
             .field("policy", &self.policy)
             .field("answers", &self.answers)
             .finish_non_exhaustive()
-    }
-}
-
-/// Which requests may be sent more than once. Any `Fn(&Req) -> bool` is one.
-pub trait MayRetry<Req> {
-    /// Whether this request may.
-    fn may_retry(&self, request: &Req) -> bool;
-}
-
-/// All requests may be sent more than once.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Always;
-
-impl<Req> MayRetry<Req> for Always {
-    fn may_retry(&self, _: &Req) -> bool {
-        true
-    }
-}
-
-impl<Req, F: Fn(&Req) -> bool> MayRetry<Req> for F {
-    fn may_retry(&self, request: &Req) -> bool {
-        self(request)
     }
 }

@@ -2,22 +2,43 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
 use tokio::time::Instant;
 
-use super::budget::{Paid, RetryBudget};
+use super::{
+    budget::{RetryBudget, Withdrawal},
+    cause::Cause,
+    gave_up::GaveUp,
+};
 use crate::{
     core::{backoff::Backoff, dice::Dice},
     verdict::Verdict,
 };
 
+/// From here on a limit that doesn't say when to come back is none that a call can wait for.
+const LONG_WINDOW: Duration = Duration::from_secs(3_600);
+
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     pub(super) attempts: u32,
     pub(super) backoff: Backoff,
+    // For some causes another.
+    pub(super) special: Vec<(Cause, Backoff)>,
     pub(super) max_hint: Duration,
+    // How far a wait may be spread above a hint, in per cent of it.
+    pub(super) above_hint: u32,
     pub(super) deadline: Option<Duration>,
     pub(super) budget: Option<RetryBudget>,
     pub(super) dice: Dice,
+    pub(super) marks: Marks,
+}
+
+/// What is written onto requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks {
+    pub(super) key: Option<HeaderName>,
+    pub(super) attempt_header: Option<HeaderName>,
+    pub(super) attempt_extension: bool,
 }
 
 impl Default for Policy {
@@ -25,10 +46,13 @@ impl Default for Policy {
         Self {
             attempts: 3,
             backoff: Backoff::default(),
+            special: Vec::new(),
             max_hint: Duration::from_secs(60),
+            above_hint: 50,
             deadline: None,
             budget: Some(RetryBudget::default()),
             dice: Dice::default(),
+            marks: Marks::default(),
         }
     }
 }
@@ -47,44 +71,93 @@ pub(super) struct Progress {
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum Next {
+    /// The outcome is the caller's, whatever would come of another try.
+    Final,
     /// The outcome is the caller's, for this reason.
-    Return(&'static str),
+    GiveUp(GaveUp),
     /// Wait so long, then try again. `None` where there is no budget.
-    Retry(Duration, Option<Paid>),
+    Retry(Duration, Option<Withdrawal>),
 }
 
 impl Policy {
-    /// What to do after an outcome.
-    pub(super) fn next(&self, verdict: Verdict, progress: &mut Progress) -> Next {
-        let hint = match verdict {
-            Verdict::RateLimited { retry_after, .. } | Verdict::Overloaded { retry_after } => {
-                retry_after
-            }
-            Verdict::Transient { .. } => None,
-            _ => return Next::Return("final"),
-        };
-        if progress.made >= self.attempts {
-            return Next::Return("no attempts left");
+    /// What to do after an outcome; `repeatable` says whether there is a request to send.
+    pub(super) fn next(
+        &self,
+        verdict: Verdict,
+        cause: Cause,
+        repeatable: bool,
+        progress: &mut Progress,
+    ) -> Next {
+        if !matches!(
+            verdict,
+            Verdict::RateLimited { .. } | Verdict::Overloaded { .. } | Verdict::Transient { .. }
+        ) {
+            return Next::Final;
         }
+        match self.wait(verdict, cause, repeatable, progress) {
+            Ok((wait, backoff)) => {
+                let paid = match &self.budget {
+                    None => None,
+                    Some(budget) => match budget.withdraw(cause) {
+                        None => return Next::GiveUp(GaveUp::NoBudget),
+                        paid => paid,
+                    },
+                };
+                progress.before = Some(backoff);
+                Next::Retry(wait, paid)
+            }
+            Err(why) => {
+                if let Some(budget) = &self.budget {
+                    budget.failed();
+                }
+                Next::GiveUp(why)
+            }
+        }
+    }
+
+    /// How long to wait, and how much of it the schedule says.
+    fn wait(
+        &self,
+        verdict: Verdict,
+        cause: Cause,
+        repeatable: bool,
+        progress: &Progress,
+    ) -> Result<(Duration, Duration), GaveUp> {
+        if progress.made >= self.attempts {
+            return Err(GaveUp::AttemptsUsed);
+        }
+        if !repeatable {
+            return Err(GaveUp::NotRepeatable);
+        }
+        let hint = verdict.retry_after();
         if hint.is_some_and(|hint| hint > self.max_hint) {
-            return Next::Return("asked to wait too long");
+            return Err(GaveUp::HintTooLong);
+        }
+        if let Verdict::RateLimited {
+            window: Some(window),
+            retry_after: None,
+            ..
+        } = verdict
+            && window >= LONG_WINDOW
+        {
+            return Err(GaveUp::WindowTooLong);
         }
         let roll = self.dice.roll();
-        let backoff = self.backoff.wait(progress.made, progress.before, roll);
-        let wait = backoff.max(hint.unwrap_or_default());
+        let schedule = self.schedule(cause);
+        let backoff = schedule.wait(progress.made, progress.before, roll);
+        let wait = hint.map_or(backoff, |hint| {
+            backoff.max(schedule.above(hint, self.above_hint, roll))
+        });
         if let Some(deadline) = progress.deadline
             && deadline.saturating_duration_since(Instant::now()) <= wait
         {
-            return Next::Return("past the deadline");
+            return Err(GaveUp::PastDeadline);
         }
-        let paid = match &self.budget {
-            None => None,
-            Some(budget) => match budget.withdraw(matches!(verdict, Verdict::RateLimited { .. })) {
-                None => return Next::Return("no budget left"),
-                paid => paid,
-            },
-        };
-        progress.before = Some(backoff);
-        Next::Retry(wait, paid)
+        Ok((wait, backoff))
+    }
+
+    fn schedule(&self, cause: Cause) -> &Backoff {
+        let special = self.special.iter().find(|(of, _)| *of == cause);
+        special.map_or(&self.backoff, |(_, backoff)| backoff)
     }
 }

@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
-    BackoffRetryFuture,
+    BackoffRetryFuture, attempt,
+    budget::RetryBudget,
     future::Retries,
-    layer::{Always, MayRetry},
+    gate::{Always, MayRetry},
     policy::{Policy, Progress},
 };
 use crate::{
@@ -45,29 +46,39 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
         let policy = &self.policy;
-        let retries = if policy.attempts > 1 && self.gate.may_retry(&request) {
-            self.answers.copy(&request).map(|request| Retries {
-                policy: Arc::clone(policy),
-                // Not ready yet: it is asked when its time has come.
-                service: self.inner.clone(),
-                request: Some(request),
-                progress: Progress {
-                    made: 1,
-                    before: None,
-                    deadline: (policy.deadline).and_then(|d| Instant::now().checked_add(d)),
-                },
-                timer: None,
-                paid: None,
-            })
-        } else {
-            None
-        };
-        if let Some(budget) = &policy.budget {
-            budget.deposit();
+        if let Some(name) = &policy.marks.key
+            && let Some(headers) = self.answers.headers_mut(&mut request)
+            // As many headers as there can be have no room for another.
+            && attempt::put_key(headers, name).is_err()
+        {
+            tracing::debug!("no room for an idempotency key");
         }
-        BackoffRetryFuture::new(self.inner.call(request), retries, self.answers.clone())
+        let copy = (policy.attempts > 1 && self.gate.may_retry(&request))
+            .then(|| self.answers.copy(&request))
+            .flatten();
+        // One try is all there is, and nobody asks what came of it.
+        let alone = policy.attempts == 1 && policy.deadline.is_none();
+        let retries = (!alone).then(|| Retries {
+            policy: Arc::clone(policy),
+            // Not ready yet: it is asked when its time has come.
+            again: copy.map(|request| (self.inner.clone(), request)),
+            progress: Progress {
+                made: 1,
+                before: None,
+                deadline: (policy.deadline).and_then(|d| Instant::now().checked_add(d)),
+            },
+            timer: None,
+            paid: None,
+        });
+        let ongoing = policy.budget.as_ref().map(RetryBudget::begin);
+        BackoffRetryFuture::new(
+            self.inner.call(request),
+            retries,
+            ongoing,
+            self.answers.clone(),
+        )
     }
 }
 

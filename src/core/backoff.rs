@@ -139,11 +139,34 @@ impl Backoff {
         self
     }
 
-    /// How long to wait before the `retry`-th retry (the first is 1). `before` is the wait before
-    /// that, `roll` a number spread evenly over all of `u64`.
-    pub(crate) fn wait(&self, retry: u32, before: Option<Duration>, roll: u64) -> Duration {
+    /// How long to wait before the `retry`-th retry; the first is 1.
+    ///
+    /// `before` is the wait before the last one, which decorrelated jitter grows from. `roll` is the
+    /// number drawn, spread evenly over all of `u64`: 0 gives the shortest wait of the range,
+    /// `u64::MAX` the longest, both possible. The same three give the same wait.
+    ///
+    /// Whatever would be longer than about 584 years, 2⁶⁴ − 1 nanoseconds, is that long.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_quota::Backoff;
+    ///
+    /// let usual = Backoff::default();
+    /// assert_eq!(usual.wait(3, None, u64::MAX), Duration::from_secs(2));
+    /// assert_eq!(usual.wait(1_000_000, None, u64::MAX / 2), Duration::from_secs(4));
+    /// ```
+    #[must_use]
+    pub fn wait(&self, retry: u32, before: Option<Duration>, roll: u64) -> Duration {
         let (low, high) = self.range(retry, before);
         Duration::from_nanos(between(low, high, roll))
+    }
+
+    /// How long to wait where somebody says `floor`: no less, and at most `percent` more, but by no more
+    /// than the schedule's maximum.
+    pub(crate) fn above(&self, floor: Duration, percent: u32, roll: u64) -> Duration {
+        let floor = nanos(floor);
+        let high = floor.saturating_add(share(floor, percent).min(self.max));
+        Duration::from_nanos(between(floor, high, roll))
     }
 
     /// The least and the greatest wait, both possible.

@@ -1,7 +1,13 @@
-//! How many retries there may be: a share of the requests, and a reserve.
+//! How many retries there may be: a share of the requests and a reserve here, other models beside.
+
+pub(crate) mod active;
+pub(crate) mod drip;
+pub(crate) mod quota;
+pub(crate) mod throttle;
 
 use std::time::Duration;
 
+use self::drip::Drip;
 use super::time::{Time, nanos};
 
 const SLOTS: usize = 10;
@@ -18,6 +24,8 @@ pub(crate) struct RetryBudget {
     // Parts that don't age.
     reserve: u64,
     reserve_max: u64,
+    // Flows into the reserve, whatever the traffic.
+    drip: Drip,
     // Parts by age: the slot of `turn` is the youngest.
     slots: [u64; SLOTS],
     sum: u64,
@@ -34,12 +42,19 @@ impl RetryBudget {
             gain,
             reserve,
             reserve_max: reserve,
+            drip: Drip::default(),
             slots: [0; SLOTS],
             sum: 0,
             sum_max: max,
             turn: 0,
             slot: (nanos(window) / SLOTS as u64).max(1),
         }
+    }
+
+    /// So many parts flow into the reserve each second.
+    pub(crate) const fn drip(mut self, parts: u64) -> Self {
+        self.drip = Drip::new(parts);
+        self
     }
 
     /// One request more.
@@ -88,6 +103,8 @@ impl RetryBudget {
 
     /// Slots that are a whole window old flow into the reserve.
     fn roll(&mut self, now: Time) {
+        let flown = self.drip.take(now);
+        self.reserve = self.reserve.saturating_add(flown).min(self.reserve_max);
         let turn = now.nanos() / self.slot;
         if turn <= self.turn {
             return; // a clock that stands still, or goes back

@@ -56,6 +56,84 @@ fn never_left(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
+/// What is behind an error, for those who treat time-outs and connections differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing came in time, be it a connection or an answer.
+    TimedOut,
+    /// There was no connection, or it broke.
+    Connection,
+    /// Anything else, or nobody knows.
+    Other,
+}
+
+#[cfg(any(feature = "hyper", feature = "reqwest"))]
+impl Trouble {
+    const fn told(timed_out: bool, connection: bool) -> Self {
+        match (timed_out, connection) {
+            (true, _) => Self::TimedOut,
+            (false, true) => Self::Connection,
+            (false, false) => Self::Other,
+        }
+    }
+}
+
+/// Looks through an error and all that caused it. A time-out anywhere is a time-out.
+pub(crate) fn trouble(error: &(dyn Error + 'static)) -> Trouble {
+    let mut found = Trouble::Other;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match trouble_here(error) {
+            Trouble::TimedOut => return Trouble::TimedOut,
+            Trouble::Connection => found = Trouble::Connection,
+            Trouble::Other => {}
+        }
+        next = error.source();
+    }
+    found
+}
+
+/// What this very error says.
+fn trouble_here(error: &(dyn Error + 'static)) -> Trouble {
+    if error.is::<tower::timeout::error::Elapsed>() || error.is::<tokio::time::error::Elapsed>() {
+        return Trouble::TimedOut;
+    }
+    #[cfg(feature = "reqwest")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return Trouble::told(error.is_timeout(), error.is_connect() || error.is_request());
+    }
+    #[cfg(feature = "hyper")]
+    if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+        return Trouble::told(false, error.is_connect());
+    }
+    #[cfg(feature = "hyper")]
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        let broken = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        return Trouble::told(error.is_timeout(), broken);
+    }
+    let Some(error) = error.downcast_ref::<io::Error>() else {
+        return Trouble::Other;
+    };
+    use io::ErrorKind as K;
+    match error.kind() {
+        K::TimedOut => Trouble::TimedOut,
+        K::ConnectionRefused
+        | K::ConnectionReset
+        | K::ConnectionAborted
+        | K::NotConnected
+        | K::AddrNotAvailable
+        | K::HostUnreachable
+        | K::NetworkUnreachable
+        | K::NetworkDown
+        | K::BrokenPipe
+        | K::UnexpectedEof => Trouble::Connection,
+        // It names the sources of what it wraps, but not that itself.
+        _ => error
+            .get_ref()
+            .map_or(Trouble::Other, |inner| trouble_here(inner)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

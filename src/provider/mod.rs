@@ -90,6 +90,7 @@ mod usage;
 pub use errors::classify;
 pub(crate) use errors::classify_as;
 pub use failure::classify_error;
+pub(crate) use failure::{Trouble, trouble};
 pub use grpc::grpc;
 pub(crate) use head::StreamHead;
 pub use headers::rate_status;

@@ -18,6 +18,7 @@ mod quota;
 mod reqwest;
 mod resilience;
 mod respond;
+mod servers;
 #[cfg(feature = "testing")]
 mod stack;
 mod streams;

@@ -88,6 +88,21 @@ fn costs_may_differ_and_the_last_comes_back() {
     assert_eq!(budget.balance(MS(150)), 481);
 }
 
+#[test]
+fn what_flows_in_by_the_second_is_exact_however_often_one_looks() {
+    for step in [1, 7, 333, 1_000] {
+        let mut budget = RetryBudget::new(0, 30, 0, TEN_SECONDS).drip(3);
+        assert!(budget.withdraw(30, MS(0)));
+        let mut now = 0;
+        while now < 9_000 {
+            now = (now + step).min(9_000);
+            budget.balance(MS(now));
+        }
+        assert_eq!(budget.balance(MS(9_000)), 27, "every {step} ms");
+        assert_eq!(budget.balance(MS(1_000_000)), 30);
+    }
+}
+
 proptest! {
     /// Withdrawals never exceed the reserve and the ratio's share of all deposits; the balance
     /// never exceeds the reserve and what the window may hold, nor its share of the deposits.

@@ -11,10 +11,21 @@ use std::{
 use http::{Method, Request};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
-use tower_quota::{Backoff, BackoffRetryLayer, Jitter, Rejected, Verdict};
+use tower_quota::{
+    Backoff, BackoffRetryLayer, Jitter, Rejected, RetryBudget, Verdict, backoff_retry::GaveUp,
+};
 
 mod budget;
+mod events;
+mod giving_up;
 mod letting_go;
+mod models;
+mod outage;
+mod peers;
+mod requests;
+mod time_outs;
+mod waits;
+mod whole;
 
 use crate::support::mock::*;
 
@@ -63,55 +74,6 @@ async fn the_first_success_is_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_is_a_floor_and_never_a_ceiling() {
-    for hinted in [rate_limited(Some(MS(7_660))), overloaded(Some(MS(7_660)))] {
-        let mock = Mock::new([hinted, OK]);
-        let start = Instant::now();
-        BackoffRetryLayer::new()
-            .layer(mock.clone())
-            .oneshot(request())
-            .await
-            .unwrap();
-        assert_eq!(mock.times(start)[1], MS(7_660));
-    }
-    let mock = Mock::new([rate_limited(Some(MS(10))), OK]);
-    let start = Instant::now();
-    longest()
-        .layer(mock.clone())
-        .oneshot(request())
-        .await
-        .unwrap();
-    assert_eq!(mock.times(start)[1], MS(500), "the back-off is longer");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hint_longer_than_the_longest_honoured_returns_at_once() {
-    let mock = Mock::new([rate_limited(Some(Duration::from_secs(86_400)))]);
-    let start = Instant::now();
-    longest()
-        .layer(mock.clone())
-        .oneshot(request())
-        .await
-        .unwrap();
-    assert_eq!((mock.calls(), start.elapsed()), (1, Duration::ZERO));
-
-    let mock = Mock::new([rate_limited(Some(Duration::from_secs(60))), OK]);
-    longest()
-        .layer(mock.clone())
-        .oneshot(request())
-        .await
-        .unwrap();
-    assert_eq!(mock.calls(), 2, "60 s are honoured");
-    let mock = Mock::new([rate_limited(Some(MS(60_001)))]);
-    longest()
-        .layer(mock.clone())
-        .oneshot(request())
-        .await
-        .unwrap();
-    assert_eq!(mock.calls(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_sleeps_past_the_deadline() {
     let mock = Mock::new([DOWN]);
     let start = Instant::now();
@@ -130,6 +92,29 @@ async fn a_retry_that_has_no_answer_at_the_deadline_leaves_the_outcome_before() 
     assert_eq!(answer.status(), 502);
     assert_eq!((mock.calls(), start.elapsed()), (2, SECOND));
     assert_eq!(mock.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_cuts_a_first_try_as_well_and_says_that_the_time_was_up() {
+    for attempts in [1, 3] {
+        let mock = Mock::new([Step::Hang]);
+        let start = Instant::now();
+        let retry = longest().attempts(attempts).deadline(SECOND);
+        let error = retry.layer(mock.clone()).oneshot(request()).await;
+        assert!(error.unwrap_err().is::<tower::timeout::error::Elapsed>());
+        assert_eq!((mock.calls(), mock.in_flight()), (1, 0));
+        assert_eq!(start.elapsed(), SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_past_the_deadline_returns_at_once() {
+    let mock = Mock::new([rate_limited(Some(5 * SECOND))]);
+    let start = Instant::now();
+    let retry = longest().deadline(5 * SECOND);
+    let answer = retry.layer(mock.clone()).oneshot(request()).await.unwrap();
+    assert_eq!((mock.calls(), start.elapsed()), (1, Duration::ZERO));
+    assert_eq!(GaveUp::of(&answer), Some(GaveUp::PastDeadline));
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,6 +250,16 @@ async fn a_refusal_further_in_is_returned_and_found() {
         .unwrap_err();
     assert!(Rejected::find(error.as_ref()).is_some());
     assert_eq!(mock.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_refusal_of_a_retry_is_returned_and_costs_nothing() {
+    let mock = Mock::new([Step::Status(502), Step::Refuse]);
+    let budget = RetryBudget::percent(0).reserve(5);
+    let retry = longest().attempts(9).budget(budget.clone());
+    let error = (retry.layer(mock.clone()).oneshot(request()).await).unwrap_err();
+    assert!(Rejected::find(error.as_ref()).is_some());
+    assert_eq!((mock.calls(), budget.balance()), (2, Some(5)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,10 @@ use tower_quota::{
     Scope, Settle, TokenBudgetLayer, Usage, Verdict,
     admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
-    backoff_retry::{Always, BackoffRetry, BackoffRetryFuture},
+    backoff_retry::{
+        Always, Attempt, BackoffRetry, BackoffRetryFuture, Cause, GaveUp, Idempotent, Ongoing,
+        Withdrawal,
+    },
     body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
     circuit_breaker::{
         CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture, CircuitGateLayer,
@@ -53,7 +56,7 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
-    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => CircuitCounts, CircuitState, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, Cause, CircuitCounts, CircuitState, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
     have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, Snapshot);
     have!(Clone, Debug, Send, Sync, Unpin => Estimate<'_>, ServedBy);
     have!(Debug, Send, Sync, Unpin => UsageScanner);
@@ -63,13 +66,13 @@ fn data_are_plain() {
 #[test]
 fn handles_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, Quota, RetryBudget);
-    have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Permit);
+    have!(Debug, Send, Sync, Unpin => Acquire, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
 }
 
 #[test]
 fn layers_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<To<Inner>>, RateLimitLayer, RespondLayer, TokenBudgetLayer);
-    have!(Copy, Debug, Send, Sync, Unpin => Always, Http, OneRequest, Opaque, Provider);
+    have!(Copy, Debug, Send, Sync, Unpin => Always, Http, Idempotent, OneRequest, Opaque, Provider);
     have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
     have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, InTurn<OneRequest, F<(), String>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
 }

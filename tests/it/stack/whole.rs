@@ -53,6 +53,7 @@ impl Whole {
         let retry = BackoffRetryLayer::new()
             .attempts(attempts)
             .budget(self.retries.clone())
+            .hint_jitter(0)
             .random(|| u64::MAX);
         let client = ServiceBuilder::new()
             .layer(RateLimitLayer::new(self.requests.clone()))

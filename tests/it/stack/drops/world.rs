@@ -5,15 +5,17 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
+use futures_util::{TryFutureExt, future::BoxFuture};
 use http::Request;
 use tokio::time::advance;
-use tower::{ServiceExt, layer::util::Identity, util::MapRequestLayer};
+use tower::{Service, ServiceExt, layer::util::Identity, util::MapRequestLayer};
 use tower_quota::{
-    BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, CircuitState, FallbackLayer, Limit,
-    Quota, RateLimitLayer, RetryBudget, TokenBudgetLayer,
+    BackoffRetryLayer, BoxError, BufferedBody, CircuitBreakerLayer, CircuitState, FallbackLayer,
+    Limit, Quota, RateLimitLayer, Rejected, RetryBudget, TokenBudgetLayer, backoff_retry::Attempt,
 };
 
 use super::{
@@ -60,6 +62,7 @@ pub(super) struct World {
     // What the retry was asked, and what it asked for.
     asked: Arc<AtomicU64>,
     tried: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
     service: Stack,
 }
 
@@ -70,6 +73,34 @@ fn counting(calls: &Arc<AtomicU64>, inner: Stack) -> Stack {
         request
     };
     stack(MapRequestLayer::new(count), inner)
+}
+
+/// Counts the retries that a layer further in refuses: they never left, and nothing was paid for them.
+#[derive(Clone)]
+struct Refusing {
+    inner: Stack,
+    refused: Arc<AtomicU64>,
+}
+
+impl Service<Request<BufferedBody>> for Refusing {
+    type Response = <Stack as Service<Request<BufferedBody>>>::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<BufferedBody>) -> Self::Future {
+        let again = Attempt::of(&request).number() > 1;
+        let refused = Arc::clone(&self.refused);
+        let look = move |error: &BoxError| {
+            if again && Rejected::find(error.as_ref()).is_some() {
+                refused.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        Box::pin(self.inner.call(request).inspect_err(look))
+    }
 }
 
 impl World {
@@ -86,6 +117,7 @@ impl World {
             .reserve(RESERVE as u32)
             .window(HOUR * 100);
         let (asked, tried) = (Arc::default(), Arc::default());
+        let refused = Arc::new(AtomicU64::new(0));
         let (chancy, log) = Chancy::new(seed);
         let (other, second) = Chancy::new(seed + 1);
         let mut service: Stack = stack(Identity::new(), chancy);
@@ -93,8 +125,14 @@ impl World {
             service = match part {
                 Fallback => stack(FallbackLayer::to(other.clone()), service),
                 Retry => {
-                    let layer = BackoffRetryLayer::new().budget(budget.clone());
-                    counting(&asked, stack(layer, counting(&tried, service)))
+                    let layer = BackoffRetryLayer::new()
+                        .budget(budget.clone())
+                        .attempt_extension();
+                    let inner = Refusing {
+                        inner: counting(&tried, service),
+                        refused: Arc::clone(&refused),
+                    };
+                    counting(&asked, stack(layer, inner))
                 }
                 Gate => stack(breaker.gate(), service),
                 Requests => stack(RateLimitLayer::new(requests.clone()), service),
@@ -112,6 +150,7 @@ impl World {
             second,
             asked,
             tried,
+            refused,
             service,
         }
     }
@@ -141,7 +180,8 @@ impl World {
         }
         if self.parts.contains(&Retry) {
             let asked = self.asked.load(Ordering::SeqCst);
-            let again = self.tried.load(Ordering::SeqCst) - asked;
+            let refused = self.refused.load(Ordering::SeqCst);
+            let again = self.tried.load(Ordering::SeqCst) - asked - refused;
             assert_eq!(self.budget.balance(), Some(RESERVE + asked - again));
         }
         // Nothing is sent any more.
