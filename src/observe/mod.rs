@@ -18,6 +18,8 @@
 //! | | info | `the provider states another limit` | `pool`, `limit` |
 //! | | info | `the limit was changed` | `pool`, `limit` |
 //! | | info | `paused`, `resumed` | `pool`, `wait` |
+//! | `tower_quota::retry` | info for waits from a second on, else debug | `retrying` | `attempt` (how many were made), `of` (how many there may be), `cause`, `limit` (its resource, where the answer names one), `wait` |
+//! | | info where the provider asks to wait too long, else debug | `not retried` | `attempt`, `of`, `verdict`, `why`, `wait`, `max` |
 //! | `tower_quota::state` | info | `went on from a saved state` | `pool`, `down` |
 //! | `tower_quota::alert` | error | `the hook for alerts panicked` | `alert` |
 //!
@@ -31,6 +33,7 @@
 //! | field | |
 //! |---|---|
 //! | `tower_quota.waited_ms` | how long the request waited for its last turn |
+//! | `tower_quota.attempts` | which try of the request is on its way, from the second on |
 //! | `tower_quota.limit` | the limit that it waited for, or that refused it |
 //!
 //! ```
@@ -109,6 +112,7 @@ pub use self::{alert::Alert, alerts::Alerts};
 pub(crate) mod target {
     pub(crate) const WAIT: &str = "tower_quota::wait";
     pub(crate) const LIMIT: &str = "tower_quota::limit";
+    pub(crate) const RETRY: &str = "tower_quota::retry";
     pub(crate) const STATE: &str = "tower_quota::state";
     pub(crate) const ALERT: &str = "tower_quota::alert";
 }

@@ -16,7 +16,7 @@ use crate::core::{
 };
 
 /// Counts tries and retries. Clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tries(Option<Arc<Inner>>);
 
 #[derive(Debug)]
@@ -28,8 +28,26 @@ struct Inner {
     origin: OnceLock<Instant>,
 }
 
+impl Default for Tries {
+    fn default() -> Self {
+        Self::new(None, None)
+    }
+}
+
 impl Tries {
-    pub(crate) fn new(alerts: Option<Alerts>, pool: Option<Arc<str>>) -> Self {
+    /// The same for these.
+    pub(crate) fn with_alerts(self, alerts: Alerts) -> Self {
+        let pool = self.0.and_then(|inner| inner.pool.clone());
+        Self::new(Some(alerts), pool)
+    }
+
+    /// The same under that name.
+    pub(crate) fn named(self, pool: Arc<str>) -> Self {
+        let alerts = self.0.and_then(|inner| inner.alerts.clone());
+        Self::new(alerts, Some(pool))
+    }
+
+    fn new(alerts: Option<Alerts>, pool: Option<Arc<str>>) -> Self {
         let listens = alerts.is_some() || metrics::IS_ON;
         Self(listens.then(|| {
             Arc::new(Inner {

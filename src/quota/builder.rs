@@ -186,7 +186,8 @@ impl QuotaBuilder {
 
     /// Limits without a stated shape become buckets.
     pub(super) fn for_key(mut self) -> Self {
-        self.keyed = true;
+        // What it is told by is that of the quota that it is made from.
+        (self.keyed, self.alerts) = (true, None);
         for limit in &mut self.limits {
             limit.shape.get_or_insert(Shape::Bucket);
         }

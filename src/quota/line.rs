@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     QuotaBuilder, builder,
     outputs::Outputs,
+    priority::Rank,
     refusal::rejected,
     snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
@@ -217,7 +218,7 @@ impl Line {
         let tokens = self.watch.percentiles();
         // A typical request of the usual priority that came now.
         let typical = Cost::tokens(tokens.map_or(0, |tokens| tokens.p50));
-        let place = Place::default();
+        let place = Rank::DEFAULT.place();
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;

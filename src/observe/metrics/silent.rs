@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct Metrics;
 
 impl Metrics {
-    pub(crate) const fn new(_pool: Option<Arc<str>>, _model: Option<Arc<str>>) -> Self {
+    pub(crate) fn new(_pool: Option<Arc<str>>, _model: Option<Arc<str>>) -> Self {
         Self
     }
 

@@ -11,7 +11,7 @@ use tower::{
     util::{BoxCloneService, ServiceFn},
 };
 use tower_quota::{
-    Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
+    Alert, Alerts, Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
     CircuitBreakerLayer, CircuitCounts, CircuitHandle, CircuitState, ConfigError, Cost,
     FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
     RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
@@ -28,7 +28,7 @@ use tower_quota::{
     },
     fallback::{Fallback, FallbackBody, FallbackFuture, Rewritten, ServedBy, To},
     provider::UsageScanner,
-    quota::{Acquire, KeyedQuotas, LimitSnapshot, QuotaBuilder, Snapshot},
+    quota::{Acquire, KeyedQuotas, LimitSnapshot, Percentiles, QuotaBuilder, SavedState, Snapshot},
     rate_limit::{InFlight, RateLimit, RateLimitFuture},
     respond::{Answered, Passed, Respond, RespondBody, RespondFuture},
     token_budget::{Estimated, Pooled, Pools, Settling, TokenBudget, TokenBudgetFuture},
@@ -56,8 +56,9 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
-    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, Cause, CircuitCounts, CircuitState, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
-    have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, Snapshot);
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, Cause, CircuitCounts, CircuitState, GaveUp, Jitter, LimitId, LimitSnapshot, Percentiles, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, SavedState, Snapshot);
+    have!(Clone, Debug, Send, Sync, Unpin => Alert, Alerts);
     have!(Clone, Debug, Send, Sync, Unpin => Estimate<'_>, ServedBy);
     have!(Debug, Send, Sync, Unpin => UsageScanner);
     have!(std::error::Error, Send, Sync, Unpin => BodyTooLarge, ConfigError, RejectedError);

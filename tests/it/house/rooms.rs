@@ -76,6 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "error",
             "verdict",
             "departure",
+            "observe",
             "provider",
             "body",
             "answers",

@@ -31,6 +31,7 @@ fn quota() -> Quota {
         .limit(Limit::requests_per_minute(3))
         .limit(Limit::tokens_per_minute(1_000))
         .named("openai")
+        .cool_down(Duration::ZERO)
         .of_model("gpt-4o")
         .build()
         .unwrap()
@@ -42,8 +43,8 @@ async fn requests_waits_tokens_and_refusals_are_counted() {
     let told = record(|| {
         describe_metrics();
         now(send(&quota, 100, answer(200, &[], USAGE)));
-        now(send(&quota, 100, answer(429, &[("retry-after", "0")], "")));
         now(send(&quota, 100, answer(429, &[], NO_MONEY)));
+        now(send(&quota, 100, answer(429, &[("retry-after", "0")], "")));
         let _ = quota.try_acquire(Cost::request()).unwrap_err();
         let _ = quota.try_acquire(Cost::tokens(1_001)).unwrap_err();
         quota.publish_metrics();

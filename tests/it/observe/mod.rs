@@ -5,6 +5,7 @@ mod events;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod reentrant;
+mod retries;
 mod snapshots;
 mod state;
 
