@@ -14,7 +14,7 @@
 //! | `tower_quota::wait` | info from a second on, else debug | `waited for the quota` | `pool`, `limit`, `cause` (`limit`, `pause`, `in flight`, `queue`), `priority` (level 0 to 7), `wait` (as it looked at first), `waited` |
 //! | | debug | `waits for the quota` | `pool`, `limit`, `cause`, `priority`, `wait` |
 //! | | debug | `refused by the quota` | `pool`, `reason`, `limit`, `asked`, `left`, `wait` |
-//! | `tower_quota::limit` | info from a second on, else debug | `the provider has refused` | `pool`, `resource`, `wait` (its hint) |
+//! | `tower_quota::limit` | info from a second on and without a hint, else debug | `the provider has refused` | `pool`, `resource`, `wait` (its hint) |
 //! | | info | `the provider states another limit` | `pool`, `limit` |
 //! | | info | `the limit was changed` | `pool`, `limit` |
 //! | | info | `paused`, `resumed` | `pool`, `wait` |

@@ -38,12 +38,13 @@ impl fmt::Debug for Waiting {
 
 impl Waiting {
     pub(super) fn new(line: Arc<Line>, key: Key, standing: Standing) -> Self {
-        line.queued(&standing);
-        Self {
+        let waiting = Self {
             line,
             key: Some(key),
             standing,
-        }
+        };
+        waiting.line.queued(&standing);
+        waiting
     }
 
     /// Resolves when the turn has come. Must not be polled again after that.

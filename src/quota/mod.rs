@@ -48,6 +48,16 @@
 //! enforce a minute by the second are met at their own pace. A bucket that is refused is kept as a rolling window for at least
 //! three windows, and as long as others are seen.
 //!
+//! # Watching it
+//!
+//! [`snapshot`](Quota::snapshot) is what it looks like now; events, metrics and [alerts](QuotaBuilder::alerts) are told as
+//! [`observe`](crate::observe) says.
+//!
+//! # Restarts
+//!
+//! A quota begins with everything unspent, so that a crash would refill a daily budget: [`save`](Quota::save) it now and then, and
+//! [`restore`](QuotaBuilder::restore) it. [`SavedState`] says what of it goes on.
+//!
 //! # Cancellation
 //!
 //! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a

@@ -291,8 +291,8 @@ impl Fixed {
         }
     }
 
-    /// Into a window in which nothing is used. It ends when the saved one did, or when this does where that is later: of
-    /// another calendar.
+    /// Into a window in which nothing is used. It ends when the saved one did, or when this does where that is later by
+    /// less than half a window: of another calendar.
     pub(super) fn restore(
         &mut self,
         saved: &SavedFixed,
@@ -305,9 +305,16 @@ impl Fixed {
                 first: until(first, Time::from_nanos(last))?,
                 opener: opener.map(|opener| until(opener, then)).transpose()?,
             };
+            // By more than that, clocks have moved about the saved end, which mustn't cost another window.
+            let somewhat_later = |own: &End| {
+                let later = own.last.since(end.last).as_nanos();
+                later > 0 && later <= u128::from(self.window / 2)
+            };
             let began = self.since;
-            let ends_later = |own: &End| end.last > began && own.last > end.last;
-            self.end = Some(self.end.filter(ends_later).unwrap_or(end));
+            let own = self
+                .end
+                .filter(|own| end.last > began && somewhat_later(own));
+            self.end = Some(own.unwrap_or(end));
         }
         self.used = amount(saved.used)?;
         self.next = amount(saved.next)?.min(self.used);

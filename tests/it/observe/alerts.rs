@@ -15,7 +15,7 @@ fn hook() -> (Told, impl Fn(&Alert) + Send + Sync + 'static) {
     let told = Told::default();
     let heard = Arc::clone(&told);
     (told, move |alert: &Alert| {
-        heard.lock().unwrap().push(alert.to_string())
+        heard.lock().unwrap().push(alert.to_string());
     })
 }
 

@@ -143,6 +143,26 @@ async fn a_window_that_ended_while_it_was_down_is_followed_by_whole_ones() {
     assert_eq!(left(&quota), 10);
 }
 
+/// Clocks are set by a little every now and then, also at midnight.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_over_midnight_costs_no_further_day() {
+    let builder = Quota::builder().limit(Limit::requests_per_day(10).fixed(Anchor::utc()));
+    let midnight = noon() + 12 * HOUR;
+    let fresh = builder.clone().build().unwrap().save_at(noon());
+    let quota = builder.clone().restore_at(fresh, noon()).build().unwrap();
+    spend(&quota, 10);
+    tokio::time::advance(12 * HOUR - SECOND).await;
+    // A clock that was ahead for a moment, and is right again.
+    let saved = quota.save_at(midnight + SECOND);
+    let quota = builder
+        .restore_at(saved, midnight + SECOND / 2)
+        .build()
+        .unwrap();
+    assert_eq!(left(&quota), 0);
+    tokio::time::advance(2 * SECOND).await;
+    assert_eq!(left(&quota), 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_went_back_lets_no_time_pass() {
     let builder = Quota::builder().limit(Limit::requests_per_day(10));
