@@ -287,7 +287,10 @@ impl Quota {
     ) -> Result<Grant, Rejected> {
         let place = (!begun).then(|| rank.place());
         let asked = self.line.ask_now(cost, !begun, place);
-        asked.inspect_err(|rejected| self.line.refused(rejected))?;
+        if let Err(rejected) = asked {
+            self.line.refused(&rejected);
+            return Err(rejected);
+        }
         Ok(self.granted(cost, begun, rank))
     }
 
@@ -315,7 +318,17 @@ impl Quota {
         }
     }
 
+    #[inline]
     fn granted(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
+        if self.line.is_watched() {
+            return self.granted_and_told(cost, begun, rank);
+        }
+        Grant::new(Arc::clone(&self.line), cost.clone(), !begun)
+    }
+
+    // Apart, so that a grant that nobody is told of stays where it is made.
+    #[inline(never)]
+    fn granted_and_told(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
         let grant = Grant::new(Arc::clone(&self.line), cost.clone(), !begun);
         self.line.granted(cost, rank.priority.class());
         grant

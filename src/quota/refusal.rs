@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.
+#[cold]
 pub(super) fn rejected(
     ledger: &Ledger,
     cost: &Cost,

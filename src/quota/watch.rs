@@ -129,7 +129,14 @@ impl QuotaBuilder {
 }
 
 impl Line {
+    /// Whether anybody is told of a turn that has come.
+    #[inline]
+    pub(super) fn is_watched(&self) -> bool {
+        IS_ON || self.watch.alarm.is_some()
+    }
+
     /// The turn of a request has come at once.
+    #[inline]
     pub(super) fn granted(&self, cost: &Cost, class: u8) {
         self.watch.metrics.granted(class, Duration::ZERO);
         self.look_at_use(cost);
@@ -173,6 +180,7 @@ impl Line {
     }
 
     /// A request was refused.
+    #[cold]
     pub(super) fn refused(&self, rejected: &Rejected) {
         tracing::debug!(
             target: target::WAIT,
@@ -191,6 +199,7 @@ impl Line {
     }
 
     /// A request left then.
+    #[inline]
     pub(super) fn departed(&self, at: Time) {
         if IS_ON && !self.settings().keyed && self.watch.metrics.is_due(at) {
             self.publish();
@@ -251,10 +260,15 @@ impl Line {
     }
 
     /// Whether a limit has come to a threshold, now that `added` is in it.
+    #[inline]
     pub(super) fn look_at_use(&self, added: &Cost) {
-        let Some(alarm) = &self.watch.alarm else {
-            return;
-        };
+        if let Some(alarm) = &self.watch.alarm {
+            self.look_closely(alarm, added);
+        }
+    }
+
+    #[cold]
+    fn look_closely(&self, alarm: &Alarm, added: &Cost) {
         if self.settings().keyed || !alarm.looks_at_use() {
             return;
         }
