@@ -131,6 +131,8 @@
 //! | `reqwest` | [`edge`](https://docs.rs/tower-quota/latest/tower_quota/edge/): the layers over `reqwest::Client`, `reqwest::{Request, Response}` and async-openai |
 //! | `hyper`, `axum` | their request bodies pass the layers that would send again: one try |
 //! | `tiktoken` | exact counts of tokens for OpenAI's models: [`tokens::exact`](https://docs.rs/tower-quota/latest/tower_quota/tokens/exact/), 5 MB of vocabularies |
+//! | `metrics` | counters, histograms and gauges through the `metrics` crate: [`observe`] |
+//! | `serde` | [snapshots](quota::Snapshot) can be serialised, [saved states](quota::SavedState) read as well |
 //! | `testing` | [`testing`](https://docs.rs/tower-quota/latest/tower_quota/testing/): a provider in a box, a real HTTP server on loopback |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(all(doctest, feature = "reqwest"), doc = include_str!("../README.md"))]
@@ -149,6 +151,7 @@ mod error;
 pub mod fallback;
 pub mod headroom;
 pub mod inner;
+pub mod observe;
 pub mod presets;
 pub mod provider;
 pub mod quota;
@@ -175,6 +178,7 @@ pub use crate::{
     },
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
     fallback::FallbackLayer,
+    observe::{Alert, Alerts},
     quota::{Permit, Priority, Quota},
     rate_limit::RateLimitLayer,
     respond::RespondLayer,

@@ -17,9 +17,9 @@ use http_body::Body;
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, load::Load};
 use tower_quota::{
-    BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit, Quota,
-    RateLimitLayer, Split, TokenBudgetLayer, Usage, fallback::Unserved, headroom::HeadroomLayer,
-    token_budget::Pools, tokens::Calibration,
+    Alerts, BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit,
+    Quota, RateLimitLayer, Split, TokenBudgetLayer, Usage, fallback::Unserved,
+    headroom::HeadroomLayer, token_budget::Pools, tokens::Calibration,
 };
 
 const CALLS: u64 = 1_000;
@@ -156,6 +156,37 @@ fn a_quota_allocates_nothing() {
         let permit = now(quota.acquire(Cost::input_output(7, 90))).unwrap();
         permit.settle(Usage::new(7, 1));
     });
+}
+
+/// Whoever watches costs nothing until there is something to tell.
+#[test]
+fn a_quota_that_is_watched_allocates_nothing() {
+    let watched = || {
+        Quota::builder()
+            .limit(Limit::requests_per_minute(1_000_000))
+            .limit(Limit::tokens_per_minute(1_000_000_000))
+            .named("openai")
+            .of_model("gpt-4.1-mini")
+            .on_alert(|alert| panic!("{alert}"))
+            .build()
+            .unwrap()
+    };
+    let quota = watched();
+    allocates_nothing(|| {
+        quota
+            .try_acquire(Cost::tokens(9))
+            .unwrap()
+            .settle(Usage::new(7, 1));
+    });
+    allocates_nothing(http(TokenBudgetLayer::new(watched())));
+    allocates_nothing(http(BackoffRetryLayer::new().alerts(Alerts::new(|_| ()))));
+}
+
+#[test]
+fn a_refusal_that_nobody_hears_of_allocates_nothing() {
+    let quota = Quota::new(Limit::requests_per_day(1)).unwrap();
+    drop(quota.try_acquire(Cost::request()).unwrap());
+    allocates_nothing(|| assert!(quota.try_acquire(Cost::request()).is_err()));
 }
 
 #[test]

@@ -196,7 +196,11 @@ where
                             this.state.set(State::Done);
                             let error = error.into();
                             if let Some(mut sent) = sent {
-                                if !this.answers.classify(Err(&error)).was_sent() {
+                                let verdict = this.answers.classify(Err(&error));
+                                if !this.manners.on_arrival {
+                                    sent.grant.heard(&verdict);
+                                }
+                                if !verdict.was_sent() {
                                     sent.grant.refund();
                                 } else if !sent.grant.is_held() {
                                     sent.depart();
@@ -212,6 +216,9 @@ where
                     let grant = grant.take().expect("taken once the answer is read");
                     this.state.set(State::Done);
                     let verdict = this.answers.classify(Ok(&answer));
+                    if !this.manners.on_arrival {
+                        grant.heard(&verdict);
+                    }
                     let facts = this.answers.facts(&answer);
                     let watch = this.aftermath.answered(verdict, facts, grant);
                     return Poll::Ready(Ok(this.answers.watch(answer, watch)));

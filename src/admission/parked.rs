@@ -3,10 +3,8 @@
 use std::{
     mem,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::door::{Door, Manners};
@@ -20,7 +18,6 @@ use crate::{
 /// A request that couldn't go at once. Boxed, so that those who can stay small.
 pub(super) struct Parked<S, Req> {
     turn: Turn,
-    since: Instant,
     // A fresh clone; the instance that was readied is dropped, which gives its reservation back.
     service: S,
     request: Option<Req>,
@@ -46,7 +43,6 @@ impl<S: Clone, Req> Parked<S, Req> {
         drop(mem::replace(inner, service.clone()));
         Box::new(Self {
             turn,
-            since: Instant::now(),
             service,
             request: Some(request),
             manners,
@@ -105,7 +101,6 @@ where
                 }
                 Turn::Queued(waiting, charged) => {
                     let turn = ready!(waiting.poll_turn(cx));
-                    report(self.since.elapsed(), &turn);
                     let charged = mem::take(charged);
                     match turn {
                         Ok(grant) => Turn::Granted(Some(grant.covered(charged))),
@@ -119,16 +114,5 @@ where
 
     fn refusal(&self, rejected: Rejected) -> BoxError {
         RejectedError::boxed(rejected.scope(self.manners.scope))
-    }
-}
-
-/// Waits of a second or more are worth knowing.
-fn report(waited: Duration, turn: &Result<Grant, Rejected>) {
-    match turn {
-        Ok(grant) if waited >= Duration::from_secs(1) => {
-            tracing::info!(?waited, cost = ?grant.cost(), "waited for the quota");
-        }
-        Ok(grant) => tracing::debug!(?waited, cost = ?grant.cost(), "waited for the quota"),
-        Err(rejected) => tracing::debug!(?waited, %rejected, "refused by the quota"),
     }
 }

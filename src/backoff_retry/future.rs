@@ -23,6 +23,7 @@ use crate::{
     answers::{Answers, CopyRequest, Http},
     departure,
     error::BoxError,
+    observe::target,
     provider,
     verdict::{Classify, Verdict},
 };
@@ -139,7 +140,7 @@ where
                         continue;
                     }
                     Poll::Ready(Err(rejected)) => {
-                        tracing::debug!(%rejected, "not retried: a limit further out refuses");
+                        tracing::debug!(target: target::RETRY, %rejected, "not retried: a limit further out refuses");
                         break (None, Some(GaveUp::NotSent));
                     }
                     Poll::Pending => None,
@@ -198,7 +199,7 @@ where
                     if !retries.is_past_deadline(cx) {
                         return Poll::Pending;
                     }
-                    tracing::debug!(tries = retries.progress.made, "cut short by the deadline");
+                    tracing::debug!(target: target::RETRY, attempt = retries.progress.made, "cut short by the deadline");
                     break match this.last.is_some() {
                         true => (None, Some(GaveUp::PastDeadline)),
                         false => (Some(Err(Elapsed::new().into())), None),
@@ -237,25 +238,16 @@ impl<S: Service<Req>, Req> Retries<S, Req> {
         let (repeatable, tries) = (self.again.is_some(), self.progress.made);
         match (self.policy).next(verdict, cause, repeatable, &mut self.progress) {
             Next::Final => {
-                tracing::debug!(?verdict, tries, "not retried: it is final");
+                self.policy.tell_end(tries, verdict, None);
                 Err(None)
             }
-            Next::GiveUp(why @ (GaveUp::HintTooLong | GaveUp::WindowTooLong)) => {
-                let max = self.policy.max_hint;
-                tracing::info!(?verdict, tries, ?max, "not retried: {why}");
-                Err(Some(why))
-            }
             Next::GiveUp(why) => {
-                tracing::debug!(?verdict, tries, "not retried: {why}");
+                self.policy.tell_end(tries, verdict, Some(why));
                 Err(Some(why))
             }
             Next::Retry(wait, paid) => {
                 self.paid = paid;
-                if wait >= Duration::from_secs(1) {
-                    tracing::info!(?verdict, ?cause, tries, ?wait, "retrying");
-                } else {
-                    tracing::debug!(?verdict, ?cause, tries, ?wait, "retrying");
-                }
+                self.policy.tell_retry(tries, verdict, cause, wait);
                 Ok(wait)
             }
         }
@@ -263,7 +255,7 @@ impl<S: Service<Req>, Req> Retries<S, Req> {
 
     /// A limit or circuit further in has refused a retry: it is as if it had never been sent.
     fn refused(&mut self) {
-        tracing::debug!("not retried: a layer further in refuses");
+        tracing::debug!(target: target::RETRY, "not retried: a layer further in refuses");
         if let Some(paid) = self.paid.take() {
             paid.never_left();
         }
@@ -327,6 +319,7 @@ impl<S: Service<Req>, Req> Retries<S, Req> {
         if let Some(paid) = &mut self.paid {
             paid.sent();
         }
+        self.policy.tries.tried(true);
         let future = service.call(request);
         self.again = copy.map(|request| (service, request));
         Some(future)

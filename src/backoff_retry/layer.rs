@@ -210,7 +210,7 @@ impl<G, P> BackoffRetryLayer<G, P> {
         }
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+    pub(super) fn set(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(Arc::make_mut(&mut self.policy));
         self
     }

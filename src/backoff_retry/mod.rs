@@ -153,6 +153,7 @@ mod gave_up;
 mod layer;
 mod policy;
 mod service;
+mod told;
 
 pub use attempt::{Attempt, IDEMPOTENCY_KEY};
 pub use budget::{Ongoing, RetryBudget, Withdrawal};

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     core::{backoff::Backoff, dice::Dice},
+    observe::Tries,
     verdict::Verdict,
 };
 
@@ -31,6 +32,8 @@ pub(super) struct Policy {
     pub(super) budget: Option<RetryBudget>,
     pub(super) dice: Dice,
     pub(super) marks: Marks,
+    // Who counts tries.
+    pub(super) tries: Tries,
 }
 
 /// What is written onto requests.
@@ -53,6 +56,7 @@ impl Default for Policy {
             budget: Some(RetryBudget::default()),
             dice: Dice::default(),
             marks: Marks::default(),
+            tries: Tries::default(),
         }
     }
 }

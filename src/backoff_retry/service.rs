@@ -17,6 +17,7 @@ use super::{
 use crate::{
     answers::{Answers, CopyRequest, Http},
     error::BoxError,
+    observe::target,
     verdict::Classify,
 };
 
@@ -53,7 +54,7 @@ where
             // As many headers as there can be have no room for another.
             && attempt::put_key(headers, name).is_err()
         {
-            tracing::debug!("no room for an idempotency key");
+            tracing::debug!(target: target::RETRY, "no room for an idempotency key");
         }
         let copy = (policy.attempts > 1 && self.gate.may_retry(&request))
             .then(|| self.answers.copy(&request))
@@ -73,6 +74,7 @@ where
             paid: None,
         });
         let ongoing = policy.budget.as_ref().map(RetryBudget::begin);
+        policy.tries.tried(false);
         BackoffRetryFuture::new(
             self.inner.call(request),
             retries,

@@ -30,6 +30,14 @@ impl std::fmt::Display for Resource {
     }
 }
 
+/// As it is displayed.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Resource {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 /// What one request takes: requests, tokens, and units of the user's own.
 ///
 /// A limit on a resource that the cost doesn't name takes nothing.

@@ -4,11 +4,12 @@ mod cool_down;
 mod discovery;
 mod fit;
 mod learn;
+mod saved;
 
 use std::time::Duration;
 
 use self::{cool_down::CoolDown, discovery::Discovery};
-pub(crate) use self::{fit::Spare, learn::Stated};
+pub(crate) use self::{fit::Spare, learn::Stated, saved::SavedLedger};
 use super::{
     cost::{Cost, Resource},
     meter::Meter,

@@ -263,6 +263,19 @@ impl LimitId {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for LimitId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+
+        let mut fields = to.serialize_struct("LimitId", 3)?;
+        fields.serialize_field("resource", &self.resource)?;
+        fields.serialize_field("amount", &self.amount)?;
+        fields.serialize_field("window_seconds", &self.window.as_secs_f64())?;
+        fields.end()
+    }
+}
+
 impl fmt::Display for LimitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} per ", self.amount, self.resource)?;

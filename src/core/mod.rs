@@ -7,6 +7,8 @@ pub(crate) mod backoff;
 pub(crate) mod breaker;
 pub(crate) mod cost;
 pub(crate) mod dice;
+pub(crate) mod edges;
+pub(crate) mod histogram;
 pub(crate) mod ledger;
 pub(crate) mod limit;
 pub(crate) mod list;

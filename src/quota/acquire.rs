@@ -15,6 +15,7 @@ use super::{
     permit::Permit,
     priority::{Priority, Rank, flow},
     sync::Arc,
+    watch::Standing,
 };
 use crate::{
     core::{cost::Cost, queue::Key},
@@ -26,6 +27,7 @@ pub(crate) struct Waiting {
     line: Arc<Line>,
     // None once it was granted or refused.
     key: Option<Key>,
+    standing: Standing,
 }
 
 impl fmt::Debug for Waiting {
@@ -35,11 +37,14 @@ impl fmt::Debug for Waiting {
 }
 
 impl Waiting {
-    pub(super) const fn new(line: Arc<Line>, key: Key) -> Self {
-        Self {
+    pub(super) fn new(line: Arc<Line>, key: Key, standing: Standing) -> Self {
+        let waiting = Self {
             line,
             key: Some(key),
-        }
+            standing,
+        };
+        waiting.line.queued(&standing);
+        waiting
     }
 
     /// Resolves when the turn has come. Must not be polled again after that.
@@ -49,10 +54,13 @@ impl Waiting {
             Ok(None) => Poll::Pending,
             Ok(Some((cost, slot))) => {
                 self.key = None;
-                Poll::Ready(Ok(Grant::new(Arc::clone(&self.line), cost, slot)))
+                let grant = Grant::new(Arc::clone(&self.line), cost, slot);
+                self.line.waited(grant.cost(), &self.standing);
+                Poll::Ready(Ok(grant))
             }
             Err(rejected) => {
                 self.key = None;
+                self.line.refused(&rejected);
                 Poll::Ready(Err(rejected))
             }
         }

@@ -4,7 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Priority, Quota, calendar, line::Line};
+use super::{
+    Priority, Quota, calendar,
+    line::Line,
+    state::{self, Restored},
+    sync::Arc,
+};
 use crate::{
     core::{
         cost::Resource,
@@ -15,6 +20,7 @@ use crate::{
         time::Time,
     },
     error::ConfigError,
+    observe::Alerts,
 };
 
 /// Puts a [`Quota`] together. Contradictions are refused by [`build`](Self::build), never at the first request.
@@ -30,6 +36,9 @@ use crate::{
 /// | [`keep_for`](Self::keep_for) | nothing: every priority may use all |
 /// | [`adopt`](Self::adopt) | off: limits are what they were given as |
 /// | [`cool_down`](Self::cool_down) | 15 s |
+/// | [`restore`](Self::restore) | nothing: everything is unspent |
+/// | [`named`](Self::named), [`of_model`](Self::of_model) | no names |
+/// | [`alerts`](Self::alerts), [`on_alert`](Self::on_alert) | none |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct QuotaBuilder {
@@ -42,6 +51,12 @@ pub struct QuotaBuilder {
     pub(super) adopt: bool,
     discover: bool,
     cool_down: Duration,
+    pub(super) pool: Option<Arc<str>>,
+    pub(super) model: Option<Arc<str>>,
+    pub(super) alerts: Option<Alerts>,
+    // Of one key among many.
+    pub(super) keyed: bool,
+    pub(super) restored: Option<Arc<Restored>>,
     kept: Vec<(Priority, f64)>,
 }
 
@@ -57,6 +72,11 @@ impl QuotaBuilder {
             adopt: false,
             discover: false,
             cool_down: Duration::from_secs(15),
+            pool: None,
+            model: None,
+            alerts: None,
+            keyed: false,
+            restored: None,
             kept: Vec::new(),
         }
     }
@@ -138,18 +158,36 @@ impl QuotaBuilder {
         self
     }
 
-    /// The quota, with everything unspent.
+    /// The quota, with everything unspent but for what was [restored](Self::restore).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for settings that contradict each other or that no request could ever pass.
-    pub fn build(self) -> Result<Quota, ConfigError> {
+    /// [`ConfigError`] for settings that contradict each other or that no request could ever pass, and for a saved state that
+    /// can't be gone on from.
+    pub fn build(mut self) -> Result<Quota, ConfigError> {
         self.check()?;
-        Ok(self.assemble())
+        let origin = self.begins();
+        let mut ledger = self.ledger(origin);
+        let restored = self.restored.take();
+        if let Some(restored) = &restored {
+            restored.check(self.pool.as_deref())?;
+            let planned = |amount| planned(amount, self.headroom);
+            ledger
+                .restore(restored.accounts(), origin.1, self.adopt, planned)
+                .map_err(state::nonsense)?;
+        }
+        let watch = Arc::new(self.watch());
+        let line = Line::new(ledger, origin, self, watch);
+        if let Some(restored) = restored {
+            line.restored(restored.down());
+        }
+        Ok(Quota { line })
     }
 
     /// Limits without a stated shape become buckets.
     pub(super) fn for_key(mut self) -> Self {
+        // What it is told by is that of the quota that it is made from.
+        (self.keyed, self.alerts) = (true, None);
         for limit in &mut self.limits {
             limit.shape.get_or_insert(Shape::Bucket);
         }
@@ -178,18 +216,20 @@ impl QuotaBuilder {
         })
     }
 
-    /// The quota of settings that were checked.
-    pub(super) fn assemble(self) -> Quota {
-        let origin = Instant::now();
-        let wall = SystemTime::now();
+    /// When a new quota begins: now, which is the beginning of its time.
+    pub(super) fn begins(&self) -> (Instant, Time) {
+        let base = self.restored.as_ref().map(|restored| restored.now());
+        (Instant::now(), base.unwrap_or(Time::ZERO))
+    }
+
+    /// The accounts of settings that were checked, with everything unspent.
+    pub(super) fn ledger(&self, (_, base): (Instant, Time)) -> Ledger {
+        let restored = self.restored.as_ref();
+        let wall = restored.map_or_else(SystemTime::now, |restored| restored.wall);
         let meters = self.limits.iter().map(|limit| {
-            let boundaries = calendar::boundaries(limit, wall, Time::ZERO);
-            Meter::new(
-                limit,
-                planned(limit.amount, self.headroom),
-                boundaries,
-                Time::ZERO,
-            )
+            let boundaries = calendar::boundaries(limit, wall, base);
+            let planned = planned(limit.amount, self.headroom);
+            Meter::new(limit, planned, boundaries, base)
         });
         let mut meters: Vec<Meter> = meters.collect();
         if self.adopt {
@@ -199,14 +239,13 @@ impl QuotaBuilder {
             });
             meters.extend(learnt.map(|resource| Meter::unknown(*resource)));
         }
-        let mut ledger = Ledger::new(meters, self.max_in_flight, self.max_per_request)
+        let ledger = Ledger::new(meters, self.max_in_flight, self.max_per_request)
             .cool_down(self.cool_down)
             .keeping(self.kept().into_iter().max().unwrap_or_default());
         if self.discover {
-            ledger = ledger.discover();
-        }
-        Quota {
-            line: Line::new(ledger, origin, self),
+            ledger.discover()
+        } else {
+            ledger
         }
     }
 

@@ -18,7 +18,12 @@ struct Calendar {
 
 impl Boundaries for Calendar {
     fn after(&self, t: Time) -> Time {
-        let Some(wall) = self.wall.checked_add(t.since(self.origin)) else {
+        let wall = if t < self.origin {
+            self.wall.checked_sub(self.origin.since(t))
+        } else {
+            self.wall.checked_add(t.since(self.origin))
+        };
+        let Some(wall) = wall else {
             return Time::MAX;
         };
         match (self.next)(wall).duration_since(wall) {

@@ -9,7 +9,7 @@ use crate::{
         settlement::{Departure, Settle},
     },
     departure::Place,
-    verdict::{RateStatus, Usage},
+    verdict::{RateStatus, Usage, Verdict},
 };
 
 /// A turn that was granted. Gives everything back on drop until the request was handed on; from then on
@@ -158,7 +158,9 @@ impl Grant {
     pub(crate) fn depart(&mut self) {
         if !self.has_left() {
             let cost = &self.cost;
-            self.stage = Stage::Left(self.line.with(|ledger| ledger.date(cost)));
+            let departure = self.line.with(|ledger| ledger.date(cost));
+            self.stage = Stage::Left(departure);
+            self.line.departed(departure.at);
         }
     }
 
@@ -178,6 +180,13 @@ impl Grant {
         false
     }
 
+    /// It was answered so. Told once, where a layer further out has charged it as well.
+    pub(crate) fn heard(&self, verdict: &Verdict) {
+        if self.covered == Cost::none() {
+            self.line.heard(verdict);
+        }
+    }
+
     fn departure(&self) -> Departure {
         match self.stage {
             Stage::Left(departure) => departure,
@@ -188,7 +197,9 @@ impl Grant {
     /// The request leaves at the instant of its grant, without another look at the clock.
     pub(crate) fn depart_at_once(&mut self) {
         if !self.has_left() {
-            self.stage = Stage::Left(self.line.date_at_once(&self.cost));
+            let departure = self.line.date_at_once(&self.cost);
+            self.stage = Stage::Left(departure);
+            self.line.departed(departure.at);
         }
     }
 
@@ -209,6 +220,8 @@ impl Grant {
             let given_back = ledger.settle(cost, used, departure.at, policy);
             (slot && ledger.land()) || given_back
         });
+        self.line.settled(used);
+        self.line.look_at_use(&Cost::none());
     }
 
     /// What the answer to this request says is left.

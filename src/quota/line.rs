@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::{
     QuotaBuilder, builder, fullness,
     outputs::Outputs,
+    priority::Rank,
     refusal::rejected,
     snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Timer},
+    watch::{Standing, Watch},
 };
 use crate::{
     core::{
@@ -44,11 +46,14 @@ pub(super) struct State {
 pub(super) struct Line {
     state: Mutex<State>,
     origin: Instant,
+    // The ledger's time at the origin.
+    base: Time,
     timer: Timer,
     waker: Waker,
     settings: QuotaBuilder,
     max_wait: Duration,
     pub(super) outputs: Outputs,
+    pub(super) watch: Arc<Watch>,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -57,7 +62,7 @@ pub(super) enum Asked {
     /// Held for it.
     Granted,
     /// In line under this key.
-    Queued(Key),
+    Queued(Key, Standing),
     Refused(Rejected),
 }
 
@@ -86,27 +91,35 @@ impl Wake for Tick {
 }
 
 impl Line {
-    /// `origin` is where the ledger's time counts from.
-    pub(super) fn new(ledger: Ledger, origin: Instant, settings: QuotaBuilder) -> Arc<Self> {
+    /// `origin` is when the ledger's time was `base`.
+    pub(super) fn new(
+        ledger: Ledger,
+        (origin, base): (Instant, Time),
+        settings: QuotaBuilder,
+        watch: Arc<Watch>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|line| Self {
             state: Mutex::new(State {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
             }),
             origin,
-            timer: Timer::new(origin),
+            base,
+            timer: Timer::new(origin, base),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
             max_wait: settings.longest_wait(),
             outputs: Outputs::new(),
             settings,
+            watch,
         })
     }
 
     pub(super) fn time(&self, instant: Instant) -> Time {
-        Time::ZERO.after(instant.saturating_duration_since(self.origin))
+        self.base
+            .after(instant.saturating_duration_since(self.origin))
     }
 
-    fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         self.time(Instant::now())
     }
 
@@ -120,6 +133,16 @@ impl Line {
         let mut state = self.state.lock();
         state.ledger.advance(now);
         f(&mut state.ledger)
+    }
+
+    /// Reads the accounts and how many wait.
+    pub(super) fn read<T>(&self, f: impl FnOnce(&Ledger, usize) -> T) -> T {
+        let now = self.now();
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let now = ledger.advance(now);
+        queue.take_back(ledger, now);
+        f(ledger, queue.waiting())
     }
 
     /// Dates what was held a moment ago, as of the last look at the clock.
@@ -171,28 +194,46 @@ impl Line {
             return;
         }
         let planned = |amount| builder::planned(amount, self.settings.headroom);
+        let mut learnt = [None; 4];
         self.change(|ledger| {
             let mut turn = false;
-            for (resource, reading) in readings {
+            for ((resource, reading), learnt) in readings.into_iter().zip(&mut learnt) {
                 let stated = Stated {
                     limit: reading.limit,
                     remaining: reading.remaining,
                     window: reading.window,
                 };
-                turn |= adopts && ledger.adopt(resource, stated, planned, cost, departure);
+                if adopts && ledger.adopt(resource, stated, planned, cost, departure) {
+                    (*learnt, turn) = (ledger.limit_of(resource, stated), true);
+                }
                 turn |= ledger.observe(resource, stated, departure);
             }
             turn
         });
+        self.learnt(learnt.into_iter().flatten());
+        self.look_at_use(&Cost::none());
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
+        let tokens = self.watch.percentiles();
+        // A typical request of the usual priority that came now.
+        let typical = Cost::tokens(tokens.map_or(0, |tokens| tokens.p50));
+        let place = Rank::DEFAULT.place();
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        Snapshot::of(ledger, queue.waiting(), now)
+        let wait = match ledger.fit_beside(&typical, true, queue.spare(place)) {
+            Fit::Now if queue.waiting() == 0 => Some(now),
+            Fit::Never { .. } | Fit::InFlight => None,
+            _ => Some(ledger.project(&typical, |limit| queue.asked(limit, place))),
+        };
+        let mut snapshot = Snapshot::of(ledger, queue.waiting(), now);
+        drop(state);
+        snapshot.wait = wait.map(|at| at.since(now));
+        snapshot.tokens_per_request = tokens;
+        snapshot
     }
 
     /// How full it is.
@@ -279,7 +320,8 @@ impl Line {
         } else {
             let key = queue.push(ledger, cost.clone(), slot, place, now, deadline);
             // Whoever is in front is looked after already; a newcomer of a better class may be first.
-            return Asked::Queued(key);
+            let refusal = rejected(ledger, cost, fit, Some(at), Reason::LimitReached, now);
+            return Asked::Queued(key, Standing::new(&refusal, now));
         };
         Asked::Refused(rejected(ledger, cost, fit, Some(at), reason, now))
     }

@@ -48,6 +48,16 @@
 //! enforce a minute by the second are met at their own pace. A bucket that is refused is kept as a rolling window for at least
 //! three windows, and as long as others are seen.
 //!
+//! # Watching it
+//!
+//! [`snapshot`](Quota::snapshot) is what it looks like now; events, metrics and [alerts](QuotaBuilder::alerts) are told as
+//! [`observe`](crate::observe) says.
+//!
+//! # Restarts
+//!
+//! A quota begins with everything unspent, so that a crash would refill a daily budget: [`save`](Quota::save) it now and then, and
+//! [`restore`](QuotaBuilder::restore) it. [`SavedState`] says what of it goes on.
+//!
 //! # Cancellation
 //!
 //! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a
@@ -70,10 +80,12 @@ mod permit;
 mod priority;
 mod refusal;
 mod snapshot;
+mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod watch;
 
 use std::fmt;
 
@@ -85,7 +97,8 @@ pub use self::{
     builder::QuotaBuilder,
     permit::Permit,
     priority::Priority,
-    snapshot::{LimitSnapshot, Snapshot},
+    snapshot::{LimitSnapshot, Percentiles, Snapshot},
+    state::SavedState,
 };
 pub(crate) use self::{
     acquire::Waiting,
@@ -199,6 +212,7 @@ impl Quota {
     /// Nothing is granted before `until`, of any resource. A later pause stands.
     pub fn pause_until(&self, until: Instant) {
         self.line.pause(None, until);
+        self.line.paused(Some(self.line.time(until)));
     }
 
     /// Ends every pause.
@@ -207,6 +221,7 @@ impl Quota {
             ledger.resume();
             true
         });
+        self.line.paused(None);
     }
 
     /// What the provider says is left, now: where that is less than what is left here, others spend
@@ -237,6 +252,8 @@ impl Quota {
             found
         });
         if found {
+            self.line.resized(id);
+            self.line.look_at_use(&Cost::none());
             Ok(())
         } else {
             Err(ConfigError::new(
@@ -247,6 +264,13 @@ impl Quota {
                 ),
             ))
         }
+    }
+
+    /// Sets the gauges as of now, see [`observe`](crate::observe#metrics): before they are rendered.
+    #[cfg(feature = "metrics")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+    pub fn publish_metrics(&self) {
+        self.line.publish();
     }
 
     /// What it looks like now.
@@ -268,8 +292,12 @@ impl Quota {
         rank: Rank,
     ) -> Result<Grant, Rejected> {
         let place = (!begun).then(|| rank.place());
-        self.line.ask_now(cost, !begun, place)?;
-        Ok(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
+        let asked = self.line.ask_now(cost, !begun, place);
+        if let Err(rejected) = asked {
+            self.line.refused(&rejected);
+            return Err(rejected);
+        }
+        Ok(self.granted(cost, begun, rank))
     }
 
     /// The same as what becomes of the request.
@@ -284,18 +312,43 @@ impl Quota {
     pub(crate) fn reserve(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
         let place = (!begun).then(|| rank.place());
         match self.line.ask(cost, !begun, place) {
-            Asked::Granted => {
-                Reserved::Granted(Grant::new(Arc::clone(&self.line), cost.clone(), !begun))
+            Asked::Granted => Reserved::Granted(self.granted(cost, begun, rank)),
+            Asked::Queued(key, standing) => {
+                let standing = standing.of(rank.priority.class());
+                Reserved::Queued(Waiting::new(Arc::clone(&self.line), key, standing))
             }
-            Asked::Queued(key) => Reserved::Queued(Waiting::new(Arc::clone(&self.line), key)),
-            Asked::Refused(rejected) => Reserved::Refused(rejected),
+            Asked::Refused(rejected) => {
+                self.line.refused(&rejected);
+                Reserved::Refused(rejected)
+            }
         }
+    }
+
+    #[inline]
+    fn granted(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
+        if self.line.is_watched() {
+            return self.granted_and_told(cost, begun, rank);
+        }
+        Grant::new(Arc::clone(&self.line), cost.clone(), !begun)
+    }
+
+    // Apart, so that a grant that nobody is told of stays where it is made.
+    #[inline(never)]
+    fn granted_and_told(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
+        let grant = Grant::new(Arc::clone(&self.line), cost.clone(), !begun);
+        self.line.granted(cost, rank.priority.class());
+        grant
     }
 
     /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
     /// stated shape are buckets there.
     pub(crate) fn fresh_for_key(&self) -> Self {
-        self.line.settings().clone().for_key().assemble()
+        let watch = Arc::clone(&self.line.watch);
+        let settings = self.line.settings().clone().for_key();
+        let origin = settings.begins();
+        Self {
+            line: Line::new(settings.ledger(origin), origin, settings, watch),
+        }
     }
 
     /// Whether nothing is spent, held or paused, and nobody else has a handle on it.

@@ -32,7 +32,7 @@ pub enum Priority {
 }
 
 impl Priority {
-    pub(super) const fn class(self) -> u8 {
+    pub(in crate::quota) const fn class(self) -> u8 {
         match self {
             Self::Interactive => 0,
             Self::Standard => 2,

@@ -1,4 +1,4 @@
-//! What a quota says when it refuses.
+//! What a refused request is told.
 
 use crate::{
     core::{
@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.
+#[cold]
 pub(super) fn rejected(
     ledger: &Ledger,
     cost: &Cost,

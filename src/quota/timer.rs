@@ -6,7 +6,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use tokio::{
@@ -47,7 +46,9 @@ pub(super) enum Fired {
 /// new timer has no waker yet that it could wake, under the lock, while it is set.
 #[derive(Debug)]
 pub(super) struct Timer {
+    // When the time is `base`.
     origin: Instant,
+    base: Time,
     sleep: Mutex<Option<Pin<Box<Sleep>>>>,
     // When it fires, `u64::MAX` where it isn't set. Written under the lock.
     armed: AtomicU64,
@@ -56,9 +57,10 @@ pub(super) struct Timer {
 const NEVER: u64 = u64::MAX;
 
 impl Timer {
-    pub(super) const fn new(origin: Instant) -> Self {
+    pub(super) const fn new(origin: Instant, base: Time) -> Self {
         Self {
             origin,
+            base,
             sleep: Mutex::new(None),
             armed: AtomicU64::new(NEVER),
         }
@@ -92,7 +94,7 @@ impl Timer {
     /// A timer for `at` on this runtime; `Some(None)` where that has passed.
     fn start(&self, at: Time, waker: &Waker) -> Option<Option<Pin<Box<Sleep>>>> {
         Handle::try_current().ok()?;
-        let deadline = self.origin + Duration::from_nanos(at.nanos());
+        let deadline = self.origin + at.since(self.base);
         // tokio panics where the runtime has no time driver, or has shut it down already, and has no way
         // to ask. This may be a drop, or somebody who doesn't wait at all.
         catch_unwind(AssertUnwindSafe(|| {

@@ -11,6 +11,7 @@ mod fallback;
 mod headroom;
 mod house;
 mod limiting;
+mod observe;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]
 mod parallel_processor;
 mod provider;

@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// It turned out what the limit of this index is.
-    fn learn(&mut self, index: usize, limit: &Limit, amount: u64) {
+    pub(super) fn learn(&mut self, index: usize, limit: &Limit, amount: u64) {
         let meter = &mut self.meters[index];
         meter.learn(limit, amount, self.now);
         if limit.resource == Resource::Tokens {
@@ -173,6 +173,12 @@ impl Ledger {
         let same =
             |m: &Meter| m.id().resource == resource && (!m.is_known() || m.id().window == window);
         self.meters.iter().position(same)
+    }
+
+    /// The limit that an answer that states this is about.
+    pub(crate) fn limit_of(&self, resource: Resource, stated: Stated) -> Option<LimitId> {
+        let index = self.meter_of(resource, stated)?;
+        Some(self.meters[index].id())
     }
 
     /// The limit on `resource` of that amount, or else of that window; without either, the only one on `resource`.

@@ -1,5 +1,6 @@
 //! Refills continuously and holds its capacity.
 
+use super::saved::{Missing, Nonsense, SavedBucket, amount, until};
 use crate::core::time::Time;
 
 /// A bucket, kept as what is missing from it. Amounts are in tokens × nanoseconds of the window,
@@ -184,6 +185,48 @@ impl Bucket {
         self.missing = self.missing.max(missing.saturating_add(self.ahead()));
         let more = (self.missing - before) / u128::from(self.window.max(1));
         u64::try_from(more).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn save(&self) -> SavedBucket {
+        let window = u128::from(self.window.max(1));
+        let missing = |n: u128| {
+            let whole = u64::try_from(n / window).unwrap_or(u64::MAX);
+            (whole, (n % window) as u64)
+        };
+        SavedBucket {
+            missing: missing(self.missing),
+            at: self.at.nanos(),
+            lifted: self.lifted.nanos(),
+            lifted_to: missing(self.lifted_to),
+            before: missing(self.before),
+            fresh: self.fresh,
+            turned: self.turned.nanos(),
+            less_fresh: self.less_fresh,
+            turned_before: self.turned_before.nanos(),
+        }
+    }
+
+    /// Into a full bucket, of what was missing `then`.
+    pub(super) fn restore(&mut self, saved: &SavedBucket, then: Time) -> Result<(), Nonsense> {
+        let missing = |(whole, rest): Missing| {
+            let whole = self.scaled(amount(whole)?);
+            Ok::<_, Nonsense>(whole + u128::from(rest.min(self.window)))
+        };
+        let at = until(saved.at, then)?;
+        let (turned, lifted) = (until(saved.turned, at)?, until(saved.lifted, at)?);
+        *self = Self {
+            missing: missing(saved.missing)?,
+            at,
+            lifted,
+            lifted_to: missing(saved.lifted_to)?,
+            before: missing(saved.before)?,
+            fresh: amount(saved.fresh)?,
+            turned,
+            less_fresh: amount(saved.less_fresh)?,
+            turned_before: until(saved.turned_before, turned)?,
+            ..self.clone()
+        };
+        Ok(())
     }
 
     pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::others::Others;
+use super::{
+    others::Others,
+    saved::{Nonsense, SavedFixed, amount, until},
+};
 use crate::core::time::Time;
 
 /// Where the boundaries are. Asked, not computed here: days have 23 and 25 hours.
@@ -266,6 +269,63 @@ impl Fixed {
             self.others
                 .see(used.saturating_sub(self.counted), dated, now);
         }
+    }
+
+    pub(super) fn save(&self) -> SavedFixed {
+        let end = |end: End| {
+            (
+                end.first.nanos(),
+                end.last.nanos(),
+                end.opener.map(Time::nanos),
+            )
+        };
+        SavedFixed {
+            end: self.end.map(end),
+            used: self.used,
+            since: self.since.nanos(),
+            begun: self.begun.nanos(),
+            next: self.next,
+            straddling: self.straddling.map(|(a, b)| (a.nanos(), b.nanos())),
+            counted: self.counted,
+            others: self.others.save(),
+        }
+    }
+
+    /// Into a window in which nothing is used. It ends when the saved one did, or when this does where that is later by
+    /// less than half a window: of another calendar.
+    pub(super) fn restore(
+        &mut self,
+        saved: &SavedFixed,
+        latest: Time,
+        then: Time,
+    ) -> Result<(), Nonsense> {
+        if let Some((first, last, opener)) = saved.end {
+            let end = End {
+                last: until(last, latest)?,
+                first: until(first, Time::from_nanos(last))?,
+                opener: opener.map(|opener| until(opener, then)).transpose()?,
+            };
+            // By more than that, clocks have moved about the saved end, which mustn't cost another window.
+            let somewhat_later = |own: &End| {
+                let later = own.last.since(end.last).as_nanos();
+                later > 0 && later <= u128::from(self.window / 2)
+            };
+            let began = self.since;
+            let own = self
+                .end
+                .filter(|own| end.last > began && somewhat_later(own));
+            self.end = Some(own.unwrap_or(end));
+        }
+        self.used = amount(saved.used)?;
+        self.next = amount(saved.next)?.min(self.used);
+        self.counted = amount(saved.counted)?;
+        self.since = until(saved.since, then)?;
+        self.begun = until(saved.begun, then)?;
+        self.straddling = match saved.straddling {
+            Some((first, last)) => Some((until(first, then)?, until(last, then)?)),
+            None => None,
+        };
+        self.others.restore(saved.others.as_ref(), latest)
     }
 
     pub(crate) fn resize(&mut self, amount: u64) {

@@ -10,6 +10,7 @@ mod bucket;
 mod fixed;
 mod others;
 mod rolling;
+mod saved;
 mod shared;
 #[cfg(test)]
 pub(in crate::core) mod tests;
@@ -26,6 +27,7 @@ use super::{
 };
 
 pub(crate) use fixed::Boundaries;
+pub(crate) use saved::{Nonsense, SavedMeter};
 
 /// No single charge is larger, so that sums of charges stay exact.
 const MOST: u64 = 1 << 53;

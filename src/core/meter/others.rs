@@ -1,5 +1,6 @@
 //! What others spend from the same limit, as far as the provider's answers tell.
 
+use super::saved::{Nonsense, SavedOthers, amount};
 use crate::core::time::Time;
 
 /// So many spans make a window.
@@ -106,6 +107,33 @@ impl Others {
     pub(super) fn next_fall(&self) -> Option<Time> {
         let next = self.newest.checked_add(1)?.checked_mul(self.span);
         next.filter(|_| self.seen).map(Time::from_nanos)
+    }
+
+    pub(super) fn save(&self) -> Option<SavedOthers> {
+        self.seen.then(|| SavedOthers {
+            newest: self.newest,
+            peaks: self.peaks.to_vec(),
+            fading: self.fading,
+        })
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        saved: Option<&SavedOthers>,
+        latest: Time,
+    ) -> Result<(), Nonsense> {
+        let Some(saved) = saved else {
+            return Ok(());
+        };
+        if saved.newest > latest.nanos() / self.span {
+            return Err("an instant is too far in the future");
+        }
+        for (peak, saved) in self.peaks.iter_mut().zip(&saved.peaks) {
+            *peak = amount(*saved)?.min(self.amount);
+        }
+        self.fading = amount(saved.fading)?.min(self.amount);
+        (self.newest, self.seen) = (saved.newest, true);
+        Ok(())
     }
 
     pub(super) fn resize(&mut self, amount: u64) {

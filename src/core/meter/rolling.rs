@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::others::Others;
+use super::{
+    others::Others,
+    saved::{Nonsense, SavedRolling, amount, until},
+};
 use crate::core::time::Time;
 
 /// Into how many steps a window is cut: dates are rounded up to a step, so that memory is bounded
@@ -218,6 +221,37 @@ impl Rolling {
         };
         let others = used.saturating_sub(own);
         self.others.see(others, dated, now);
+    }
+
+    pub(super) fn save(&self) -> SavedRolling {
+        let spent = self.spent.iter();
+        SavedRolling {
+            spent: spent.map(|s| (s.expires.nanos(), s.amount)).collect(),
+            others: self.others.save(),
+        }
+    }
+
+    /// Into an empty window.
+    pub(super) fn restore(&mut self, saved: &SavedRolling, latest: Time) -> Result<(), Nonsense> {
+        for (expires, n) in &saved.spent {
+            let expires = until(*expires, latest)?;
+            if self
+                .spent
+                .back()
+                .is_some_and(|last| last.expires >= expires)
+            {
+                return Err("charges aren't in the order in which they expire");
+            }
+            self.sum = amount(self.sum.saturating_add(*n))?;
+            self.counted = self.sum;
+            self.spent.push_back(Spent {
+                expires,
+                amount: *n,
+                counted: *n,
+                then: self.sum,
+            });
+        }
+        self.others.restore(saved.others.as_ref(), latest)
     }
 
     pub(crate) fn resize(&mut self, amount: u64) {

@@ -18,7 +18,25 @@ pub(super) struct Shared {
     rolling: bool,
 }
 
+impl Shared {
+    /// Since when it is kept as a rolling window.
+    pub(super) fn kept_rolling(&self) -> Option<Time> {
+        self.rolling.then_some(self.since)
+    }
+}
+
 impl Meter {
+    /// Of a new bucket: it has been kept as a rolling window since then, which is empty so far.
+    pub(super) fn share_since(&mut self, since: Time, now: Time) {
+        let (amount, window) = (self.id.amount, nanos(self.id.window));
+        if matches!(&self.account, Account::Bucket(bucket) if bucket.capacity() <= amount) {
+            self.account = Account::Rolling(Rolling::new(amount, window, self.transit));
+            let pace = |burst| Bucket::new(amount, window, burst, 0, now);
+            self.pace = self.burst.map(pace);
+            (self.shared.rolling, self.shared.since) = (true, since);
+        }
+    }
+
     /// Of a bucket: hears what is missing over there. True where it has become a bucket again.
     pub(super) fn observe_bucket(&mut self, used: u64, dated: Time, now: Time) -> bool {
         let (amount, window) = (self.id.amount, nanos(self.id.window));

@@ -11,7 +11,7 @@ use tower::{
     util::{BoxCloneService, ServiceFn},
 };
 use tower_quota::{
-    Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
+    Alert, Alerts, Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
     CircuitBreakerLayer, CircuitCounts, CircuitEvent, CircuitHandle, CircuitState, ConfigError,
     Cost, FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
     RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
@@ -33,7 +33,7 @@ use tower_quota::{
     },
     headroom::{Fullness, Headroom, HeadroomLayer},
     provider::UsageScanner,
-    quota::{Acquire, KeyedQuotas, LimitSnapshot, QuotaBuilder, Snapshot},
+    quota::{Acquire, KeyedQuotas, LimitSnapshot, Percentiles, QuotaBuilder, SavedState, Snapshot},
     rate_limit::{InFlight, RateLimit, RateLimitFuture},
     respond::{Answered, Passed, Respond, RespondBody, RespondFuture},
     split::{Split, SplitFuture, SplitHandle},
@@ -62,8 +62,9 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
-    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fullness, GaveUp, Jitter, LimitId, LimitSnapshot, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
-    have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, Snapshot);
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fullness, GaveUp, Jitter, LimitId, LimitSnapshot, Percentiles, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, SavedState, Snapshot);
+    have!(Clone, Debug, Send, Sync, Unpin => Alert, Alerts);
     have!(Clone, Debug, Send, Sync, Unpin => Cause, Causes, Estimate<'_>, ServedBy, Unserved<Req>);
     have!(Debug, Send, Sync, Unpin => UsageScanner);
     have!(std::error::Error, Send, Sync, Unpin => BodyTooLarge, ConfigError, FallbackError, RejectedError);

@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub mod events;
 pub mod mock;
 pub mod probe;
 
