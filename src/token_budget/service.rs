@@ -161,6 +161,7 @@ pub struct Settling {
 }
 
 impl Watch for Settling {
+    #[inline]
     fn chunk(&mut self, data: &[u8]) {
         if let Some(usage) = &mut self.usage {
             usage.push(data);

@@ -1,6 +1,8 @@
 //! What was found in an answer.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::read::Raw;
 use crate::verdict::Usage;
@@ -99,13 +101,16 @@ impl Found {
 
 /// Whether it has a member with a name that ends as those of all counts of tokens do.
 fn counts_tokens(usage: &[u8]) -> bool {
-    memmem::find_iter(usage, TOKENS).any(|at| is_count(&usage[at + TOKENS.len()..]))
+    count(usage).is_some()
 }
 
 /// What all names of counts have in them: `prompt_tokens`, `outputTokens`, `totalTokenCount`.
-pub(super) const TOKENS: &[u8] = b"oken";
+pub(super) static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"oken"));
 
-/// Whether a name goes on and ends like a count's.
-pub(super) fn is_count(rest: &[u8]) -> bool {
-    rest.starts_with(b"s\"") || rest.starts_with(b"Count\"")
+/// Where the next name is that ends like a count's.
+pub(super) fn count(text: &[u8]) -> Option<usize> {
+    TOKENS.find_iter(text).find(|at| {
+        let rest = &text[at + TOKENS.needle().len()..];
+        rest.starts_with(b"s\"") || rest.starts_with(b"Count\"")
+    })
 }

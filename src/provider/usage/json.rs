@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2, memchr3};
 
-use super::found::Found;
+use super::{found::Found, near::near};
 
 /// A `usage` object larger than this isn't one.
 const MAX_USAGE: usize = 8 * 1024;
@@ -279,7 +279,11 @@ impl Json {
             self.escaped = false;
             at = 1;
         }
-        while let Some(found) = memchr2(b'"', b'\\', &chunk[at..]) {
+        while let Some(found) = near(
+            &chunk[at..],
+            |byte| matches!(byte, b'"' | b'\\'),
+            |rest| memchr2(b'"', b'\\', rest),
+        ) {
             at += found + 1;
             if chunk[at - 1] == b'"' {
                 return (at, true);
@@ -302,7 +306,11 @@ impl Json {
                 text = !ended;
                 continue;
             }
-            let Some(found) = memchr3(open, close, b'"', &chunk[at..]) else {
+            let Some(found) = near(
+                &chunk[at..],
+                |byte| byte == open || byte == close || byte == b'"',
+                |rest| memchr3(open, close, b'"', rest),
+            ) else {
                 break;
             };
             at += found + 1;

@@ -3,6 +3,7 @@
 mod found;
 mod frames;
 mod json;
+mod near;
 mod read;
 mod stream;
 #[cfg(test)]
@@ -85,7 +86,18 @@ impl UsageScanner {
     }
 
     /// Looks at the next bytes of the body.
-    pub fn push(&mut self, mut chunk: &[u8]) {
+    #[inline]
+    pub fn push(&mut self, chunk: &[u8]) {
+        // Most chunks of a stream are kept, and no more.
+        if let Format::Stream(stream) = &mut self.format
+            && stream.keep(chunk)
+        {
+            return;
+        }
+        self.look(chunk);
+    }
+
+    fn look(&mut self, mut chunk: &[u8]) {
         if let Format::Unknown = self.format {
             // White space, and the byte order mark that some gateways put first.
             let blank = |b: &u8| b.is_ascii_whitespace() || matches!(b, 0xef | 0xbb | 0xbf);

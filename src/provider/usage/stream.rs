@@ -8,7 +8,6 @@ use super::{found, json::Json};
 use crate::provider::events::{Events, Part, end, over};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
-static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(found::TOKENS));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
 
 /// What an event with a usage has in it. Each sign is in all of them, so that looking for either finds
@@ -26,16 +25,13 @@ impl Sign {
     fn find(self, text: &[u8]) -> Option<usize> {
         match self {
             Self::Name => member(&USAGE, b"{", text),
-            Self::Count => {
-                let mut found = TOKENS.find_iter(text);
-                found.find(|at| found::is_count(&text[at + found::TOKENS.len()..]))
-            }
+            Self::Count => found::count(text),
         }
     }
 
     /// The one to look for in events like these.
     fn of(events: &[u8]) -> Self {
-        if TOKENS.find_iter(events).count() < USAGE.find_iter(events).count() {
+        if found::TOKENS.find_iter(events).count() < USAGE.find_iter(events).count() {
             Self::Count
         } else {
             Self::Name
@@ -48,6 +44,9 @@ const PLACES: usize = 8;
 
 /// So much is kept until there is enough to look at.
 const HELD: usize = 16 * 1024;
+
+/// A chunk of at most this part of it is small.
+const SMALL: usize = 4;
 
 /// This part of what is held tells what is rare in a stream's events.
 const FEW: usize = 8;
@@ -98,13 +97,23 @@ impl Stream {
         }
     }
 
+    /// Whether the chunk could be kept as it is.
+    #[inline]
+    pub(super) fn keep(&mut self, chunk: &[u8]) -> bool {
+        let keeps = !self.events.is_inside()
+            && chunk.len() <= self.most / SMALL
+            && self.held.len() + chunk.len() <= self.most;
+        if keeps {
+            self.held.extend_from_slice(chunk);
+        }
+        keeps
+    }
+
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
-        let small = self.most / 4;
-        if chunk.len() <= small && self.held.len() + chunk.len() <= self.most {
-            self.held.extend_from_slice(chunk);
+        if self.keep(chunk) {
             return;
         }
         let mut held = std::mem::take(&mut self.held);
@@ -114,7 +123,11 @@ impl Stream {
         if self.events.is_inside() {
             self.walk(&mut chunk);
         }
-        let whole = if chunk.len() > small { over(chunk) } else { 0 };
+        let whole = if chunk.len() > self.most / SMALL {
+            over(chunk)
+        } else {
+            0
+        };
         let (whole, mut rest) = chunk.split_at(whole);
         self.skim(&held, whole);
         held.clear();
@@ -202,7 +215,8 @@ impl Stream {
             let Some(at) = sign.find(&events[from..]) else {
                 break;
             };
-            (from, last) = self.visit(events, from + at);
+            let (end, has_one) = self.visit(events, from + at);
+            (from, last) = (end, has_one.then_some(end));
         }
         if self.json.found.count() > 0 {
             last = self.last(sign, events, from).or(last);
@@ -220,7 +234,7 @@ impl Stream {
         }
     }
 
-    /// Where the last event with a usage begins, of those that begin at `from` or behind it. Where all
+    /// Where the last event with a usage ends, of those that begin at `from` or behind it. Where all
     /// have one, the last few are enough; else there are more and more to look at.
     fn last(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
         let (mut end, mut few) = (events.len(), self.most / FEWEST);
@@ -238,7 +252,7 @@ impl Stream {
         None
     }
 
-    /// Where the last event with a usage begins, of those that begin at `from` or behind it.
+    /// Where the last event with a usage ends, of those that begin at `from` or behind it.
     fn last_of(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
         let (mut at, mut places, mut count) = (from, [0; PLACES], 0);
         while let Some(place) = sign.find(&events[at..]) {
@@ -247,8 +261,8 @@ impl Stream {
             at += place + 1;
         }
         for nth in (count.saturating_sub(PLACES)..count).rev() {
-            if let (_, Some(last)) = self.visit(events, places[nth % PLACES]) {
-                return Some(last);
+            if let (end, true) = self.visit(events, places[nth % PLACES]) {
+                return Some(end);
             }
         }
         // None of so many was one, so that an earlier one may be.
@@ -256,21 +270,20 @@ impl Stream {
         while count > PLACES
             && let Some(place) = sign.find(&events[at..])
         {
-            let (end, here) = self.visit(events, at + place);
-            (at, last) = (end, here.or(last));
+            let (end, has_one) = self.visit(events, at + place);
+            (at, last) = (end, has_one.then_some(end).or(last));
         }
         last
     }
 
-    /// Walks over the event in which this place is: where it ends and, if it has a usage, where it
-    /// begins.
-    fn visit(&mut self, events: &[u8], place: usize) -> (usize, Option<usize>) {
+    /// Walks over the event in which this place is: where it ends, and whether it has a usage.
+    fn visit(&mut self, events: &[u8], place: usize) -> (usize, bool) {
         let heard = self.json.found.count();
         let begin = over(&events[..place]);
         let mut rest = &events[begin..];
         self.walk(&mut rest);
         let has_one = self.json.found.count() > heard;
-        (events.len() - rest.len(), has_one.then_some(begin))
+        (events.len() - rest.len(), has_one)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    path::{Path, PathBuf},
     pin::pin,
     thread,
     time::{Duration, Instant},
@@ -22,15 +23,10 @@ use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
 
 /// Of every stream.
 const SIZE: usize = 100 << 20;
-/// What a metered stream may take, in untouched ones: a tenth more, and as much again for a machine that has other things
-/// to do …
+/// What a metered stream may take, in untouched ones. The goal is 1.10, which chunks of 1,000 bytes and Gemini's events
+/// miss: this is what holds, and a little more than two rounds of untouched ones differ (0.02).
 const MOST: f64 = 1.20;
-/// … and in large chunks, at 3 GB/s: there a tenth is hardly more than to look at every byte once.
-const MOST_IN_LARGE: f64 = 1.30;
-const LARGE: usize = 16 * 1024;
-/// Pairs of runs in a round, of which the median counts …
-const PAIRS: usize = 9;
-/// … and rounds until a quiet one: noise adds, and takes nothing away.
+/// Rounds until a quiet one: noise adds, and takes nothing away.
 const ROUNDS: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
@@ -91,16 +87,36 @@ impl Api {
     }
 }
 
+/// A thread of this process.
+struct Thread(PathBuf);
+
+impl Thread {
+    fn current() -> Self {
+        let link = std::fs::read_link("/proc/thread-self").unwrap_or_default();
+        Self(Path::new("/proc").join(link).join("schedstat"))
+    }
+
+    /// For how long it was on a processor, whoever else wanted one; nothing where the system doesn't say.
+    fn ran(&self) -> Duration {
+        // The time of a thread that goes on running isn't up to date.
+        thread::yield_now();
+        let stat = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let nanos = stat.split(' ').next().and_then(|ran| ran.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or(0))
+    }
+}
+
 /// A server on a thread of its own that sends the same stream to everyone.
-fn serve(chunks: Vec<Bytes>) -> SocketAddr {
-    let (told, addr) = std::sync::mpsc::channel();
+fn serve(chunks: Vec<Bytes>) -> (SocketAddr, Thread) {
+    let (told, told_by_server) = std::sync::mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         runtime.unwrap().block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            told.send(listener.local_addr().unwrap()).unwrap();
+            let addr = listener.local_addr().unwrap();
+            told.send((addr, Thread::current())).unwrap();
             let (socket, _) = listener.accept().await.unwrap();
             let answer = |_: Request<Incoming>| {
                 let frames = chunks
@@ -118,7 +134,7 @@ fn serve(chunks: Vec<Bytes>) -> SocketAddr {
                 .await;
         });
     });
-    addr.recv().unwrap()
+    told_by_server.recv().unwrap()
 }
 
 /// Pages of this process that are in memory, in KiB.
@@ -128,9 +144,8 @@ fn resident() -> usize {
     pages.unwrap_or(0) * 4
 }
 
-/// Reads it all: how long it took, and by how much memory grew behind the first tenth.
-async fn drain<B: Body<Data = Bytes>>(body: B) -> (Duration, usize) {
-    let start = Instant::now();
+/// Reads it all: by how much memory grew behind the first tenth.
+async fn drain<B: Body<Data = Bytes>>(body: B) -> usize {
     let (mut body, mut read) = (pin!(body), 0);
     let (mut least, mut most, mut next) = (0, 0, SIZE / 10);
     while let Some(Ok(frame)) = body.frame().await {
@@ -144,21 +159,50 @@ async fn drain<B: Body<Data = Bytes>>(body: B) -> (Duration, usize) {
         }
     }
     assert!(read > SIZE - (4 << 20), "{read}");
-    (start.elapsed(), most - least)
+    most - least
 }
 
-async fn get<S, B>(service: &S, addr: SocketAddr) -> (Duration, usize)
+/// What it took to get a stream.
+struct Run {
+    wall: Duration,
+    sender: Duration,
+    receiver: Duration,
+    // KiB.
+    memory: usize,
+}
+
+async fn get<S, B>(service: &S, (addr, sender): &(SocketAddr, Thread)) -> Run
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>> + Clone,
     B: Body<Data = Bytes>,
 {
+    let receiver = Thread::current();
+    let (sent, received, start) = (sender.ran(), receiver.ran(), Instant::now());
     let request = Request::get(format!("http://{addr}/"))
         .body(Empty::new())
         .unwrap();
     let Ok(answer) = service.clone().oneshot(request).await else {
         panic!("no answer");
     };
-    drain(answer.into_body()).await
+    let memory = drain(answer.into_body()).await;
+    Run {
+        wall: start.elapsed(),
+        sender: sender.ran() - sent,
+        receiver: receiver.ran() - received,
+        memory,
+    }
+}
+
+impl Run {
+    /// How many times as long as this one the other may take, on a machine with nothing else to do: the
+    /// stream comes no faster than the busier of the two threads is, and what the other adds is the receiver's.
+    fn slows(&self, other: &Self) -> f64 {
+        let busier = self.sender.max(self.receiver).as_secs_f64();
+        if busier == 0.0 {
+            return other.wall.as_secs_f64() / self.wall.as_secs_f64();
+        }
+        1.0 + (other.receiver.as_secs_f64() - self.receiver.as_secs_f64()) / busier
+    }
 }
 
 fn median(mut of: Vec<f64>) -> f64 {
@@ -168,16 +212,16 @@ fn median(mut of: Vec<f64>) -> f64 {
 
 /// `cargo test --release --all-features --test it -- --ignored --nocapture a_metered_stream`
 ///
-/// Of a hundred megabytes over loopback, on two cores that others used too; MB/s untouched, and how many times as long it took
-/// metered. Memory grew by nothing.
+/// Of a hundred megabytes over loopback, on two cores; MB/s untouched, and how many times as long it takes metered at
+/// most, by the time that the threads were on a processor. Memory grew by nothing.
 ///
 /// | | an event a chunk | 1,000 bytes a chunk | 16 KiB a chunk |
 /// |---|---|---|---|
-/// | OpenAI's chat | 415: 1.07 | 817: 1.08 | 2,860: 1.10 |
-/// | Anthropic's messages | 126: 1.09 | 761: 1.07 | 2,937: 1.11 |
-/// | Gemini, with a usage in every event | 232: 1.02 | 845: 1.10 | 2,847: 1.12 |
+/// | OpenAI's chat | 410: 1.08 | 1,237: 1.15 | 3,306: 1.09 |
+/// | Anthropic's messages | 186: 1.07 | 1,228: 1.15 | 2,933: 1.11 |
+/// | Gemini, with a usage in every event | 460: 1.12 | 1,240: 1.17 | 2,729: 1.12 |
 ///
-/// The last column's second and third are the middle of five rounds: 1.105 to 1.136, and 1.115 to 1.151.
+/// Untouched ones against each other, while others built on both cores: 0.986 to 1.010.
 #[test]
 #[ignore = "measures; only a release build says anything"]
 fn a_metered_stream_takes_at_most_a_tenth_longer_and_no_memory() {
@@ -186,10 +230,11 @@ fn a_metered_stream_takes_at_most_a_tenth_longer_and_no_memory() {
         .build();
     runtime.unwrap().block_on(async {
         let mut slow = Vec::new();
-        for size in [None, Some(1_000), Some(LARGE)] {
+        // Pairs of runs in a round, of which the median counts: more of those that are over soon.
+        for (size, pairs) in [(None, 3), (Some(1_000), 9), (Some(16 * 1024), 25)] {
             for api in [Api::Chat, Api::Messages, Api::Gemini] {
-                let ratio = compare(api, size).await;
-                if ratio > most(size) {
+                let ratio = compare(api, size, pairs).await;
+                if ratio > MOST {
                     slow.push((api, size, ratio));
                 }
             }
@@ -198,16 +243,9 @@ fn a_metered_stream_takes_at_most_a_tenth_longer_and_no_memory() {
     });
 }
 
-fn most(size: Option<usize>) -> f64 {
-    match size {
-        Some(LARGE) => MOST_IN_LARGE,
-        _ => MOST,
-    }
-}
-
 /// How many times as long as untouched a metered stream takes, in the quietest round.
-async fn compare(api: Api, size: Option<usize>) -> f64 {
-    let addr = serve(api.chunks(size));
+async fn compare(api: Api, size: Option<usize>, pairs: usize) -> f64 {
+    let server = serve(api.chunks(size));
     let untouched: Client<HttpConnector, Empty<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
     let quota = Quota::new(Limit::tokens(1_000_000, Duration::from_secs(86_400))).unwrap();
@@ -215,18 +253,18 @@ async fn compare(api: Api, size: Option<usize>) -> f64 {
         .cost(|_: &_| Cost::tokens(400))
         .settle(Settle::TrueUp)
         .layer(untouched.clone());
-    get(&untouched, addr).await;
+    get(&untouched, &server).await;
     let mut least = f64::INFINITY;
     for _ in 0..ROUNDS {
-        let (mut plain, mut ratios, mut grown) = (Vec::new(), Vec::new(), 0);
-        for n in 0..PAIRS {
+        let (mut plain, mut walls, mut ratios, mut grown) = (vec![], vec![], vec![], 0);
+        for n in 0..pairs {
             // Who goes first takes turns.
             let mut without = None;
             if n % 2 == 0 {
-                without = Some(get(&untouched, addr).await.0);
+                without = Some(get(&untouched, &server).await);
             }
             let used = quota.snapshot().limits[0].used;
-            let (with, memory) = get(&metered, addr).await;
+            let with = get(&metered, &server).await;
             assert_eq!(
                 quota.snapshot().limits[0].used - used,
                 50,
@@ -234,19 +272,21 @@ async fn compare(api: Api, size: Option<usize>) -> f64 {
             );
             let without = match without {
                 Some(without) => without,
-                None => get(&untouched, addr).await.0,
+                None => get(&untouched, &server).await,
             };
-            plain.push(SIZE as f64 / 1e6 / without.as_secs_f64());
-            ratios.push(with.as_secs_f64() / without.as_secs_f64());
-            grown = grown.max(memory);
+            plain.push(SIZE as f64 / 1e6 / without.wall.as_secs_f64());
+            walls.push(with.wall.as_secs_f64() / without.wall.as_secs_f64());
+            ratios.push(without.slows(&with));
+            grown = grown.max(with.memory);
         }
-        let (plain, ratio) = (median(plain), median(ratios));
+        let (plain, wall, ratio) = (median(plain), median(walls), median(ratios));
         println!(
-            "{api:?} in {size:?}: {plain:.0} MB/s untouched, metered {ratio:.3} times as long, {grown} KiB more in memory"
+            "{api:?} in {size:?}: {plain:.0} MB/s untouched; metered {ratio:.3} times as long, {wall:.3} by the clock, \
+             {grown} KiB more in memory"
         );
         assert!(grown <= 4 * 1024, "{grown} KiB");
         least = least.min(ratio);
-        if least <= most(size) {
+        if least <= MOST {
             break;
         }
     }
