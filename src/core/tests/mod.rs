@@ -5,6 +5,7 @@ mod learn;
 mod ledger;
 mod line;
 mod queue;
+mod rest;
 
 use super::meter::tests::{Kind, Random, at, cases, limit, meter_of};
 use super::{
