@@ -60,7 +60,8 @@
 //! about 1 KB each with the default window. With every new key, two are looked at, the longest unseen first, and those that are idle
 //! forgotten: closed, with nothing in the window and no failure last. Where there is no room, eight
 //! are looked at; if none of them is idle, one goes that is closed but has counted something, or
-//! whose open time is over. Circuits that are open or half-open, were moved by hand or have calls,
+//! whose open time is over (of a half-open one whose probes never answered, that of the opening that would have followed).
+//! Other circuits that are open or half-open, were moved by hand or have calls,
 //! handles or listeners out are never forgotten: if all eight are such, the new key's circuit isn't
 //! kept beyond its calls, so that its failures aren't added up.
 //!

@@ -257,6 +257,12 @@ impl Breaker {
     pub(crate) fn worth(&mut self, now: Time) -> Worth {
         match self.phase {
             Phase::Open { until } if until <= now && until != Time::MAX => Worth::Little,
+            // Its probes are long gone: had anybody asked, it would have been open, and that be over, too.
+            Phase::HalfOpen { ends, .. }
+                if ends.after(self.wait()) <= now && ends.after(self.wait()) != Time::MAX =>
+            {
+                Worth::Little
+            }
             _ if self.state() != self.settings.start => Worth::Much,
             _ if self.failures_in_a_row == 0 && self.ring.sum(now).calls == 0 => Worth::Nothing,
             _ => Worth::Little,

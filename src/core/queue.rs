@@ -35,14 +35,16 @@ pub(crate) const LAPSE: Duration = Duration::from_secs(1);
 const LOOK_AHEAD: usize = 32;
 /// The rank of those who have begun: they go before everybody, and before all turns.
 const BEGUN: Time = Time::ZERO;
+/// The lines of those who wait: of those who have begun, then one for each class.
+const LINES: usize = CLASSES + 1;
 /// How many places an empty line keeps.
 const KEPT_PLACES: usize = 1024;
 
 /// What those who wait ask for of one limit.
 #[derive(Clone, Debug, Default)]
 struct Asked {
-    // By class.
-    sums: [u64; CLASSES],
+    // By line.
+    sums: [u64; LINES],
     // How many ask for anything.
     takers: usize,
 }
@@ -52,8 +54,8 @@ struct Asked {
 pub(crate) struct Queue<W> {
     places: Vec<Waiter<W>>,
     free: Vec<u32>,
-    // By rank.
-    classes: [List; CLASSES],
+    // By rank, and so by deadline.
+    lines: [List; LINES],
     flows: Flows,
     offered: List,
     // Waiting in a class's line; not those who are offered, parked or expired.
@@ -62,7 +64,7 @@ pub(crate) struct Queue<W> {
     changed: bool,
     // What its last turn said.
     next: Next,
-    // What the waiting ask for together, by the ledger's limits and by class.
+    // What the waiting ask for together, by the ledger's limits and by line.
     asked: Vec<Asked>,
     // What has to stay free beside those of a class.
     spares: [Spare; CLASSES],
@@ -73,7 +75,7 @@ impl<W> Queue<W> {
         Self {
             places: Vec::new(),
             free: Vec::new(),
-            classes: [List::EMPTY; CLASSES],
+            lines: [List::EMPTY; LINES],
             flows: Flows::new(),
             offered: List::EMPTY,
             waiting: 0,
@@ -93,6 +95,19 @@ impl<W> Queue<W> {
     /// What has to stay free beside a newcomer here.
     pub(crate) fn spare(&self, place: Place) -> Spare {
         self.spares[usize::from(place.class)]
+    }
+
+    /// When a newcomer fits, were it alone.
+    pub(crate) fn fit(
+        &self,
+        ledger: &Ledger,
+        cost: &Cost,
+        slot: bool,
+        place: Option<Place>,
+    ) -> Fit {
+        let spare = place.map_or(Spare::NOTHING, |place| self.spare(place));
+        let rank = place.map_or(BEGUN, |place| rank(place, ledger.now()));
+        waiter::fit_by(ledger, cost, slot, spare, rank)
     }
 
     /// How many wait in line.
@@ -124,11 +139,11 @@ impl<W> Queue<W> {
     /// the ledger's limit of this index. Of those of other flows in its class it is an estimate: as many of each as there
     /// are of its own, by what they ask for on average.
     pub(crate) fn asked(&self, limit: usize, place: Place) -> u64 {
-        let class = usize::from(place.class);
+        let line = place.line();
         let sums = &self.asked[limit].sums;
-        let better = sums.iter().take(class);
+        let better = sums.iter().take(line);
         let better = better.fold(0, |sum: u64, asked| sum.saturating_add(*asked));
-        let ahead = self.flows.ahead(place, sums[class]);
+        let ahead = self.flows.ahead(place, sums[line]);
         better.saturating_add(ahead)
     }
 
@@ -148,10 +163,7 @@ impl<W> Queue<W> {
         now: Time,
         deadline: Time,
     ) -> Key {
-        let rank = place.map_or(BEGUN, |place| {
-            let rank = now.after(PENALTY * u32::from(place.class));
-            rank.max(BEGUN.after(Duration::from_nanos(1)))
-        });
+        let rank = place.map_or(BEGUN, |place| rank(place, now));
         let place = place.unwrap_or_default();
         let waiter = Waiter {
             cost,
@@ -183,31 +195,39 @@ impl<W> Queue<W> {
     fn enlist(&mut self, ledger: &Ledger, index: u32) {
         let waiter = &mut self.places[index as usize];
         waiter.state = State::Waiting;
-        let class = usize::from(waiter.place.class);
-        by_rank::<(), W>(&mut self.classes[class], &mut self.places, index);
-        self.flows.join(&mut self.places, index);
+        let line = waiter.line();
+        let class = waiter.place.class;
+        let takes_turns = !waiter.has_begun();
+        by_rank::<(), W>(&mut self.lines[line], &mut self.places, index);
+        if takes_turns {
+            self.flows.join(&mut self.places, index);
+        }
         self.waiting += 1;
-        self.changed |= self.waiting <= LOOK_AHEAD + 1 || self.classes[class].head() == Some(index);
+        let first = self.lines[line].head() == Some(index)
+            || takes_turns && self.flows.next(class) == Some(index);
+        self.changed |= first || self.waiting <= LOOK_AHEAD + 1;
         let waiter = &self.places[index as usize];
         for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
             let n = waiter.cost.of(meter.id().resource);
             asked.takers += usize::from(n > 0);
-            asked.sums[class] = asked.sums[class].saturating_add(n);
+            asked.sums[line] = asked.sums[line].saturating_add(n);
         }
     }
 
     /// Takes a waiter out of the line of its class.
     fn unlist(&mut self, ledger: &Ledger, index: u32) {
-        let class = usize::from(self.places[index as usize].place.class);
-        self.classes[class].remove(&mut self.places, index);
-        self.flows.leave(&mut self.places, index);
+        let line = self.places[index as usize].line();
+        self.lines[line].remove(&mut self.places, index);
+        if !self.places[index as usize].has_begun() {
+            self.flows.leave(&mut self.places, index);
+        }
         self.waiting -= 1;
         let waiter = &self.places[index as usize];
-        let empty = self.classes[class].head().is_none();
+        let empty = self.lines[line].head().is_none();
         for (asked, meter) in self.asked.iter_mut().zip(ledger.meters()) {
             let n = waiter.cost.of(meter.id().resource);
             asked.takers -= usize::from(n > 0);
-            let asked = &mut asked.sums[class];
+            let asked = &mut asked.sums[line];
             *asked = asked.saturating_sub(n);
             if empty {
                 // Heals a sum that once saturated.
@@ -236,10 +256,10 @@ impl<W> Queue<W> {
 
     /// Who is next: of the class whose oldest has the least rank, the one whose flow's turn it is.
     fn head(&self) -> Option<u32> {
-        let oldest = self.classes.iter().filter_map(List::head);
+        let oldest = self.lines.iter().filter_map(List::head);
         let oldest = oldest.min_by_key(|index| self.places[*index as usize].rank)?;
         let waiter = &self.places[oldest as usize];
-        if waiter.rank == BEGUN {
+        if waiter.has_begun() {
             return Some(oldest);
         }
         self.flows.next(waiter.place.class)
@@ -318,9 +338,11 @@ impl<W> Queue<W> {
         let waiter = &self.places[index as usize];
         let turn = match waiter.state {
             State::Waiting => {
-                let first = self.head() == Some(index);
+                // Also by the oldest of a class, or by the first of the more urgent, somebody else may be next.
+                let first = self.head();
+                let next = self.flows.next(waiter.place.class) == Some(index);
                 self.unlist(ledger, index);
-                first
+                next || self.head() != first
             }
             State::Offered { .. } => {
                 ledger.release(&waiter.cost, waiter.slot);
@@ -348,22 +370,28 @@ impl<W> Queue<W> {
     }
 }
 
+/// The rank of whoever comes there now.
+fn rank(place: Place, now: Time) -> Time {
+    let rank = now.after(PENALTY * u32::from(place.class));
+    rank.max(BEGUN.after(Duration::from_nanos(1)))
+}
+
 /// Puts a waiter into a list that is ordered by rank.
 fn by_rank<L, W>(list: &mut List<L>, places: &mut [Waiter<W>], index: u32)
 where
     Waiter<W>: Linked<L>,
 {
-    let rank = places[index as usize].rank;
+    let rank = places[index as usize].order();
     if list
         .tail()
-        .is_none_or(|at| places[at as usize].rank <= rank)
+        .is_none_or(|at| places[at as usize].order() <= rank)
     {
         list.push_back(places, index);
         return;
     }
     // One that let its offer lapse comes back: its place is near the front.
     let mut at = list.head();
-    while let Some(other) = at.filter(|at| places[*at as usize].rank <= rank) {
+    while let Some(other) = at.filter(|at| places[*at as usize].order() <= rank) {
         at = places[other as usize].links().next();
     }
     let before = at.expect("the tail's rank is later");

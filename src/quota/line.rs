@@ -292,7 +292,7 @@ impl Line {
         let now = self.now();
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let fit = ledger.fit_beside(cost, slot, spare);
+        let fit = queue.fit(ledger, cost, slot, place);
         let alone = queue.waiting() == 0 || place.is_none();
         match fit {
             Fit::Now if alone => {

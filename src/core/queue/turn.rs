@@ -1,6 +1,6 @@
 //! Whose turn it is.
 
-use super::{CLASSES, LAPSE, LOOK_AHEAD, Next, Queue, State};
+use super::{LAPSE, LINES, LOOK_AHEAD, Next, Queue, State};
 use crate::core::{
     ledger::{Fit, Ledger, Spare},
     list::List,
@@ -50,8 +50,13 @@ impl<W> Queue<W> {
             if at.is_some() && self.look_ahead(ledger, index, now, woken) {
                 return Next::Again;
             }
+            let waiting = self.waiting;
             if self.expire(ledger, now, woken) {
                 return Next::Again;
+            }
+            // Without the oldest of its class another class may come first; without those who were told, others are next.
+            if self.waiting < waiting || self.head() != Some(index) {
+                continue;
             }
             return self.come_back(at);
         }
@@ -73,13 +78,43 @@ impl<W> Queue<W> {
         let urgent = (0..head.place.class).filter_map(|class| {
             let index = self.flows.next(class)?;
             let waiter = &self.places[index as usize];
-            let spare = waiter.spare(now);
-            let own = instant(waiter.fit(ledger, now))?;
             // What isn't kept from the head is the head's.
-            let of_head = instant(ledger.fit_beside(&head.cost, head.slot, spare))?;
-            (spare < kept).then_some((index, own.max(of_head)))
+            let beside = |spare: Spare| {
+                let own = instant(ledger.fit_beside(&waiter.cost, waiter.slot, spare))?;
+                let of_head = instant(ledger.fit_beside(&head.cost, head.slot, spare))?;
+                Some(own.max(of_head))
+            };
+            let spare = waiter.spare(now);
+            let usual = beside(spare).filter(|_| spare < kept);
+            let once_its_rank_has_come = (spare != Spare::NOTHING)
+                .then(|| beside(Spare::NOTHING))
+                .flatten()
+                .map(|at| at.max(waiter.rank));
+            let at = usual.into_iter().chain(once_its_rank_has_come).min()?;
+            Some((index, at))
         });
         urgent.min_by_key(|(_, at)| *at)
+    }
+
+    /// When whoever is next could go, so far as that is known; `None` where somebody has to land first.
+    #[cfg(test)]
+    pub(in crate::core) fn due(&self, ledger: &Ledger) -> Option<Time> {
+        let (index, now) = (self.head()?, ledger.now());
+        let has_place = |index: u32| {
+            let waiter = &self.places[index as usize];
+            let none = &crate::core::cost::Cost::none();
+            ledger.fit_beside(none, waiter.slot, waiter.spare(now)) != Fit::InFlight
+        };
+        let head = &self.places[index as usize];
+        let at = match head.fit(ledger, now) {
+            Fit::Now => Some(now),
+            Fit::At { at, .. } if at <= head.deadline && has_place(index) => Some(at),
+            _ => None,
+        };
+        let urgent = self.more_urgent(ledger, index, now);
+        let urgent =
+            urgent.filter(|(index, _)| has_place(*index) && has_place(self.head().unwrap()));
+        at.into_iter().chain(urgent.map(|(_, at)| at)).min()
     }
 
     /// When to come back: for the head, for an offer that lapses, for a deadline.
@@ -88,7 +123,7 @@ impl<W> Queue<W> {
             return Next::Idle;
         }
         let lapse = self.offered.head().map(|index| self.lapse(index));
-        let deadlines = self.classes.iter().filter_map(List::head);
+        let deadlines = self.lines.iter().filter_map(List::head);
         let deadline = deadlines
             .map(|index| self.places[index as usize].deadline)
             .min();
@@ -115,11 +150,11 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Tells those behind the head of the line, in front of their own class, whose time is up. True where `woken` is full.
+    /// Tells those behind the head, in front of their own line, whose time is up. True where `woken` is full.
     fn expire(&mut self, ledger: &Ledger, now: Time, woken: &mut Vec<W>) -> bool {
         let first = self.head();
-        for class in 0..CLASSES {
-            while let Some(index) = self.classes[class].head().filter(|i| Some(*i) != first) {
+        for line in 0..LINES {
+            while let Some(index) = self.lines[line].head().filter(|i| Some(*i) != first) {
                 let waiter = &self.places[index as usize];
                 if waiter.deadline > now {
                     break;
@@ -142,7 +177,9 @@ impl<W> Queue<W> {
     }
 
     fn offer(&mut self, ledger: &mut Ledger, index: u32, now: Time, woken: &mut Vec<W>) {
-        self.flows.rotate(&self.places, index);
+        if !self.places[index as usize].has_begun() {
+            self.flows.rotate(&self.places, index);
+        }
         self.unlist(ledger, index);
         let waiter = &mut self.places[index as usize];
         ledger.hold(&waiter.cost, waiter.slot);
@@ -166,20 +203,20 @@ impl<W> Queue<W> {
         if meters.any(|(meter, asked)| asked.takers == self.waiting && !meter.fits(1, now)) {
             return false;
         }
-        let mut at = self.classes.map(|list| list.head());
+        let mut at = self.lines.map(|list| list.head());
         for _ in 0..=LOOK_AHEAD {
             let mut next = None;
-            for (class, index) in at.iter().enumerate() {
+            for (line, index) in at.iter().enumerate() {
                 let Some(index) = *index else { continue };
                 let rank = self.places[index as usize].rank;
                 if next.is_none_or(|(_, _, least)| rank < least) {
-                    next = Some((class, index, rank));
+                    next = Some((line, index, rank));
                 }
             }
-            let Some((class, index, _)) = next else {
+            let Some((line, index, _)) = next else {
                 return false;
             };
-            at[class] = self.places[index as usize].links.next();
+            at[line] = self.places[index as usize].links.next();
             if index == head {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Who waits, and what they find.
 
-use super::{CLASSES, flows::InTurn};
+use super::{BEGUN, CLASSES, flows::InTurn};
 use crate::core::{
     cost::Cost,
     ledger::{Fit, Ledger, Spare},
@@ -24,6 +24,11 @@ impl Place {
             class: if class < last { class } else { last },
             flow,
         }
+    }
+
+    /// The line of its class.
+    pub(super) fn line(self) -> usize {
+        1 + usize::from(self.class)
     }
 }
 
@@ -63,6 +68,30 @@ pub(super) struct Waiter<W> {
 }
 
 impl<W> Waiter<W> {
+    /// Whether it goes before everybody, and before all turns.
+    pub(super) fn has_begun(&self) -> bool {
+        self.rank == BEGUN
+    }
+
+    /// The line that it waits in.
+    pub(super) fn line(&self) -> usize {
+        if self.has_begun() {
+            0
+        } else {
+            self.place.line()
+        }
+    }
+
+    /// Where it belongs in its line. Those who have begun have one rank, and stand as they came.
+    pub(super) fn order(&self) -> (Time, Time) {
+        let came = if self.has_begun() {
+            self.deadline
+        } else {
+            Time::ZERO
+        };
+        (self.rank, came)
+    }
+
     /// What has to stay free beside it. Once it has waited for what its class counts as having come later, nothing is kept
     /// from it any more.
     pub(super) fn spare(&self, now: Time) -> Spare {
@@ -75,22 +104,26 @@ impl<W> Waiter<W> {
 
     /// When it fits.
     pub(super) fn fit(&self, ledger: &Ledger, now: Time) -> Fit {
-        let spare = self.spare(now);
-        let beside = ledger.fit_beside(&self.cost, self.slot, spare);
-        let Fit::At { at, blame } = beside else {
-            return beside;
-        };
-        if spare == Spare::NOTHING {
-            return beside;
-        }
-        let once_its_rank_has_come = match ledger.fit(&self.cost, self.slot) {
-            Fit::Now => self.rank,
-            Fit::At { at, .. } => at.max(self.rank),
-            Fit::InFlight | Fit::Never { .. } => at,
-        };
-        let at = at.min(once_its_rank_has_come);
-        Fit::At { at, blame }
+        fit_by(ledger, &self.cost, self.slot, self.spare(now), self.rank)
     }
+}
+
+/// When a cost fits that leaves so much free until its rank has come.
+pub(super) fn fit_by(ledger: &Ledger, cost: &Cost, slot: bool, spare: Spare, rank: Time) -> Fit {
+    let beside = ledger.fit_beside(cost, slot, spare);
+    let Fit::At { at, blame } = beside else {
+        return beside;
+    };
+    if spare == Spare::NOTHING {
+        return beside;
+    }
+    let once_its_rank_has_come = match ledger.fit(cost, slot) {
+        Fit::Now => rank,
+        Fit::At { at, .. } => at.max(rank),
+        Fit::InFlight | Fit::Never { .. } => at,
+    };
+    let at = at.min(once_its_rank_has_come);
+    Fit::At { at, blame }
 }
 
 impl<W> Linked<()> for Waiter<W> {

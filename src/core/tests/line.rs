@@ -51,6 +51,12 @@ impl Line {
         key
     }
 
+    fn begun(&mut self, id: u32, n: u64, deadline: u64) {
+        let (now, deadline) = (at(self.now), at(deadline));
+        let key = (self.queue).push(&self.ledger, tokens(n), false, None, now, deadline);
+        *self.queue.waker(key) = Some(id);
+    }
+
     fn turn(&mut self, now: u64) -> (Vec<u32>, Next) {
         self.now = now;
         self.ledger.advance(at(now));
@@ -282,6 +288,35 @@ fn whose_time_is_up_behind_the_head_is_told() {
         line.queue.look(&line.ledger, key),
         Look::Expired(_, Fit::At { .. }, _)
     ));
+}
+
+#[test]
+fn whose_time_is_up_behind_one_who_has_begun_is_told() {
+    let mut line = Line::new();
+    line.spend(100);
+    line.join(1, 1, 0, 3 * SECOND);
+    line.begun(0, 100, NEVER);
+    assert_eq!(line.turn(0), (vec![], Next::At(at(3 * SECOND))));
+    assert_eq!(line.turn(3 * SECOND), (vec![1], Next::At(at(10 * SECOND))));
+}
+
+#[test]
+fn who_has_begun_takes_nobody_s_turn() {
+    let mut line = Line::new();
+    line.spend(100);
+    for id in 0..3 {
+        line.join(id, 50, 0, NEVER);
+        line.join_at(10 + id, 50, Place::new(0, 7), NEVER);
+    }
+    line.begun(20, 50, NEVER);
+    // Neither of those who wait without a key, …
+    assert_eq!(line.turn(10 * SECOND).0, [20, 0]);
+    line.ledger.release(&tokens(100), false);
+    line.spend(100);
+    line.begun(21, 50, NEVER);
+    // … nor of the others; all that it asks for is ahead of a newcomer.
+    assert_eq!(line.queue.asked(0, Place::new(0, 8)), 150);
+    assert_eq!(line.turn(20 * SECOND).0, [21, 10]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod learn;
 mod ledger;
 mod line;
 mod queue;
+mod rest;
 mod saved;
 
 use super::meter::tests::{Kind, Random, at, cases, limit, meter_of};

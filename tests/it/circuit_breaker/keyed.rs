@@ -131,6 +131,31 @@ async fn where_all_are_open_a_new_key_is_served_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_circuit_whose_probe_was_given_up_is_not_kept_for_ever() {
+    let layer = keyed(touchy()).max_keys(3);
+    let mock = Mock::new([DOWN]);
+    let service = layer.layer(mock.clone());
+    for n in 0..3 {
+        let down = to(&format!("down{n}"));
+        service.clone().oneshot(down).await.unwrap();
+    }
+    advance(SECOND * 2).await;
+    mock.does(Step::Hang);
+    for n in 0..3 {
+        let mut probe = Box::pin(service.clone().oneshot(to(&format!("down{n}"))));
+        assert!(poll(probe.as_mut()).is_pending());
+    }
+    mock.does(DOWN);
+    // Nobody calls them any more: half-open time and opening go by.
+    advance(SECOND * 3_600).await;
+    for n in 0..3 {
+        let new = format!("new{n}");
+        service.clone().oneshot(to(&new)).await.unwrap();
+        assert!(refused(service.clone().oneshot(to(&new)).await), "{n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_circuit_whose_handle_is_kept_is_not_forgotten() {
     let layer = keyed(touchy()).max_keys(2);
     let service = layer.layer(Mock::new([OK]));

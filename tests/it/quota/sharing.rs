@@ -131,6 +131,28 @@ async fn what_is_kept_for_the_interactive_spares_them_the_wait_and_starves_nobod
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_kept_for_others_sends_nobody_away_who_would_have_it_in_time() {
+    let quota = Quota::builder()
+        .limit(exact(Limit::tokens(100, 60 * MINUTE)))
+        .keep_for(Priority::Interactive, 0.5)
+        .max_wait(MINUTE)
+        .build()
+        .unwrap();
+    let urgent = quota.acquire_as(Cost::tokens(60), Priority::Interactive);
+    drop(urgent.await.unwrap());
+    // Nothing is kept from the standard once it has waited for half a minute, alone or not.
+    let start = Instant::now();
+    let (one, other) = tokio::join!(
+        quota.acquire(Cost::tokens(20)),
+        quota.acquire(Cost::tokens(20))
+    );
+    drop((one.unwrap(), other.unwrap()));
+    assert_eq!(start.elapsed(), 30 * SECOND);
+    let late = quota.acquire(Cost::tokens(20)).await.unwrap_err();
+    assert_eq!(late.reason, Reason::WaitTooLong);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_may_not_wait_is_refused_what_is_kept_for_others() {
     let quota = Quota::builder()
         .limit(exact(Limit::requests(10, MINUTE)))
