@@ -142,6 +142,7 @@ pub mod answers;
 pub mod backoff_retry;
 pub mod body;
 pub mod circuit_breaker;
+mod clock;
 mod core;
 mod departure;
 #[cfg(feature = "reqwest")]
@@ -151,6 +152,7 @@ mod error;
 pub mod fallback;
 pub mod headroom;
 pub mod inner;
+mod lock;
 pub mod observe;
 pub mod presets;
 pub mod provider;

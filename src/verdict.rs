@@ -63,12 +63,12 @@ impl Verdict {
         !matches!(self, Self::Refused | Self::Transient { sent: false })
     }
 
-    /// The same with a wait, where none is told and there can be one.
-    pub(crate) const fn asking(mut self, wait: Duration) -> Self {
+    /// The same with a wait, which is looked for only where there can be one and none is told.
+    pub(crate) fn or_asking(mut self, wait: impl FnOnce() -> Option<Duration>) -> Self {
         if let Self::RateLimited { retry_after, .. } | Self::Overloaded { retry_after } = &mut self
             && retry_after.is_none()
         {
-            *retry_after = Some(wait);
+            *retry_after = wait();
         }
         self
     }

@@ -1,15 +1,17 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tower::retry::budget::Budget;
 
 use super::cause::Cause;
-use crate::core::retry_budget::{active::Active, throttle::Throttle};
+use crate::{
+    core::retry_budget::{active::Active, throttle::Throttle},
+    lock::lock,
+};
 
-mod clock;
 mod share;
 mod stock;
 mod withdrawal;
@@ -91,11 +93,6 @@ enum Kind {
     Throttle(Arc<Mutex<Throttle>>),
     Active(Arc<Mutex<Active>>),
     Tower(Arc<dyn Budget + Send + Sync>),
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that can panic runs under these locks.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RetryBudget {

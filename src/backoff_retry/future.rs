@@ -177,14 +177,11 @@ where
                         retries.refused();
                         break (Some(outcome), None);
                     }
-                    let facts = |out| this.answers.facts(out).map(|(_, headers)| headers);
-                    let verdict = match outcome.as_ref().ok().and_then(facts) {
+                    let verdict = verdict.or_asking(|| {
                         // Too long for a hint, but not to be cut short either.
-                        Some(headers) if provider::is_endless(headers) => {
-                            verdict.asking(Duration::MAX)
-                        }
-                        _ => verdict,
-                    };
+                        let (_, headers) = this.answers.facts(outcome.as_ref().ok()?)?;
+                        provider::is_endless(headers).then_some(Duration::MAX)
+                    });
                     let wait = match retries.next(verdict, cause) {
                         Ok(wait) => wait,
                         Err(why) => break (Some(outcome), why),

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,16 +15,17 @@ use super::{
     events::{CircuitEvents, Name},
     house::House,
     lobby::Lobby,
-    lock,
 };
 use crate::{
+    clock::Clock,
     core::{
         breaker::{
             Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket, Worth,
         },
-        time::{Time, nanos},
+        time::Time,
     },
     error::{BoxError, Reason, Rejected, RejectedError, Scope},
+    lock::lock,
 };
 
 /// The state, and who waits for an inner service while it is closed.
@@ -33,8 +34,7 @@ pub(super) struct Circuit {
     // Whether it doesn't let everything pass: what spares the usual caller the lock and the clock.
     unusual: AtomicBool,
     lobby: Lobby,
-    // Instants are counted from the first one that was asked for.
-    origin: OnceLock<Instant>,
+    clock: Clock,
     name: Name,
     house: Arc<House>,
 }
@@ -45,7 +45,7 @@ impl Circuit {
             breaker: Mutex::new(Breaker::new(settings)),
             unusual: AtomicBool::new(false),
             lobby: Lobby::default(),
-            origin: OnceLock::new(),
+            clock: Clock::default(),
             name,
             house,
         })
@@ -75,7 +75,7 @@ impl Circuit {
         if let Some(ticket) = admitted {
             return Ok(ticket);
         }
-        let now = self.now();
+        let now = self.clock.now();
         self.step(|breaker| breaker.admit(now))
     }
 
@@ -96,7 +96,7 @@ impl Circuit {
         if !self.unusual.load(Ordering::Acquire) {
             return Ok(());
         }
-        let now = self.now();
+        let now = self.clock.now();
         self.step(|breaker| {
             let moves = breaker.advance(now);
             let looked = breaker.look(now);
@@ -108,7 +108,7 @@ impl Circuit {
     pub(super) fn record(&self, ticket: Ticket, sample: Sample, since: Option<Instant>) {
         let instant = Instant::now();
         let took = since.map_or(Duration::ZERO, |since| instant.duration_since(since));
-        let now = self.time(instant);
+        let now = self.clock.at(instant);
         self.step(|breaker| ((), breaker.record(ticket, sample, took, now)));
     }
 
@@ -122,7 +122,7 @@ impl Circuit {
 
     /// Asks something, the time being now.
     pub(super) fn ask<T>(&self, question: impl FnOnce(&mut Breaker, Time) -> T) -> T {
-        let now = self.now();
+        let now = self.clock.now();
         self.step(|breaker| {
             let moves = breaker.advance(now);
             (question(breaker, now), moves)
@@ -131,13 +131,13 @@ impl Circuit {
 
     /// Whether anything would be lost with it. Moves and tells nothing.
     pub(super) fn worth(&self) -> Worth {
-        let now = self.now();
+        let now = self.clock.now();
         self.lock().worth(now)
     }
 
     /// Moves it by hand.
     pub(super) fn force(&self, step: impl FnOnce(&mut Breaker, Time) -> Move) {
-        let now = self.now();
+        let now = self.clock.now();
         self.step(|breaker| ((), step(breaker, now).into()));
     }
 
@@ -198,15 +198,6 @@ impl Circuit {
             (true, false) => drop(refusing.fetch_sub(1, Ordering::AcqRel)),
             _ => {}
         }
-    }
-
-    fn now(&self) -> Time {
-        self.time(Instant::now())
-    }
-
-    fn time(&self, instant: Instant) -> Time {
-        let origin = *self.origin.get_or_init(|| instant);
-        Time::from_nanos(nanos(instant.saturating_duration_since(origin)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Breaker> {

@@ -16,11 +16,11 @@ use std::{
 
 use futures_core::Stream;
 
-use super::{
-    lobby::{Lobby, Seat},
-    lock,
+use super::lobby::{Lobby, Seat};
+use crate::{
+    core::breaker::{CircuitState, Move},
+    lock::lock,
 };
-use crate::core::breaker::{CircuitState, Move};
 
 /// So many events are kept for listeners that are late.
 const KEPT: usize = 256;

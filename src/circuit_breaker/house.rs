@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
-use super::{events::Hub, lobby::Lobby, lock};
-use crate::core::{
-    backoff::{Backoff, Jitter},
-    breaker::UNTOLD,
-    dice::Dice,
+use super::{events::Hub, lobby::Lobby};
+use crate::{
+    core::{
+        backoff::{Backoff, Jitter},
+        breaker::UNTOLD,
+        dice::Dice,
+    },
+    lock::lock,
 };
 
 thread_local! {

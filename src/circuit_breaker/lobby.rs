@@ -6,7 +6,7 @@ use std::{
     task::Waker,
 };
 
-use super::lock;
+use crate::lock::lock;
 
 /// Wakers of callers that wait.
 #[derive(Default)]

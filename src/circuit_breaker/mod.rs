@@ -157,8 +157,6 @@
 //! [`gate`](CircuitBreakerLayer::gate) outside of the limiters spares callers the queue while the
 //! circuit is open. A time-out for the single attempt belongs inside of the breaker.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 mod circuit;
 mod events;
 mod future;
@@ -181,8 +179,3 @@ pub use keyed::{
 };
 pub use layer::CircuitBreakerLayer;
 pub use service::CircuitBreaker;
-
-/// No user code runs under our locks but the comparison of keys, which leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

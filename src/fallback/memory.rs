@@ -1,16 +1,12 @@
 //! Which members of a chain are down, and until when.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use crate::{
+    clock::Clock,
     core::time::Time,
     error::{BoxError, Reason, Rejected},
     verdict::Verdict,
@@ -75,7 +71,7 @@ pub(super) struct Seen(u64);
 #[derive(Debug)]
 pub(super) struct Memory {
     spans: Spans,
-    origin: OnceLock<Instant>,
+    clock: Clock,
     members: Box<[AtomicU64]>,
 }
 
@@ -83,19 +79,13 @@ impl Memory {
     pub(super) fn new(members: usize, spans: Spans) -> Self {
         Self {
             spans,
-            origin: OnceLock::new(),
+            clock: Clock::default(),
             members: (0..members).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
     pub(super) const fn spans(&self) -> Spans {
         self.spans
-    }
-
-    fn now(&self) -> Time {
-        let now = Instant::now();
-        let origin = *self.origin.get_or_init(|| now);
-        Time::ZERO.after(now.saturating_duration_since(origin))
     }
 
     pub(super) fn look(&self, member: usize) -> Seen {
@@ -108,7 +98,7 @@ impl Memory {
         if word == 0 {
             return None;
         }
-        unpack(word, self.now())
+        unpack(word, self.clock.now())
     }
 
     /// A call that found this `seen` has had this outcome, which keeps the member down for `span`.
@@ -122,7 +112,7 @@ impl Memory {
         let word = &self.members[member];
         match span {
             Some(span) if self.spans.max.is_some() && !span.is_zero() => {
-                let new = pack(self.now().after(span), verdict);
+                let new = pack(self.clock.now().after(span), verdict);
                 // Of calls that went there side by side the longest hint counts; of one that went there in spite of
                 // what was known, its own.
                 let update = |old| (old == seen.0 || old >> 2 < new >> 2).then_some(new);

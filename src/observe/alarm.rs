@@ -1,7 +1,7 @@
 //! What a quota keeps so that an alert is told once.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -12,6 +12,7 @@ use crate::{
         limit::LimitId,
         time::Time,
     },
+    lock::lock,
     verdict::Verdict,
 };
 
@@ -106,9 +107,4 @@ impl Alarm {
             }]);
         }
     }
-}
-
-/// No code of others runs under these locks, so that a panic can't have left anything half done.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

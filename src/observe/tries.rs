@@ -1,19 +1,13 @@
 //! What is told of retries.
 
-use std::sync::{Arc, Mutex, OnceLock};
-
-use tokio::time::Instant;
+use std::sync::{Arc, Mutex};
 
 use super::{
     Alert, Alerts,
-    alarm::lock,
     alerts::is_telling,
     metrics::{self, Metrics},
 };
-use crate::core::{
-    edges::Share,
-    time::{Time, nanos},
-};
+use crate::{clock::Clock, core::edges::Share, lock::lock};
 
 /// Counts tries and retries. Clones count together.
 #[derive(Clone, Debug)]
@@ -25,7 +19,7 @@ struct Inner {
     pool: Option<Arc<str>>,
     metrics: Metrics,
     share: Option<Mutex<Share>>,
-    origin: OnceLock<Instant>,
+    clock: Clock,
 }
 
 impl Default for Tries {
@@ -55,7 +49,7 @@ impl Tries {
                 metrics: Metrics::new(pool.clone(), None),
                 alerts,
                 pool,
-                origin: OnceLock::new(),
+                clock: Clock::default(),
             })
         }))
     }
@@ -69,9 +63,7 @@ impl Tries {
         let (Some(alerts), Some(share)) = (&inner.alerts, &inner.share) else {
             return;
         };
-        let now = Instant::now();
-        let origin = *inner.origin.get_or_init(|| now);
-        let now = Time::from_nanos(nanos(now.saturating_duration_since(origin)));
+        let now = inner.clock.now();
         let found = lock(share).record(retry, now, !is_telling());
         if let Some(found) = found {
             alerts.tell([Alert::Retries {

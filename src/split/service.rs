@@ -1,13 +1,13 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
 use tower_service::Service;
 
 use super::{future::SplitFuture, turns::Turns};
-use crate::{error::ConfigError, inner::CloneInner};
+use crate::{error::ConfigError, inner::CloneInner, lock::lock};
 
 /// Divides requests among services by weight. See the [module](super).
 pub struct Split<S> {
@@ -19,10 +19,6 @@ pub struct Split<S> {
 #[derive(Clone)]
 pub struct SplitHandle {
     turns: Arc<Mutex<Turns>>,
-}
-
-fn lock(turns: &Mutex<Turns>) -> MutexGuard<'_, Turns> {
-    turns.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: CloneInner> Split<S> {

@@ -2,10 +2,11 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use super::{clock::Clock, lock};
 use crate::{
     backoff_retry::cause::{Cause, Costs},
+    clock::Clock,
     core::{retry_budget::RetryBudget as Account, time::Time},
+    lock::lock,
 };
 
 pub(super) struct Share {

@@ -2,10 +2,11 @@
 
 use std::sync::Mutex;
 
-use super::{clock::Clock, lock};
 use crate::{
     backoff_retry::cause::{Cause, Costs},
+    clock::Clock,
     core::retry_budget::quota::{Quota, UNIT},
+    lock::lock,
 };
 
 pub(super) struct Stock {

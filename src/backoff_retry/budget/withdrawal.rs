@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Kind, RetryBudget, lock};
-use crate::core::retry_budget::active::Active;
+use super::{Kind, RetryBudget};
+use crate::{core::retry_budget::active::Active, lock::lock};
 
 /// A retry that is paid for. Dropped before it is [`sent`](Self::sent), it is paid back.
 ///

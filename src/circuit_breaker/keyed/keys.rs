@@ -8,8 +8,9 @@ use std::{
 };
 
 use crate::{
-    circuit_breaker::{circuit::Circuit, events::Name, house::House, lock},
+    circuit_breaker::{circuit::Circuit, events::Name, house::House},
     core::breaker::{Settings, Worth},
+    lock::lock,
 };
 
 /// How many keys have a circuit of their own, at the most.

@@ -20,7 +20,7 @@ use crate::{
         time::Time,
     },
     error::{Reason, Rejected},
-    observe::alarm::lock,
+    lock::lock,
     verdict::Verdict,
 };
 

@@ -10,10 +10,12 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("inner", &[]),
+    ("lock", &[]),
+    ("clock", &["core"]),
     ("error", &["core"]),
     ("verdict", &["core", "error"]),
     ("departure", &["core", "error"]),
-    ("observe", &["core", "error", "verdict"]),
+    ("observe", &["lock", "core", "clock", "error", "verdict"]),
     (
         "quota",
         &["core", "error", "verdict", "departure", "observe"],
@@ -72,7 +74,9 @@ const ROOMS: &[(&str, &[&str])] = &[
         "backoff_retry",
         &[
             "inner",
+            "lock",
             "core",
+            "clock",
             "error",
             "verdict",
             "departure",
@@ -87,6 +91,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "inner",
             "core",
+            "clock",
             "error",
             "verdict",
             "departure",
@@ -97,10 +102,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "circuit_breaker",
-        &["core", "error", "verdict", "provider", "body", "answers"],
+        &[
+            "lock", "core", "clock", "error", "verdict", "provider", "body", "answers",
+        ],
     ),
     // Among several services.
-    ("split", &["inner", "error", "departure"]),
+    ("split", &["inner", "lock", "error", "departure"]),
     ("headroom", &["quota"]),
     // Ways in and out.
     ("respond", &["core", "error", "body"]),

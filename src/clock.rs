@@ -1,4 +1,4 @@
-//! Time as budgets count it.
+//! Time as the rooms without a clock of their own count it.
 
 use std::sync::OnceLock;
 
@@ -8,11 +8,15 @@ use crate::core::time::{Time, nanos};
 
 /// Counts from the first instant that was asked for, since constructors touch no runtime.
 #[derive(Debug, Default)]
-pub(super) struct Clock(OnceLock<Instant>);
+pub(crate) struct Clock(OnceLock<Instant>);
 
 impl Clock {
-    pub(super) fn now(&self) -> Time {
-        let instant = Instant::now();
+    pub(crate) fn now(&self) -> Time {
+        self.at(Instant::now())
+    }
+
+    /// When that was; zero for what was before the first.
+    pub(crate) fn at(&self, instant: Instant) -> Time {
         let origin = *self.0.get_or_init(|| instant);
         Time::from_nanos(nanos(instant.saturating_duration_since(origin)))
     }
