@@ -3,15 +3,15 @@
 //!
 //! Every layer has one type parameter for it, `Http` by default.
 
-use std::{
-    fmt,
-    future::{Future, Ready, ready},
-    sync::Arc,
-};
+use std::future::{Future, Ready};
 
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
+mod judged;
+
+pub use self::judged::Judged;
+pub use crate::body::{Depth, Read};
 use crate::{
     body::{MeteredBody, Peek, ReplayBody, Watch},
     error::BoxError,
@@ -31,14 +31,16 @@ pub trait Answers<R> {
     /// Resolves once the answer's verdict can be told.
     type Reading: Future<Output = Self::Out<()>>;
 
+    /// The verdict of an answer of which nothing has to be read, where its head tells it: that of nearly every success.
+    /// `None` where there is more to it; [`read`](Self::read) it then.
+    fn at_sight(&self, answer: &R, depth: Depth) -> Option<Verdict> {
+        let _ = (answer, depth);
+        None
+    }
+
     /// Reads what the verdict needs: a bounded part of an error, and of a stream what comes before its
     /// first content, since that may be an error under a success's status. Nothing of any other success.
-    fn read(&self, answer: R) -> Self::Reading;
-
-    /// The same for a layer that does nothing about an error in a stream: a success isn't held back.
-    fn glance(&self, answer: R) -> Self::Reading {
-        self.read(answer)
-    }
+    fn read(&self, answer: R, depth: Depth) -> Read<Self::Out<()>, Self::Reading>;
 
     /// Whose answers these are, where that is known beforehand.
     fn provider(&self) -> Option<Provider> {
@@ -48,8 +50,14 @@ pub trait Answers<R> {
     /// Status and headers, where there are any.
     fn facts<'a>(&self, answer: &'a Self::Out<()>) -> Option<(StatusCode, &'a HeaderMap)>;
 
+    /// The same of an answer as it came.
+    fn head<'a>(&self, answer: &'a R) -> Option<(StatusCode, &'a HeaderMap)>;
+
     /// Lets `watch` see the body; where there is none, the watch ends here.
     fn watch<W: Watch>(&self, answer: Self::Out<()>, watch: W) -> Self::Out<W>;
+
+    /// The same of an answer of which nothing was read.
+    fn pass<W: Watch>(&self, answer: R, watch: W) -> Self::Out<W>;
 
     /// Leaves a mark for the caller to find, where an answer has a place for it.
     fn mark<M: Clone + Send + Sync + 'static>(&self, answer: &mut Self::Out<()>, mark: M) {
@@ -93,12 +101,13 @@ impl<B: Body> Answers<Response<B>> for Http {
     type Out<W: Watch> = Response<MeteredBody<B, W>>;
     type Reading = Peek<B>;
 
-    fn read(&self, answer: Response<B>) -> Peek<B> {
-        Peek::new(answer, None)
+    #[inline]
+    fn at_sight(&self, answer: &Response<B>, depth: Depth) -> Option<Verdict> {
+        Peek::at_sight(answer, depth)
     }
 
-    fn glance(&self, answer: Response<B>) -> Peek<B> {
-        Peek::shallow(answer, None)
+    fn read(&self, answer: Response<B>, depth: Depth) -> Read<Self::Out<()>, Peek<B>> {
+        Peek::begin(answer, depth, None)
     }
 
     fn facts<'a>(
@@ -108,12 +117,22 @@ impl<B: Body> Answers<Response<B>> for Http {
         Some((answer.status(), answer.headers()))
     }
 
+    #[inline]
+    fn head<'a>(&self, answer: &'a Response<B>) -> Option<(StatusCode, &'a HeaderMap)> {
+        Some((answer.status(), answer.headers()))
+    }
+
     fn watch<W: Watch>(
         &self,
         answer: Response<MeteredBody<B>>,
         watch: W,
     ) -> Response<MeteredBody<B, W>> {
         answer.map(|body| body.watch(watch))
+    }
+
+    #[inline]
+    fn pass<W: Watch>(&self, answer: Response<B>, watch: W) -> Response<MeteredBody<B, W>> {
+        answer.map(|body| MeteredBody::watched(body, watch))
     }
 
     fn mark<M: Clone + Send + Sync + 'static>(
@@ -164,12 +183,13 @@ impl<B: Body> Answers<Response<B>> for Provider {
     type Out<W: Watch> = Response<MeteredBody<B, W>>;
     type Reading = Peek<B>;
 
-    fn read(&self, answer: Response<B>) -> Peek<B> {
-        Peek::new(answer, Some(*self))
+    #[inline]
+    fn at_sight(&self, answer: &Response<B>, depth: Depth) -> Option<Verdict> {
+        Peek::at_sight(answer, depth)
     }
 
-    fn glance(&self, answer: Response<B>) -> Peek<B> {
-        Peek::shallow(answer, Some(*self))
+    fn read(&self, answer: Response<B>, depth: Depth) -> Read<Self::Out<()>, Peek<B>> {
+        Peek::begin(answer, depth, Some(*self))
     }
 
     fn provider(&self) -> Option<Self> {
@@ -183,12 +203,22 @@ impl<B: Body> Answers<Response<B>> for Provider {
         Http.facts(answer)
     }
 
+    #[inline]
+    fn head<'a>(&self, answer: &'a Response<B>) -> Option<(StatusCode, &'a HeaderMap)> {
+        Some((answer.status(), answer.headers()))
+    }
+
     fn watch<W: Watch>(
         &self,
         answer: Response<MeteredBody<B>>,
         watch: W,
     ) -> Response<MeteredBody<B, W>> {
         Http.watch(answer, watch)
+    }
+
+    #[inline]
+    fn pass<W: Watch>(&self, answer: Response<B>, watch: W) -> Response<MeteredBody<B, W>> {
+        Http.pass(answer, watch)
     }
 
     fn mark<M: Clone + Send + Sync + 'static>(
@@ -238,15 +268,30 @@ impl<R> Answers<R> for Opaque {
     type Out<W: Watch> = R;
     type Reading = Ready<R>;
 
-    fn read(&self, answer: R) -> Ready<R> {
-        ready(answer)
+    #[inline]
+    fn at_sight(&self, _: &R, _: Depth) -> Option<Verdict> {
+        Some(Verdict::Success)
+    }
+
+    fn read(&self, answer: R, _: Depth) -> Read<R, Ready<R>> {
+        Read::Now(answer)
     }
 
     fn facts<'a>(&self, _: &'a R) -> Option<(StatusCode, &'a HeaderMap)> {
         None
     }
 
+    fn head<'a>(&self, _: &'a R) -> Option<(StatusCode, &'a HeaderMap)> {
+        None
+    }
+
     fn watch<W: Watch>(&self, answer: R, watch: W) -> R {
+        watch.finish();
+        answer
+    }
+
+    #[inline]
+    fn pass<W: Watch>(&self, answer: R, watch: W) -> R {
         watch.finish();
         answer
     }
@@ -264,94 +309,5 @@ impl<R> Classify<R> for Opaque {
 impl<Req: Clone> CopyRequest<Req> for Opaque {
     fn copy(&self, request: &Req) -> Option<Req> {
         Some(request.clone())
-    }
-}
-
-/// `P` with the user's own judgement. Made by the layers' `classify`.
-pub struct Judged<P, F> {
-    answers: P,
-    judge: Arc<F>,
-}
-
-impl<P, F> Judged<P, F> {
-    pub(crate) fn new(answers: P, judge: F) -> Self {
-        Self {
-            answers,
-            judge: Arc::new(judge),
-        }
-    }
-
-    pub(crate) const fn inner(&self) -> &P {
-        &self.answers
-    }
-}
-
-impl<P: Clone, F> Clone for Judged<P, F> {
-    fn clone(&self) -> Self {
-        Self {
-            answers: self.answers.clone(),
-            judge: Arc::clone(&self.judge),
-        }
-    }
-}
-
-impl<P: fmt::Debug, F> fmt::Debug for Judged<P, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Judged")
-            .field("answers", &self.answers)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
-    type Out<W: Watch> = P::Out<W>;
-    type Reading = P::Reading;
-
-    fn read(&self, answer: R) -> P::Reading {
-        self.answers.read(answer)
-    }
-
-    fn glance(&self, answer: R) -> P::Reading {
-        self.answers.glance(answer)
-    }
-
-    fn provider(&self) -> Option<Provider> {
-        self.answers.provider()
-    }
-
-    fn facts<'a>(&self, answer: &'a P::Out<()>) -> Option<(StatusCode, &'a HeaderMap)> {
-        self.answers.facts(answer)
-    }
-
-    fn watch<W: Watch>(&self, answer: P::Out<()>, watch: W) -> P::Out<W> {
-        self.answers.watch(answer, watch)
-    }
-
-    fn mark<M: Clone + Send + Sync + 'static>(&self, answer: &mut P::Out<()>, mark: M) {
-        self.answers.mark(answer, mark);
-    }
-
-    fn let_go(&self, answer: P::Out<()>) -> P::Out<()> {
-        self.answers.let_go(answer)
-    }
-}
-
-impl<R, P, F: Classify<R>> Classify<R> for Judged<P, F> {
-    fn classify(&self, outcome: Result<&R, &BoxError>) -> Verdict {
-        self.judge.classify(outcome)
-    }
-}
-
-impl<Req, P: CopyRequest<Req>, F> CopyRequest<Req> for Judged<P, F> {
-    fn copy(&self, request: &Req) -> Option<Req> {
-        self.answers.copy(request)
-    }
-
-    fn headers_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut HeaderMap> {
-        self.answers.headers_mut(request)
-    }
-
-    fn extensions_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut Extensions> {
-        self.answers.extensions_mut(request)
     }
 }

@@ -20,7 +20,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{core::cost::Cost, error::Rejected};
+use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
     // Of the layers around whoever runs now, the outermost first.
@@ -71,24 +71,37 @@ pub(crate) enum Further {
     Told,
 }
 
-/// Calls or polls what is further in, and returns what became of the offer.
-pub(crate) fn scope<T>(offer: Offer, inner: impl FnOnce() -> T) -> (T, Offer) {
-    /// Takes the offer back, also while unwinding.
-    struct Guard;
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            drop(OFFERS.with_borrow_mut(Vec::pop));
-        }
-    }
+/// What is further in is called or polled as long as this lasts, and finds the offer.
+#[must_use = "the offer is taken back when it is dropped"]
+pub(crate) struct Scope(());
+
+/// Makes an offer to whatever is called or polled from here on.
+#[inline]
+pub(crate) fn offer(offer: Offer) -> Scope {
+    clock::forget();
     OFFERS.with_borrow_mut(|offers| offers.push(offer));
-    let guard = Guard;
-    let result = inner();
-    mem::forget(guard);
-    let offer = OFFERS.with_borrow_mut(Vec::pop);
-    (result, offer.expect("pushed above"))
+    Scope(())
+}
+
+impl Scope {
+    /// What became of the offer.
+    #[inline]
+    pub(crate) fn end(self) -> Offer {
+        mem::forget(self);
+        let offer = OFFERS.with_borrow_mut(Vec::pop);
+        offer.expect("offered when it began")
+    }
+}
+
+/// Takes the offer back while unwinding.
+impl Drop for Scope {
+    fn drop(&mut self) {
+        drop(OFFERS.with_borrow_mut(Vec::pop));
+    }
 }
 
 /// Tells everybody further out where the request is; who knows that it has left keeps to that.
+#[inline]
 fn tell(place: Place) {
     OFFERS.with_borrow_mut(|offers| {
         for offer in offers.iter_mut().filter(|o| o.place != Place::Left) {
@@ -103,7 +116,9 @@ pub(crate) fn hold() {
 }
 
 /// The request is handed on, by whoever held it.
+#[inline]
 pub(crate) fn hand_on() {
+    clock::forget();
     tell(Place::HandedOn);
 }
 
@@ -125,9 +140,28 @@ pub(crate) fn over(sent: bool) {
     });
 }
 
-/// Whether the charge of anybody further out is used up; of those on the quota `own` only what is taken over counts.
-pub(crate) fn is_used_up(own: usize) -> bool {
-    OFFERS.with_borrow(|offers| offers.iter().any(|offer| offer.is_used_up(Some(own))))
+/// What a request finds where it asks for its turn.
+pub(crate) enum Found {
+    /// The charge of somebody further out is used up: they are to be asked [`again`] first.
+    UsedUp,
+    /// What a layer further out, on the same quota, has charged already: the rest is to be charged. `None` where there is
+    /// no such layer.
+    Charged(Option<Cost>),
+}
+
+/// Looks at what those further out offer to a request on this quota, and takes it.
+#[inline]
+pub(crate) fn arrive(quota: usize) -> Found {
+    OFFERS.with_borrow_mut(|offers| {
+        if offers.is_empty() {
+            return Found::Charged(None);
+        }
+        // Of those on the same quota only what is taken over counts.
+        if offers.iter().any(|offer| offer.is_used_up(Some(quota))) {
+            return Found::UsedUp;
+        }
+        Found::Charged(take(offers, quota))
+    })
 }
 
 /// Asks everybody further out whose charge is used up for another, the outermost first; those on the quota `own` aren't
@@ -170,13 +204,14 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
     answer
 }
 
-/// What a layer further out, on the same quota, has charged already: the rest is to be charged.
-/// `None` where there is no such layer.
+/// What a layer further out, on the same quota, has charged already.
 pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
-    OFFERS.with_borrow_mut(|offers| {
-        let offer = offers.iter_mut().rev().find(|o| o.quota == quota)?;
-        Some(offer.charged.take().unwrap_or_default())
-    })
+    OFFERS.with_borrow_mut(|offers| take(offers, quota))
+}
+
+fn take(offers: &mut [Offer], quota: usize) -> Option<Cost> {
+    let offer = offers.iter_mut().rev().find(|o| o.quota == quota)?;
+    Some(offer.charged.take().unwrap_or_default())
 }
 
 impl Offer {

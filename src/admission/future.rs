@@ -16,10 +16,10 @@ use super::{
     sent::Sent,
 };
 use crate::{
-    answers::Answers,
+    answers::{Answers, Depth, Read},
     body::Watch,
     core::cost::Cost,
-    departure,
+    departure::{self, Found},
     error::{BoxError, Rejected, RejectedError},
     quota::{Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
@@ -31,7 +31,7 @@ pub(crate) trait Aftermath {
     type Watch: Watch;
 
     /// Whether it does something about an error in a stream, for which its head is held back.
-    const READS_STREAMS: bool;
+    const DEPTH: Depth;
 
     /// What a request reserves of its cost.
     fn reserves(&self, cost: Cost, _quota: &Quota) -> Cost {
@@ -45,6 +45,21 @@ pub(crate) trait Aftermath {
         facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
     ) -> Self::Watch;
+
+    /// The same, once the quota has heard of it.
+    #[inline]
+    fn heard(
+        &self,
+        verdict: Verdict,
+        facts: Option<(StatusCode, &HeaderMap)>,
+        grant: Grant,
+        manners: Manners,
+    ) -> Self::Watch {
+        if !manners.on_arrival {
+            grant.heard(&verdict);
+        }
+        self.answered(verdict, facts, grant)
+    }
 }
 
 pin_project! {
@@ -55,7 +70,7 @@ pin_project! {
         P: Answers<S::Response>,
     {
         // Refused at the door: says so when first polled.
-        Refused { rejected: Option<Rejected> },
+        Refused { rejected: Option<Box<Rejected>> },
         // In the quota's line; or its turn has come and the inner service isn't ready.
         Parked { parked: Box<Parked<S, Req>> },
         // With the inner service.
@@ -88,6 +103,7 @@ where
     P: Answers<S::Response>,
 {
     /// Decides on a request. `inner` was readied: it is called at once, or replaced and dropped.
+    #[inline]
     pub(crate) fn new(
         inner: &mut S,
         request: Req,
@@ -95,32 +111,25 @@ where
         answers: P,
         aftermath: A,
     ) -> Self {
-        let (quota, manners) = (door.quota, door.manners);
-        let park = |turn, inner: &mut S, request| State::Parked {
-            parked: Parked::new(turn, inner, request, manners),
-        };
-        let state = if departure::is_used_up(quota.id()) {
-            let turn = Turn::Asking {
-                quota: quota.clone(),
-                cost: door.cost,
-                rank: door.rank,
-            };
-            park(turn, inner, request)
-        } else {
-            // A layer further out, on the same quota, may have charged part of it.
-            let begun = departure::take_offer(quota.id());
-            match door.reserve(begun.as_ref()) {
-                Reserved::Granted(grant) => {
-                    let grant = grant.covered(begun.unwrap_or_default());
-                    send(inner, request, grant, manners)
-                }
+        let manners = door.manners;
+        let state = match departure::arrive(door.quota.id()) {
+            Found::Charged(begun) => match door.reserve(begun.as_ref()) {
+                Reserved::Granted(grant) => send(inner, request, grant.covered_by(begun), manners),
                 Reserved::Queued(waiting) => {
                     let turn = Turn::Queued(waiting, begun.unwrap_or_default());
-                    park(turn, inner, request)
+                    park(inner, request, turn, manners)
                 }
                 Reserved::Refused(rejected) => State::Refused {
-                    rejected: Some(rejected),
+                    rejected: Some(Box::new(rejected)),
                 },
+            },
+            Found::UsedUp => {
+                let turn = Turn::Asking {
+                    quota: door.quota.clone(),
+                    cost: door.cost,
+                    rank: door.rank,
+                };
+                park(inner, request, turn, manners)
             }
         };
         Self {
@@ -132,17 +141,66 @@ where
     }
 }
 
+#[cold]
+fn park<S, Req, P>(inner: &mut S, request: Req, turn: Turn, manners: Manners) -> State<S, Req, P>
+where
+    S: Service<Req> + Clone,
+    P: Answers<S::Response>,
+{
+    State::Parked {
+        parked: Parked::new(turn, inner, request, manners),
+    }
+}
+
+#[inline]
 fn send<S, Req, P>(inner: &mut S, request: Req, grant: Grant, manners: Manners) -> State<S, Req, P>
 where
     S: Service<Req>,
     P: Answers<S::Response>,
 {
     let mut sent = Sent::new(grant, manners);
-    let future = sent.call(|| inner.call(request));
+    let scope = sent.calling();
+    let future = inner.call(request);
+    sent.called(scope);
     State::Sent {
         future,
         sent: Some(sent),
     }
+}
+
+/// The answer is read: what it means is known.
+fn judge<R, P, A>(
+    answers: &P,
+    aftermath: &A,
+    manners: Manners,
+    answer: P::Out<()>,
+    grant: Grant,
+) -> P::Out<A::Watch>
+where
+    P: Answers<R> + Classify<P::Out<()>>,
+    A: Aftermath,
+{
+    let verdict = answers.classify(Ok(&answer));
+    let watch = aftermath.heard(verdict, answers.facts(&answer), grant, manners);
+    answers.watch(answer, watch)
+}
+
+/// The request was answered by an error.
+#[cold]
+fn failed<R, P>(answers: &P, manners: Manners, mut sent: Sent, error: &BoxError)
+where
+    P: Answers<R> + Classify<P::Out<()>>,
+{
+    let verdict = answers.classify(Err(error));
+    if !manners.on_arrival {
+        sent.grant.heard(&verdict);
+    }
+    if !verdict.was_sent() {
+        sent.grant.refund();
+    } else if !sent.grant.is_held() {
+        sent.depart();
+    }
+    // Dropped while another layer held it, it never left.
 }
 
 impl<S, Req, P, A> Future for Admission<S, Req, P, A>
@@ -177,51 +235,52 @@ where
                 },
                 StateProj::Sent { future, sent } => {
                     let held = sent.as_mut().expect("taken once the answer is there");
-                    let outcome = ready!(held.poll(future, cx));
-                    if outcome.is_ok() {
-                        held.answered();
-                    }
-                    let sent = sent.take();
-                    match outcome {
-                        Ok(answer) => {
-                            let reading = if A::READS_STREAMS {
-                                this.answers.read(answer)
-                            } else {
-                                this.answers.glance(answer)
-                            };
-                            let grant = sent.map(|sent| sent.grant);
-                            this.state.set(State::Reading { reading, grant });
-                        }
-                        Err(error) => {
-                            this.state.set(State::Done);
+                    let answer = match held.poll(future, cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(answer)) => answer,
+                        Poll::Ready(Err(error)) => {
                             let error = error.into();
-                            if let Some(mut sent) = sent {
-                                let verdict = this.answers.classify(Err(&error));
-                                if !this.manners.on_arrival {
-                                    sent.grant.heard(&verdict);
-                                }
-                                if !verdict.was_sent() {
-                                    sent.grant.refund();
-                                } else if !sent.grant.is_held() {
-                                    sent.depart();
-                                }
-                                // Dropped while another layer held it, it never left.
+                            if let Some(sent) = sent.take() {
+                                failed(&*this.answers, *this.manners, sent, &error);
                             }
+                            this.state.set(State::Done);
                             return Poll::Ready(Err(error));
+                        }
+                    };
+                    held.answered();
+                    let sent = sent.take().expect("looked at above");
+                    if let Some(verdict) = this.answers.at_sight(&answer, A::DEPTH) {
+                        let facts = this.answers.head(&answer);
+                        let watch =
+                            (this.aftermath).heard(verdict, facts, sent.grant, *this.manners);
+                        this.state.set(State::Done);
+                        return Poll::Ready(Ok(this.answers.pass(answer, watch)));
+                    }
+                    match this.answers.read(answer, A::DEPTH) {
+                        Read::Now(answer) => {
+                            let answer = judge(
+                                &*this.answers,
+                                this.aftermath,
+                                *this.manners,
+                                answer,
+                                sent.grant,
+                            );
+                            this.state.set(State::Done);
+                            return Poll::Ready(Ok(answer));
+                        }
+                        Read::Later(reading) => {
+                            let grant = Some(sent.grant);
+                            this.state.set(State::Reading { reading, grant });
                         }
                     }
                 }
                 StateProj::Reading { reading, grant } => {
                     let answer = ready!(reading.poll(cx));
                     let grant = grant.take().expect("taken once the answer is read");
+                    let answer =
+                        judge(&*this.answers, this.aftermath, *this.manners, answer, grant);
                     this.state.set(State::Done);
-                    let verdict = this.answers.classify(Ok(&answer));
-                    if !this.manners.on_arrival {
-                        grant.heard(&verdict);
-                    }
-                    let facts = this.answers.facts(&answer);
-                    let watch = this.aftermath.answered(verdict, facts, grant);
-                    return Poll::Ready(Ok(this.answers.watch(answer, watch)));
+                    return Poll::Ready(Ok(answer));
                 }
                 StateProj::Done => panic!("polled after it was ready"),
             }

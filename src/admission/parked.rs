@@ -88,9 +88,7 @@ where
                     };
                     let begun = departure::take_offer(quota.id());
                     match door.reserve(begun.as_ref()) {
-                        Reserved::Granted(grant) => {
-                            Turn::Granted(Some(grant.covered(begun.unwrap_or_default())))
-                        }
+                        Reserved::Granted(grant) => Turn::Granted(Some(grant.covered_by(begun))),
                         Reserved::Queued(waiting) => {
                             Turn::Queued(waiting, begun.unwrap_or_default())
                         }
@@ -103,7 +101,7 @@ where
                     let turn = ready!(waiting.poll_turn(cx));
                     let charged = mem::take(charged);
                     match turn {
-                        Ok(grant) => Turn::Granted(Some(grant.covered(charged))),
+                        Ok(grant) => Turn::Granted(Some(grant.covered_by(Some(charged)))),
                         Err(rejected) => return Poll::Ready(Err(self.refusal(rejected))),
                     }
                 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{door::Manners, further::Further};
 use crate::{
-    departure::{self, Offer, Place},
+    departure::{self, Offer, Place, Scope},
     quota::Grant,
 };
 
@@ -39,51 +39,57 @@ impl Sent {
         }
     }
 
-    /// Calls the inner service.
-    pub(super) fn call<F>(&mut self, call: impl FnOnce() -> F) -> F {
+    /// The inner service is called as long as the scope lasts.
+    #[inline]
+    pub(super) fn calling(&self) -> Scope {
         departure::hand_on();
-        self.scope(call).0
+        departure::offer(self.offer())
+    }
+
+    /// It was called.
+    #[inline]
+    pub(super) fn called(&mut self, scope: Scope) {
+        let _ = self.hear(scope.end());
     }
 
     /// Polls the inner service's future, and gets a further charge for whoever in there tries again.
+    #[inline]
     pub(super) fn poll<F: Future>(
         &mut self,
         mut future: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<F::Output> {
-        let poll = loop {
+        loop {
             if let Some(further) = &mut self.further {
                 further.poll(cx);
             }
-            let (poll, asked) = self.scope(|| future.as_mut().poll(cx));
-            match &mut self.further {
-                // It may be there already.
-                Some(_) if asked && poll.is_pending() => {}
-                Some(further) => {
+            let scope = departure::offer(self.offer());
+            let poll = future.as_mut().poll(cx);
+            let asked = self.hear(scope.end());
+            // What was asked for may be there already.
+            if !asked || poll.is_ready() {
+                if let Some(further) = &mut self.further {
                     further.wake();
-                    break poll;
                 }
-                None => break poll,
+                // Silence of who held it means that nobody asked, and an error says itself whether the request left.
+                if poll.is_pending() && !self.grant.is_held() {
+                    self.depart();
+                }
+                return poll;
             }
-        };
-        // Silence of who held it means that nobody asked, and an error says itself whether the request left.
-        match &poll {
-            Poll::Ready(_) => {}
-            Poll::Pending if self.grant.is_held() => {}
-            Poll::Pending => self.depart(),
         }
-        poll
     }
 
-    /// The request has left: dates its charge and tells whoever is further out. Once.
+    /// The request has left, just now: dates its charge and tells whoever is further out. Once.
     pub(super) fn depart(&mut self) {
         if !self.grant.has_left() {
-            self.grant.depart();
+            self.grant.depart_now();
             departure::leave();
         }
     }
 
     /// There is an answer to it: it has left, or the try before has.
+    #[inline]
     pub(super) fn answered(&mut self) {
         if !self.grant.has_left() && self.grant.answered() {
             departure::leave();
@@ -91,6 +97,7 @@ impl Sent {
     }
 
     /// What those further in may take instead of charging again, and tell of.
+    #[inline]
     fn offer(&self) -> Offer {
         let (grant, place) = (&self.grant, self.grant.place());
         let once = self.manners.on_arrival;
@@ -107,17 +114,29 @@ impl Sent {
         }
     }
 
-    /// Runs what is further in and does what it says; also whether a further charge was asked for that wasn't before.
-    fn scope<T>(&mut self, inner: impl FnOnce() -> T) -> (T, bool) {
-        let offer = self.offer();
-        let offered = offer.charged.is_some();
-        let (result, offer) = departure::scope(offer, inner);
+    /// Does what those further in have said; also whether a further charge was asked for that wasn't before.
+    #[inline]
+    fn hear(&mut self, offer: Offer) -> bool {
+        // Nothing was charged, and nothing can be taken, but where it hadn't left.
+        let offered = !self.taken && (self.manners.on_arrival || !self.grant.has_left());
         if offered || offer.claimed {
             self.taken = offer.charged.is_none();
         }
         if self.manners.on_arrival {
-            return (result, false);
+            return false;
         }
+        let unasked = matches!(offer.further, departure::Further::Unasked);
+        if offer.claimed || !unasked {
+            return self.hear_of_further(offer);
+        }
+        if offer.place != self.grant.place() {
+            self.grant.put(offer.place);
+        }
+        false
+    }
+
+    #[cold]
+    fn hear_of_further(&mut self, offer: Offer) -> bool {
         if offer.claimed {
             let further = self.further.take();
             if let Some(next) = further.and_then(|further| further.claim()) {
@@ -127,18 +146,17 @@ impl Sent {
         if offer.place != self.grant.place() {
             self.grant.put(offer.place);
         }
-        let mut asked = false;
         match (offer.further, &mut self.further) {
             (departure::Further::Asked(asker), Some(further)) => further.asked_by(asker),
             (departure::Further::Asked(asker), None) => {
                 let turn = self.grant.ask_again(self.manners.reject);
                 let further = Further::new(turn, asker, self.manners.scope);
                 self.further = Some(Box::new(further));
-                asked = true;
+                return true;
             }
             (departure::Further::Told, further) => *further = None,
             _ => {}
         }
-        (result, asked)
+        false
     }
 }

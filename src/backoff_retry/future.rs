@@ -20,7 +20,7 @@ use super::{
     policy::{Next, Policy, Progress},
 };
 use crate::{
-    answers::{Answers, CopyRequest, Http},
+    answers::{Answers, CopyRequest, Depth, Http, Read},
     departure,
     error::BoxError,
     observe::target,
@@ -114,9 +114,23 @@ where
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Ready(Ok(answer)) => {
-                        let reading = this.answers.read(answer);
-                        this.state.set(State::Reading { reading });
-                        continue;
+                        let verdict = this.answers.at_sight(&answer, Depth::Streams);
+                        if verdict == Some(Verdict::Success) {
+                            if let Some(retries) = this.retries {
+                                retries.succeeded();
+                            }
+                            this.state.set(State::Done);
+                            // The copy, the outcome before and the call's place among those under way.
+                            (*this.retries, *this.last, *this.ongoing) = (None, None, None);
+                            return Poll::Ready(Ok(this.answers.pass(answer, ())));
+                        }
+                        match this.answers.read(answer, Depth::Streams) {
+                            Read::Now(out) => Some(Ok(out)),
+                            Read::Later(reading) => {
+                                this.state.set(State::Reading { reading });
+                                continue;
+                            }
+                        }
                     }
                     Poll::Ready(Err(error)) => Some(Err(error.into())),
                     Poll::Pending => None,
@@ -219,19 +233,23 @@ where
 }
 
 impl<S: Service<Req>, Req> Retries<S, Req> {
+    /// The try that was under way has succeeded.
+    fn succeeded(&mut self) {
+        match (self.paid.take(), &self.policy.budget) {
+            (Some(paid), _) => paid.succeeded(),
+            (None, Some(budget)) => budget.succeeded(),
+            (None, None) => {}
+        }
+    }
+
     /// How long to wait for another try; or why there is none, where the outcome doesn't say it.
     fn next(&mut self, verdict: Verdict, cause: Cause) -> Result<Duration, Option<GaveUp>> {
-        // Asked again before it is paid for again: it is one retry at a time.
-        let paid = self.paid.take();
         if verdict == Verdict::Success {
-            match (paid, &self.policy.budget) {
-                (Some(paid), _) => paid.succeeded(),
-                (None, Some(budget)) => budget.succeeded(),
-                (None, None) => {}
-            }
+            self.succeeded();
             return Err(None);
         }
-        drop(paid);
+        // Asked again before it is paid for again: it is one retry at a time.
+        drop(self.paid.take());
         let (repeatable, tries) = (self.again.is_some(), self.progress.made);
         match (self.policy).next(verdict, cause, repeatable, &mut self.progress) {
             Next::Final => {

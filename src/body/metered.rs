@@ -175,6 +175,15 @@ impl<B: Body> MeteredBody<B> {
         }
     }
 
+    /// One of which nothing was read, with somebody who watches it.
+    #[inline]
+    pub(crate) const fn watched<W>(body: B, watch: W) -> MeteredBody<B, W> {
+        MeteredBody {
+            inner: Inner::Untouched { body },
+            watch: Some(watch),
+        }
+    }
+
     pub(super) const fn ahead(ahead: Pin<Box<Ahead<B>>>) -> Self {
         Self {
             inner: Inner::Ahead { ahead },

@@ -48,7 +48,7 @@ mod replay;
 
 pub use buffer::{BodyTooLarge, BufferBody, BufferBodyFuture, BufferBodyLayer, BufferedBody};
 pub use metered::{MeteredBody, Watch};
-pub use peek::Peek;
+pub use peek::{Depth, Peek, Read};
 pub use replay::ReplayBody;
 
 /// As much of an error's body is read; what follows says nothing new.

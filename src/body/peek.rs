@@ -5,7 +5,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -23,6 +23,34 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(1);
 /// As long is waited for the first content of a stream.
 const LONGEST_FOR_CONTENT: Duration = Duration::from_secs(10);
+
+/// How far an answer is read before it is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Into errors: a success isn't held back.
+    Errors,
+    /// Into streams too, up to their first content.
+    Streams,
+}
+
+/// An answer whose verdict can be told, or what has to be read before.
+#[derive(Debug)]
+pub enum Read<T, R> {
+    /// There is nothing to read.
+    Now(T),
+    /// Resolves to the answer.
+    Later(R),
+}
+
+impl<T, R: Future<Output = T>> Read<T, R> {
+    /// The answer, once its verdict can be told.
+    pub async fn answer(self) -> T {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(reading) => reading.await,
+        }
+    }
+}
 
 /// Resolves to the response once its verdict is known: at once where a layer further in has told it
 /// already and for a success that is no stream, else after a bounded look at the body.
@@ -43,27 +71,10 @@ const LONGEST_FOR_CONTENT: Duration = Duration::from_secs(10);
 /// Dropping it drops the response.
 #[must_use = "futures do nothing unless polled"]
 pub struct Peek<B: Body> {
-    state: State<B>,
+    // None once it has resolved.
+    reading: Option<Box<Reading<B>>>,
     // Whose answer it is, where that is known beforehand.
     provider: Option<Provider>,
-}
-
-enum State<B: Body> {
-    /// Nothing known yet. Boxing is left until something must be read.
-    Fresh(Response<B>, Depth),
-    /// Something to read: reading it.
-    Reading(Box<Reading<B>>),
-    /// Resolved.
-    Done,
-}
-
-/// How far to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Depth {
-    /// Into errors: a success isn't held back.
-    Errors,
-    /// Into streams too.
-    Streams,
 }
 
 struct Reading<B: Body> {
@@ -91,20 +102,20 @@ enum Subject {
 impl<B: Body> Unpin for Peek<B> {}
 
 impl<B: Body> Peek<B> {
-    pub(crate) const fn new(response: Response<B>, provider: Option<Provider>) -> Self {
-        Self {
-            state: State::Fresh(response, Depth::Streams),
-            provider,
-        }
+    /// The verdict of a response of which nothing has to be read; `None` where that can't be told by a glance at its head.
+    #[inline]
+    pub(crate) fn at_sight(response: &Response<B>, depth: Depth) -> Option<Verdict> {
+        let headers = response.headers();
+        let plain = response.status().as_u16() < 400
+            && Verdict::of(response).is_none()
+            && (headers.is_empty() || is_plain(headers, depth));
+        plain.then_some(Verdict::Success)
     }
+}
 
-    /// Only an error is held back.
-    pub(crate) const fn shallow(response: Response<B>, provider: Option<Provider>) -> Self {
-        Self {
-            state: State::Fresh(response, Depth::Errors),
-            provider,
-        }
-    }
+/// Whether a success with these headers is one, whatever its body says.
+fn is_plain(headers: &HeaderMap, depth: Depth) -> bool {
+    !provider::is_grpc(headers) && (depth == Depth::Errors || !Subject::is_one(headers))
 }
 
 impl<B: Body> Future for Peek<B> {
@@ -112,81 +123,87 @@ impl<B: Body> Future for Peek<B> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let provider = self.provider;
-        let mut reading = match std::mem::replace(&mut self.state, State::Done) {
-            State::Fresh(response, depth) => match begin(response, depth, self.provider) {
-                Ok(response) => return Poll::Ready(response),
-                Err(reading) => reading,
-            },
-            State::Reading(reading) => reading,
-            State::Done => panic!("polled after it was ready"),
-        };
-        if let Poll::Ready(verdict) = reading.poll(cx, provider) {
-            let mut parts = reading.parts;
-            parts.extensions.insert(verdict);
-            return Poll::Ready(Response::from_parts(
-                parts,
-                MeteredBody::ahead(reading.ahead),
-            ));
-        }
-        self.state = State::Reading(reading);
-        Poll::Pending
+        let reading = self.reading.as_mut().expect("polled after it was ready");
+        let verdict = ready!(reading.poll(cx, provider));
+        let reading = *self.reading.take().expect("looked at above");
+        let mut parts = reading.parts;
+        parts.extensions.insert(verdict);
+        let body = MeteredBody::ahead(reading.ahead);
+        Poll::Ready(Response::from_parts(parts, body))
     }
 }
 
-/// The response, where there is nothing to read.
-fn begin<B: Body>(
-    mut response: Response<B>,
-    depth: Depth,
-    provider: Option<Provider>,
-) -> Result<Response<MeteredBody<B>>, Box<Reading<B>>> {
-    let failed = response.status().as_u16() >= 400;
-    let mut told = Verdict::of(&response).is_some();
-    // A gRPC answer that has nothing but its status.
-    if !told && let Some(verdict) = provider::grpc(response.headers()) {
-        response.extensions_mut().insert(verdict);
-        told = true;
+impl<B: Body> Peek<B> {
+    /// The response, where there is nothing to read.
+    pub(crate) fn begin(
+        mut response: Response<B>,
+        depth: Depth,
+        provider: Option<Provider>,
+    ) -> Read<Response<MeteredBody<B>>, Self> {
+        let failed = response.status().as_u16() >= 400;
+        let mut told = Verdict::of(&response).is_some();
+        // A gRPC answer that has nothing but its status.
+        if !told && let Some(verdict) = provider::grpc(response.headers()) {
+            response.extensions_mut().insert(verdict);
+            told = true;
+        }
+        let subject = match depth {
+            _ if told => None,
+            _ if failed => Some(Subject::Error),
+            Depth::Streams => Subject::of(response.headers(), provider),
+            Depth::Errors => None,
+        };
+        if let Some(subject) = subject
+            && !response.body().is_end_stream()
+        {
+            let (parts, body) = response.into_parts();
+            let reading = Reading {
+                parts,
+                ahead: Box::pin(Ahead::new(body)),
+                subject,
+                read: 0,
+                seen: 0,
+                patience: None,
+            };
+            return Read::Later(Self {
+                reading: Some(Box::new(reading)),
+                provider,
+            });
+        }
+        if failed && !told {
+            let verdict =
+                provider::classify_as(provider, response.status(), response.headers(), &[]);
+            response.extensions_mut().insert(verdict);
+        }
+        Read::Now(response.map(MeteredBody::new))
     }
-    let subject = match depth {
-        _ if told => None,
-        _ if failed => Some(Subject::Error),
-        Depth::Streams => Subject::of(response.headers(), provider),
-        Depth::Errors => None,
-    };
-    if let Some(subject) = subject
-        && !response.body().is_end_stream()
-    {
-        let (parts, body) = response.into_parts();
-        return Err(Box::new(Reading {
-            parts,
-            ahead: Box::pin(Ahead::new(body)),
-            subject,
-            read: 0,
-            seen: 0,
-            patience: None,
-        }));
-    }
-    if failed && !told {
-        let verdict = provider::classify_as(provider, response.status(), response.headers(), &[]);
-        response.extensions_mut().insert(verdict);
-    }
-    Ok(response.map(MeteredBody::new))
+}
+
+fn is_of_type(content_type: &[u8], name: &str) -> bool {
+    let start = content_type.get(..name.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 impl Subject {
     /// What there is to read of a success.
     fn of(headers: &HeaderMap, provider: Option<Provider>) -> Option<Self> {
         let content_type = headers.get(CONTENT_TYPE)?.as_bytes();
-        let is = |name: &str| {
-            let start = content_type.get(..name.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        if is("text/event-stream") {
+        if is_of_type(content_type, "text/event-stream") {
             Some(Self::Stream(Box::new(StreamHead::new(provider))))
-        } else if is("application/grpc") {
+        } else if is_of_type(content_type, "application/grpc") {
             Some(Self::Grpc)
         } else {
             None
         }
+    }
+
+    /// Whether there is anything to read of a success.
+    fn is_one(headers: &HeaderMap) -> bool {
+        headers.get(CONTENT_TYPE).is_some_and(|content_type| {
+            ["text/event-stream", "application/grpc"]
+                .iter()
+                .any(|name| is_of_type(content_type.as_bytes(), name))
+        })
     }
 
     const fn bounds(&self) -> (usize, Duration) {

@@ -17,7 +17,7 @@ use super::{
     lobby::Lobby,
 };
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     core::{
         breaker::{
             Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket, Worth,
@@ -106,7 +106,7 @@ impl Circuit {
 
     /// Judges a call that began at `since`; `None` where it was answered at once.
     pub(super) fn record(&self, ticket: Ticket, sample: Sample, since: Option<Instant>) {
-        let instant = Instant::now();
+        let instant = clock::look();
         let took = since.map_or(Duration::ZERO, |since| instant.duration_since(since));
         let now = self.clock.at(instant);
         self.step(|breaker| ((), breaker.record(ticket, sample, took, now)));

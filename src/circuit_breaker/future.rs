@@ -10,9 +10,9 @@ use tower_service::Service;
 
 use super::policy::Guard;
 use crate::{
-    answers::{Answers, Http},
+    answers::{Answers, Depth, Http, Read},
     error::BoxError,
-    verdict::Classify,
+    verdict::{Classify, Verdict},
 };
 
 pin_project! {
@@ -74,45 +74,56 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let StateProj::Refused { error } = this.state.as_mut().project() {
-            return Poll::Ready(Err(error.take().expect("polled after ready")));
-        }
-        let guard = this.guard.as_mut().expect("polled after ready");
-        let (state, answers) = (&mut this.state, &*this.answers);
-        let judged = guard.enter(|| {
-            loop {
-                let outcome = match state.as_mut().project() {
-                    StateProj::Calling { future } => match future.poll(cx) {
-                        Poll::Pending => return None,
+        loop {
+            let outcome = match this.state.as_mut().project() {
+                StateProj::Calling { future } => {
+                    let guard = this.guard.as_mut().expect("polled after ready");
+                    match guard.enter(|| future.poll(cx)) {
+                        Poll::Pending => {
+                            guard.pending();
+                            return Poll::Pending;
+                        }
                         Poll::Ready(Ok(answer)) => {
-                            let reading = answers.read(answer);
-                            state.set(State::Reading { reading });
-                            continue;
+                            if let Some(verdict) = this.answers.at_sight(&answer, Depth::Streams) {
+                                report(this.guard, verdict);
+                                return Poll::Ready(Ok(this.answers.pass(answer, ())));
+                            }
+                            match guard.enter(|| this.answers.read(answer, Depth::Streams)) {
+                                Read::Now(out) => Ok(out),
+                                Read::Later(reading) => {
+                                    this.state.set(State::Reading { reading });
+                                    continue;
+                                }
+                            }
                         }
                         Poll::Ready(Err(error)) => Err(error.into()),
-                    },
-                    StateProj::Reading { reading } => match reading.poll(cx) {
-                        Poll::Pending => return None,
-                        Poll::Ready(out) => Ok(out),
-                    },
-                    StateProj::Refused { .. } => unreachable!("answered above"),
-                };
-                let verdict = answers.classify(outcome.as_ref());
-                return Some((outcome, verdict));
-            }
-        });
-        match judged {
-            None => {
-                guard.pending();
-                Poll::Pending
-            }
-            Some((outcome, verdict)) => {
-                if let Some(guard) = this.guard.take() {
-                    guard.report(verdict);
+                    }
                 }
-                Poll::Ready(outcome)
-            }
+                StateProj::Reading { reading } => {
+                    let guard = this.guard.as_mut().expect("polled after ready");
+                    match guard.enter(|| reading.poll(cx)) {
+                        Poll::Pending => {
+                            guard.pending();
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(out) => Ok(out),
+                    }
+                }
+                StateProj::Refused { error } => {
+                    return Poll::Ready(Err(error.take().expect("polled after ready")));
+                }
+            };
+            let guard = this.guard.as_mut().expect("looked at above");
+            let verdict = guard.enter(|| this.answers.classify(outcome.as_ref()));
+            report(this.guard, verdict);
+            return Poll::Ready(outcome);
         }
+    }
+}
+
+fn report(guard: &mut Option<Guard>, verdict: Verdict) {
+    if let Some(guard) = guard.take() {
+        guard.report(verdict);
     }
 }
 

@@ -152,7 +152,7 @@ impl Ledger {
     /// Takes `cost` from every limit, without a date. Whether it fits is the caller's to ask.
     pub(crate) fn hold(&mut self, cost: &Cost, slot: bool) {
         for meter in &mut self.meters {
-            meter.hold(cost.of(meter.id().resource));
+            meter.hold(cost.of(meter.resource()));
         }
         if slot {
             self.in_flight += 1;
@@ -163,7 +163,7 @@ impl Ledger {
     /// Gives back what is held.
     pub(crate) fn release(&mut self, cost: &Cost, slot: bool) {
         for meter in &mut self.meters {
-            meter.release(cost.of(meter.id().resource));
+            meter.release(cost.of(meter.resource()));
         }
         if slot {
             let _ = self.land();
@@ -173,7 +173,7 @@ impl Ledger {
     /// What was held has left: dates it, and returns the date.
     pub(crate) fn date(&mut self, cost: &Cost) -> Departure {
         for meter in &mut self.meters {
-            let n = cost.of(meter.id().resource);
+            let n = cost.of(meter.resource());
             if n > 0 {
                 meter.date(n, self.now);
             }
@@ -198,7 +198,7 @@ impl Ledger {
             settlement.returned(cost.of(Resource::Tokens));
         }
         for meter in &mut self.meters {
-            meter.refund(cost.of(meter.id().resource), dated, self.now);
+            meter.refund(cost.of(meter.resource()), dated, self.now);
         }
     }
 

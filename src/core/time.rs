@@ -34,10 +34,8 @@ impl Time {
 
 /// A span in whole nanoseconds, at most 584 years.
 pub(crate) const fn nanos(span: Duration) -> u64 {
-    let nanos = span.as_nanos();
-    if nanos > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        nanos as u64
+    match span.as_secs().checked_mul(1_000_000_000) {
+        Some(nanos) => nanos.saturating_add(span.subsec_nanos() as u64),
+        None => u64::MAX,
     }
 }

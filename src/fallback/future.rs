@@ -18,9 +18,10 @@ use super::{
     trip::{FirstAnswer, Merged, Outcome, SecondAnswer, Trip},
 };
 use crate::{
-    answers::Answers,
+    answers::{Answers, Depth, Read},
     departure,
     error::{BoxError, RejectedError},
+    verdict::Verdict,
 };
 
 type Reading<P, A> = <P as Answers<A>>::Reading;
@@ -139,9 +140,21 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => {
-                        let reading = answers.read(answer);
-                        this.state.set(State::Reading { reading });
-                        continue;
+                        let verdict = Answers::<FirstAnswer<C, Req>>::at_sight(
+                            answers,
+                            &answer,
+                            Depth::Streams,
+                        );
+                        if verdict == Some(Verdict::Success) && trip.has_served() {
+                            return Poll::Ready(Ok(trip.first(answer, answers)));
+                        }
+                        match answers.read(answer, Depth::Streams) {
+                            Read::Now(out) => Outcome::First(Ok(out)),
+                            Read::Later(reading) => {
+                                this.state.set(State::Reading { reading });
+                                continue;
+                            }
+                        }
                     }
                     Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
                 },
@@ -214,11 +227,13 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                 StateProj::Falling { mut late } => match late.as_mut().project() {
                     LateProj::Calling { future } => match future.poll(cx) {
                         Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Ok(answer)) => {
-                            let reading = answers.read(answer);
-                            late.set(Late::Reading { reading });
-                            continue;
-                        }
+                        Poll::Ready(Ok(answer)) => match answers.read(answer, Depth::Streams) {
+                            Read::Now(out) => Outcome::Second(Ok(out)),
+                            Read::Later(reading) => {
+                                late.set(Late::Reading { reading });
+                                continue;
+                            }
+                        },
                         Poll::Ready(Err(error)) => Outcome::Second(Err(error.into())),
                     },
                     LateProj::Reading { reading } => match reading.poll(cx) {

@@ -40,6 +40,8 @@ impl Default for Link {
 pub(super) struct Plan {
     links: Vec<Link>,
     served_by: Vec<ServedBy>,
+    // As far as that is known beforehand: what somebody else decides isn't.
+    keeps_successes: bool,
     pub(super) memory: Memory,
 }
 
@@ -55,6 +57,7 @@ impl Plan {
         let served_by = names.enumerate().map(|(n, name)| ServedBy::new(name, n));
         Arc::new(Self {
             served_by: served_by.collect(),
+            keeps_successes: links.iter().all(|link| link.on.is_none()),
             memory: Memory::new(links.len() + 1, spans),
             links,
         })
@@ -78,6 +81,11 @@ impl Plan {
     /// Whether there is a link after this member.
     pub(super) const fn has_more(&self, member: usize) -> bool {
         member < self.links.len()
+    }
+
+    /// Whether the caller gets every success: no link is asked after one.
+    pub(super) const fn keeps_successes(&self) -> bool {
+        self.keeps_successes
     }
 
     pub(super) fn look(&self, member: usize) -> Seen {

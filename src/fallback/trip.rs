@@ -153,6 +153,27 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         self.go_on(Some(choice), answers)
     }
 
+    /// The first service has answered with a success: whether that is what the caller gets, with nothing more to it.
+    pub(super) fn has_served(&mut self) -> bool {
+        let served = self.member == 0 && self.causes.is_empty() && self.plan.keeps_successes();
+        if served {
+            let memory = &self.plan.memory;
+            memory.learn(0, self.seen, &Verdict::Success, None);
+            self.spare = None;
+        }
+        served
+    }
+
+    /// What the caller gets then.
+    pub(super) fn first(
+        &self,
+        answer: FirstAnswer<C, Req>,
+        answers: &C::Answers,
+    ) -> Merged<C, Req> {
+        let out = Answers::<FirstAnswer<C, Req>>::pass(answers, answer, ());
+        Merge::<FirstAnswer<C, Req>, SecondAnswer<C, Req>>::first(answers, out, None)
+    }
+
     /// There is an outcome of whoever was asked. `Ok` where another is to be asked, and whether the request may have left; else
     /// the outcome that the caller gets.
     pub(super) fn judge(

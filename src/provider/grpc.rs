@@ -1,9 +1,16 @@
 //! gRPC says how it went in `grpc-status`, in the headers or after the body.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{envelope::Facts, errors::Answer, span, trust::Trust};
 use crate::verdict::{Provider, Verdict};
+
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// Whether these are headers or trailers that say how it went.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.contains_key(STATUS)
+}
 
 /// What `grpc-status` means, with `grpc-retry-pushback-ms` and the prose of `grpc-message`;
 /// `None` where there is no `grpc-status`. Takes headers (an answer without a body has it there)
@@ -20,7 +27,7 @@ use crate::verdict::{Provider, Verdict};
 /// A pushback that is negative or no number means that the server doesn't want to be asked again
 /// (gRFC A6): `Permanent`.
 pub fn grpc(headers: &HeaderMap) -> Option<Verdict> {
-    let code = headers.get("grpc-status")?;
+    let code = headers.get(STATUS)?;
     let code = std::str::from_utf8(code.as_bytes()).ok();
     let status = match code.and_then(|code| code.trim().parse::<u16>().ok()) {
         Some(0) => return Some(Verdict::Success),

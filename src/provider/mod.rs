@@ -92,6 +92,7 @@ pub(crate) use errors::classify_as;
 pub use failure::classify_error;
 pub(crate) use failure::{Trouble, trouble};
 pub use grpc::grpc;
+pub(crate) use grpc::is_grpc;
 pub(crate) use head::StreamHead;
 pub use headers::rate_status;
 pub(crate) use headers::rate_status_as;

@@ -2,8 +2,11 @@
 
 use std::{fmt, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{Quota, Rank, Reserved, line::Line, sync::Arc};
 use crate::{
+    clock,
     core::{
         cost::{Cost, Resource},
         settlement::{Departure, Settle},
@@ -17,23 +20,22 @@ use crate::{
 pub(crate) struct Grant {
     line: Arc<Line>,
     cost: Cost,
-    // What layers further out, on the same quota, have charged for the same request.
-    covered: Cost,
+    // Of a request that has left.
+    departure: Departure,
+    place: Place,
     // A place in flight that it still takes.
     slot: bool,
-    stage: Stage,
-    // Of the try before, where this is the charge of a further one.
-    before: Option<Departure>,
+    // Boxed: hardly any has one.
+    more: Option<Box<More>>,
 }
 
-#[derive(Clone, Copy)]
-enum Stage {
-    /// It is ours, or another layer of ours further in holds it.
-    Held,
-    /// The inner service has it, and nobody knows yet what came of it.
-    HandedOn,
-    /// It has left.
-    Left(Departure),
+/// What else a request has been charged.
+#[derive(Default)]
+struct More {
+    // By layers further out, on the same quota.
+    covered: Cost,
+    // At the try before, where this is the charge of a further one.
+    before: Option<Departure>,
 }
 
 impl fmt::Debug for Grant {
@@ -51,22 +53,33 @@ impl Grant {
         Self {
             line,
             cost,
-            covered: Cost::none(),
+            departure: Departure::NONE,
+            place: Place::Held,
             slot,
-            stage: Stage::Held,
-            before: None,
+            more: None,
         }
     }
 
     /// The same for a request of which a layer further out, on the same quota, has charged so much.
-    pub(crate) fn covered(mut self, charged: Cost) -> Self {
-        self.covered = charged;
+    #[inline]
+    pub(crate) fn covered_by(mut self, charged: Option<Cost>) -> Self {
+        if let Some(charged) = charged.filter(|charged| *charged != Cost::none()) {
+            self.more().covered = charged;
+        }
         self
     }
 
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     /// What the request is charged all in all, for layers further in to take over.
+    #[inline]
     pub(crate) fn total(&self) -> Cost {
-        self.cost.plus(&self.covered)
+        match &self.more {
+            Some(more) => self.cost.plus(&more.covered),
+            None => self.cost.clone(),
+        }
     }
 
     pub(crate) const fn cost(&self) -> &Cost {
@@ -76,7 +89,12 @@ impl Grant {
     /// What was charged, with the tokens that the provider counted instead of the estimate; those that a layer further
     /// out has charged are its to settle.
     pub(crate) fn used(&self, usage: &Usage) -> Cost {
-        let rest = |used: u64, resource| used.saturating_sub(self.covered.of(resource));
+        let covered = |resource| {
+            self.more
+                .as_ref()
+                .map_or(0, |more| more.covered.of(resource))
+        };
+        let rest = |used: u64, resource| used.saturating_sub(covered(resource));
         self.cost.with_tokens(
             rest(usage.total_tokens, Resource::Tokens),
             rest(usage.input_tokens, Resource::InputTokens),
@@ -96,40 +114,35 @@ impl Grant {
 
     /// Whether the request has left.
     pub(crate) const fn has_left(&self) -> bool {
-        matches!(self.stage, Stage::Left(_))
+        matches!(self.place, Place::Left)
     }
 
     /// Whether it is still ours, or another layer's of ours further in.
     pub(crate) const fn is_held(&self) -> bool {
-        matches!(self.stage, Stage::Held)
+        matches!(self.place, Place::Held)
     }
 
     /// Where the request is.
     pub(crate) const fn place(&self) -> Place {
-        match self.stage {
-            Stage::Held => Place::Held,
-            Stage::HandedOn => Place::HandedOn,
-            Stage::Left(_) => Place::Left,
-        }
+        self.place
     }
 
     /// The request is there now. Nothing more told, one that was handed on counts as sent; one that had left and is held again
-    /// has never arrived.
+    /// has never arrived. To be told while the inner service is called or polled, or right after it.
     pub(crate) fn put(&mut self, place: Place) {
-        match (place, self.stage) {
-            (Place::Left, _) => self.depart(),
-            (Place::Held, Stage::Left(departure)) => {
-                let cost = &self.cost;
+        match (place, self.place) {
+            (Place::Left, _) => self.depart_now(),
+            (Place::Held, Place::Left) => {
+                let (cost, departure) = (&self.cost, self.departure);
                 self.line.change(|ledger| {
                     ledger.refund(cost, departure.at);
                     ledger.hold(cost, false);
                     true
                 });
-                self.stage = Stage::Held;
+                self.place = Place::Held;
             }
-            (Place::Held, _) => self.stage = Stage::Held,
-            (Place::HandedOn, Stage::Left(_)) => {}
-            (Place::HandedOn, _) => self.stage = Stage::HandedOn,
+            (Place::HandedOn, Place::Left) => {}
+            (place, _) => self.place = place,
         }
     }
 
@@ -149,57 +162,76 @@ impl Grant {
     pub(crate) fn follow(&mut self, mut next: Self) {
         self.depart();
         next.slot = std::mem::take(&mut self.slot);
-        next.covered = std::mem::take(&mut self.covered);
-        next.before = Some(self.departure());
+        next.more = std::mem::take(&mut self.more);
+        next.more().before = Some(self.departure);
         *self = next;
     }
 
     /// The request leaves now: from here on its charge has a date. Once; later calls do nothing.
     pub(crate) fn depart(&mut self) {
         if !self.has_left() {
-            let cost = &self.cost;
-            let departure = self.line.with(|ledger| ledger.date(cost));
-            self.stage = Stage::Left(departure);
-            self.line.departed(departure.at);
+            self.leave(Instant::now());
         }
     }
 
-    /// There is an answer. A further try that is still held never left: the answer is that of the try before, and what was
-    /// charged for the further one is given back. False then.
+    /// The same right after the inner service was called or polled, as of what anybody has seen of the clock since.
+    #[inline]
+    pub(crate) fn depart_now(&mut self) {
+        if !self.has_left() {
+            self.leave(clock::looked());
+        }
+    }
+
+    #[inline]
+    fn leave(&mut self, now: Instant) {
+        self.departure = self.line.date(&self.cost, now);
+        self.place = Place::Left;
+        self.line.departed(self.departure.at);
+    }
+
+    /// There is an answer, just now. A further try that is still held never left: the answer is that of the try before, and
+    /// what was charged for the further one is given back. False then.
+    #[inline]
     pub(crate) fn answered(&mut self) -> bool {
-        let Some(before) = self.before.filter(|_| self.is_held()) else {
-            self.depart();
-            return true;
-        };
+        let before = self.more.as_ref().and_then(|more| more.before);
+        match before.filter(|_| self.is_held()) {
+            Some(before) => {
+                self.stay(before);
+                false
+            }
+            None => {
+                self.depart_now();
+                true
+            }
+        }
+    }
+
+    /// Nothing was charged but for the try that left then.
+    #[cold]
+    fn stay(&mut self, before: Departure) {
         let cost = &self.cost;
         self.line.change(|ledger| {
             ledger.release(cost, false);
             true
         });
-        self.stage = Stage::Left(before);
-        false
+        (self.departure, self.place) = (before, Place::Left);
     }
 
     /// It was answered so. Told once, where a layer further out has charged it as well.
+    #[inline]
     pub(crate) fn heard(&self, verdict: &Verdict) {
-        if self.covered == Cost::none() {
+        let covered = self.more.as_ref().map(|more| &more.covered);
+        if covered.is_none_or(|covered| *covered == Cost::none()) {
             self.line.heard(verdict);
-        }
-    }
-
-    fn departure(&self) -> Departure {
-        match self.stage {
-            Stage::Left(departure) => departure,
-            Stage::Held | Stage::HandedOn => Departure::default(),
         }
     }
 
     /// The request leaves at the instant of its grant, without another look at the clock.
     pub(crate) fn depart_at_once(&mut self) {
         if !self.has_left() {
-            let departure = self.line.date_at_once(&self.cost);
-            self.stage = Stage::Left(departure);
-            self.line.departed(departure.at);
+            self.departure = self.line.date_at_once(&self.cost);
+            self.place = Place::Left;
+            self.line.departed(self.departure.at);
         }
     }
 
@@ -214,7 +246,7 @@ impl Grant {
     /// the place in flight.
     pub(crate) fn settle(mut self, used: &Cost, policy: Settle) {
         self.depart();
-        let (cost, departure) = (&self.cost, self.departure());
+        let (cost, departure) = (&self.cost, self.departure);
         let slot = std::mem::take(&mut self.slot);
         self.line.change(|ledger| {
             let given_back = ledger.settle(cost, used, departure.at, policy);
@@ -226,13 +258,13 @@ impl Grant {
 
     /// What the answer to this request says is left.
     pub(crate) fn observe(&self, status: &RateStatus) {
-        self.line.observe(status, &self.cost, self.departure());
+        self.line.observe(status, &self.cost, self.departure);
     }
 
     /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
     /// as long as it asks to wait, or for a cool-down where it doesn't say.
     pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
-        let (cost, dated) = (&self.cost, self.departure().at);
+        let (cost, dated) = (&self.cost, self.departure.at);
         self.line.change(|ledger| {
             ledger.refused(resource, cost, dated, wait);
             true
@@ -242,7 +274,7 @@ impl Grant {
     /// The answer has ended without telling what was used: the charge stays.
     pub(crate) fn served(mut self) {
         self.depart();
-        let (dated, slot) = (self.departure().at, std::mem::take(&mut self.slot));
+        let (dated, slot) = (self.departure.at, std::mem::take(&mut self.slot));
         self.line.change(|ledger| {
             let eased = ledger.admitted(dated);
             slot && ledger.land() || eased
@@ -252,9 +284,9 @@ impl Grant {
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
         if !self.has_left() {
-            self.stage = Stage::Held;
-        }
-        if let Stage::Left(departure) = self.stage {
+            self.place = Place::Held;
+        } else {
+            let departure = self.departure;
             let (cost, slot) = (&self.cost, std::mem::take(&mut self.slot));
             self.line.change(|ledger| {
                 ledger.refund(cost, departure.at);

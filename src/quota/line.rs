@@ -145,6 +145,15 @@ impl Line {
         f(ledger, queue.waiting())
     }
 
+    /// Dates what was held: it leaves now.
+    #[inline]
+    pub(super) fn date(&self, cost: &Cost, now: Instant) -> Departure {
+        let now = self.time(now);
+        let mut state = self.state.lock();
+        state.ledger.advance(now);
+        state.ledger.date(cost)
+    }
+
     /// Dates what was held a moment ago, as of the last look at the clock.
     pub(super) fn date_at_once(&self, cost: &Cost) -> Departure {
         self.state.lock().ledger.date(cost)

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::{
     admission::{Admission, Aftermath, Charge, Limiter, OneRequest},
-    answers::{Answers, Http},
+    answers::{Answers, Depth, Http},
     body::Watch,
     error::{BoxError, Scope},
     quota::{Grant, Quota},
@@ -67,7 +67,7 @@ struct Hold;
 impl Aftermath for Hold {
     type Watch = InFlight;
 
-    const READS_STREAMS: bool = false;
+    const DEPTH: Depth = Depth::Errors;
 
     fn answered(
         &self,

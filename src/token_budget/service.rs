@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::Estimated;
 use crate::{
     admission::{Admission, Aftermath, Charge, Limiter},
-    answers::{Answers, Http},
+    answers::{Answers, Depth, Http},
     body::Watch,
     core::{cost::Cost, settlement::Settle},
     error::{BoxError, Scope},
@@ -89,7 +89,7 @@ struct Learn {
 impl Aftermath for Learn {
     type Watch = Settling;
 
-    const READS_STREAMS: bool = true;
+    const DEPTH: Depth = Depth::Streams;
 
     fn reserves(&self, cost: Cost, quota: &Quota) -> Cost {
         match self.settle {

@@ -21,7 +21,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_quota::{
     BodyTooLarge, BufferBodyLayer, BufferedBody, Verdict,
-    answers::{Answers, Http},
+    answers::{Answers, Depth, Http},
     body::{MeteredBody, Watch},
 };
 
@@ -82,7 +82,7 @@ fn answer<B>(status: u16, body: B) -> Response<B> {
 }
 
 async fn read<B: Body>(response: Response<B>) -> Response<MeteredBody<B>> {
-    Http.read(response).await
+    Http.read(response, Depth::Streams).answer().await
 }
 
 /// Everything a body yields, in words.

@@ -23,7 +23,7 @@ use http_body_util::BodyExt;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_quota::{
     BufferBodyLayer, BufferedBody, Verdict,
-    answers::{Answers, Http},
+    answers::{Answers, Depth, Http},
     edge::{ReqwestLayer, ReqwestService, UnsendableRequest},
     provider,
 };
@@ -156,7 +156,7 @@ async fn an_error_is_read_over_a_real_connection_and_passes_whole() {
     let server = serve(Router::new().route("/", get(limited))).await;
     let request = Request::get(&server.url).body("").unwrap();
     let response = ReqwestService::default().oneshot(request).await.unwrap();
-    let response = Http.read(response).await;
+    let response = Http.read(response, Depth::Streams).answer().await;
     let wait = Verdict::of(&response).unwrap().retry_after();
     assert_eq!(wait, Some(Duration::from_millis(20)));
     let body = response.into_body().collect().await.unwrap();

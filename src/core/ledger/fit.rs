@@ -74,16 +74,27 @@ impl Ledger {
 
     /// Whether `cost` fits now and, if nothing else is charged, at every later instant.
     pub(crate) fn fits_from_now_on(&self, cost: &Cost, slot: bool, spare: Spare) -> bool {
-        let closes = |meter: &Meter| meter.closes_again() && cost.of(meter.id().resource) > 0;
-        !self.meters.iter().any(closes) && self.fit_beside(cost, slot, spare) == Fit::Now
+        self.fits_where(cost, slot, spare, |meter| !meter.closes_again())
     }
 
     /// Whether `cost` fits now: [`fit_beside`](Self::fit_beside) for those who don't ask when.
     pub(crate) fn fits(&self, cost: &Cost, slot: bool, spare: Spare) -> bool {
+        self.fits_where(cost, slot, spare, |_| true)
+    }
+
+    /// The same where it takes of none but such limits.
+    #[inline]
+    fn fits_where(
+        &self,
+        cost: &Cost,
+        slot: bool,
+        spare: Spare,
+        may: impl Fn(&Meter) -> bool,
+    ) -> bool {
         let now = self.now;
-        let fits = |meter: &Meter| match cost.of(meter.id().resource) {
+        let fits = |meter: &Meter| match cost.of(meter.resource()) {
             0 => true,
-            n => n <= meter.largest() && meter.fits(spare.with(n, meter), now),
+            n => n <= meter.largest() && may(meter) && meter.fits(spare.with(n, meter), now),
         };
         self.paused <= now
             && cost.of(Resource::Tokens) <= self.max_per_request

@@ -152,6 +152,12 @@ impl Meter {
         self.id
     }
 
+    /// What it counts.
+    #[inline]
+    pub(crate) const fn resource(&self) -> Resource {
+        self.id.resource
+    }
+
     /// The limit's own amount, before headroom.
     pub(crate) const fn stated(&self) -> u64 {
         self.stated
@@ -165,8 +171,8 @@ impl Meter {
     /// Forgets what has expired by `now`. Everything below counts from there.
     pub(crate) fn advance(&mut self, now: Time) {
         self.account.advance(now);
-        for pace in self.paces_mut() {
-            pace.advance(now);
+        if self.is_paced() {
+            self.paces_mut().for_each(|pace| pace.advance(now));
         }
     }
 
@@ -199,17 +205,26 @@ impl Meter {
 
     /// Whether `n` fits now, `now` being what [`advance`](Self::advance) was last given.
     pub(crate) fn fits(&self, n: u64, now: Time) -> bool {
-        let held = self.held;
         self.paused <= now
-            && self.account.fits(n, held, now)
-            && self
-                .paces()
-                .all(|pace| pace.fits(n.min(pace.capacity()), held))
+            && self.account.fits(n, self.held, now)
+            && (!self.is_paced() || self.fits_paces(n, now))
+    }
+
+    fn fits_paces(&self, n: u64, now: Time) -> bool {
+        let held = self.held;
+        self.paces()
+            .all(|pace| pace.fits(n.min(pace.capacity()), held))
             && self.spread.iter().all(|spread| {
                 let with_rest = n.saturating_add(self.last_quarter());
                 self.account.fits(with_rest, held, now)
                     || spread.fits(n.min(spread.capacity()), held)
             })
+    }
+
+    /// Whether anything but the account bounds how much goes at once.
+    #[inline]
+    const fn is_paced(&self) -> bool {
+        self.pace.is_some() || self.brake.is_some() || self.spread.is_some()
     }
 
     /// What bounds how much goes at once, whatever the account holds.
@@ -284,6 +299,12 @@ impl Meter {
             return;
         }
         self.account.charge(n, now);
+        if self.is_paced() {
+            self.charge_paces(n);
+        }
+    }
+
+    fn charge_paces(&mut self, n: u64) {
         let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
         for pace in self.pace.iter_mut().chain(brake) {
             pace.charge(n);

@@ -48,16 +48,24 @@ impl Others {
     }
 
     /// What they have, as of the last [`advance`](Self::advance).
+    #[inline]
     pub(super) fn level(&self) -> u64 {
+        if !self.seen {
+            return 0;
+        }
         self.peaks
             .iter()
             .fold(self.fading, |max, peak| max.max(*peak))
     }
 
+    #[inline]
     pub(super) fn advance(&mut self, now: Time) {
-        if !self.seen {
-            return;
+        if self.seen {
+            self.move_on(now);
         }
+    }
+
+    fn move_on(&mut self, now: Time) {
         let number = now.nanos() / self.span;
         while self.newest < number && self.seen {
             self.turn();
@@ -73,6 +81,7 @@ impl Others {
         self.peaks[0] = 0;
         self.peaks[1] = self.peaks[1].min(self.amount - self.amount / OURS);
         self.newest = self.newest.saturating_add(1);
+        // Asked as long as there is anything.
         self.seen = self.level() > 0;
     }
 

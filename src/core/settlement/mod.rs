@@ -39,6 +39,14 @@ pub(crate) struct Departure {
     pub(crate) mark: Option<Mark>,
 }
 
+impl Departure {
+    /// Of what hasn't left.
+    pub(crate) const NONE: Self = Self {
+        at: Time::ZERO,
+        mark: None,
+    };
+}
+
 /// Less than this share unused is no use to get back, and may be what an estimate was wrong by.
 const WORTH: u64 = 8;
 

@@ -21,7 +21,7 @@ use tower_quota::{
     backoff_retry::{
         Always, Attempt, BackoffRetry, BackoffRetryFuture, GaveUp, Idempotent, Ongoing, Withdrawal,
     },
-    body::{BufferBody, BufferBodyFuture, MeteredBody, Peek},
+    body::{BufferBody, BufferBodyFuture, Depth, MeteredBody, Peek, Read},
     circuit_breaker::{
         ByKey, CircuitBreaker, CircuitBreakerFuture, CircuitEvents, CircuitGate, CircuitGateFuture,
         CircuitGateLayer, KeyedCircuitBreaker, KeyedCircuitBreakerFuture, KeyedCircuitBreakerLayer,
@@ -108,7 +108,8 @@ fn services_are_what_the_inner_one_is() {
 fn futures_are_what_the_inner_one_is() {
     have!(Debug, Send, Sync => BackoffRetryFuture<Inner, Req>, BufferBodyFuture<Inner, Full<Bytes>>, CircuitBreakerFuture<Inner, Req>, CircuitGateFuture<Future>, FallbackFuture<Fallback<Inner, Links<Inner>>, Req>, FallbackFuture<Fallback<Inner, To<Inner>>, Req>, RateLimitFuture<Inner, Req>, RespondFuture<Future, Answered>, SplitFuture<Inner, Req>, TokenBudgetFuture<Inner, Req>);
     have!(Debug, Send => BackoffRetryFuture<Boxed, Req>, BufferBodyFuture<Boxed, Full<Bytes>>, CircuitBreakerFuture<Boxed, Req>, CircuitGateFuture<BoxedFuture>, FallbackFuture<Fallback<Boxed, To<Boxed>>, Req>, RateLimitFuture<Boxed, Req>, RespondFuture<BoxedFuture, Answered>, SplitFuture<Boxed, Req>, TokenBudgetFuture<Boxed, Req>);
-    have!(Debug, Send, Sync, Unpin => Peek<Full<Bytes>>);
+    have!(Debug, Send, Sync, Unpin => Peek<Full<Bytes>>, Read<(), ()>);
+    have!(Clone, Debug, Send, Sync, Unpin => Depth);
 }
 
 /// reqwest asks for bodies that are `Sync`, axum for bodies that are `Send`.

@@ -14,11 +14,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &["core"]),
     ("error", &["core"]),
     ("verdict", &["core", "error"]),
-    ("departure", &["core", "error"]),
+    ("departure", &["clock", "core", "error"]),
     ("observe", &["lock", "core", "clock", "error", "verdict"]),
     (
         "quota",
-        &["core", "error", "verdict", "departure", "observe"],
+        &["clock", "core", "error", "verdict", "departure", "observe"],
     ),
     ("presets", &["core", "quota"]),
     ("provider", &["core", "error", "verdict"]),

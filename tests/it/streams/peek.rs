@@ -6,7 +6,7 @@ use http::Response;
 use tokio::time::Instant;
 use tower_quota::{
     Verdict,
-    answers::{Answers, Http},
+    answers::{Answers, Depth, Http},
     body::MeteredBody,
 };
 
@@ -18,7 +18,7 @@ async fn read<B: http_body::Body>(
     response: Response<B>,
 ) -> (Option<Verdict>, MeteredBody<B>, Duration) {
     let start = Instant::now();
-    let response = Http.read(response).await;
+    let response = Http.read(response, Depth::Streams).answer().await;
     (
         Verdict::of(&response),
         response.into_body(),
@@ -138,12 +138,15 @@ async fn a_prompt_that_is_sent_back_first_is_read_past() {
 #[tokio::test(start_paused = true)]
 async fn who_does_nothing_about_it_holds_nothing_back() {
     let start = Instant::now();
-    let response = Http.glance(events(&[Hang])).await;
+    let response = Http.read(events(&[Hang]), Depth::Errors).answer().await;
     assert_eq!(
         (Verdict::of(&response), start.elapsed()),
         (None, Duration::ZERO)
     );
-    let response = Http.glance(events(&[Data(OVERLOADED)])).await;
+    let response = Http
+        .read(events(&[Data(OVERLOADED)]), Depth::Errors)
+        .answer()
+        .await;
     assert_eq!(Verdict::of(&response), None, "left to layers further out");
     let (verdict, ..) = read(response).await;
     assert_eq!(verdict, Some(Verdict::Overloaded { retry_after: None }));
