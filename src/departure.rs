@@ -43,30 +43,29 @@ pub(crate) enum Place {
 pub(crate) struct Offer {
     /// The quota.
     pub(crate) quota: usize,
-    /// What was charged and nothing further in, on the same quota, has taken over.
-    pub(crate) charged: Option<Cost>,
+    /// What was charged.
+    pub(crate) charged: Cost,
+    /// Nothing of it is there to be taken over: it was, by somebody further in on the same quota, or is used up.
+    pub(crate) taken: bool,
     /// Where the request is.
     pub(crate) place: Place,
     /// It stands for whatever becomes of the request: for every further try as well.
     pub(crate) once: bool,
-    /// A charge for a further try.
-    pub(crate) further: Further,
-    /// It was there, and somebody has taken it: it stands for the next departure.
+    /// It was there for a further try, and somebody has claimed it: it stands for the next departure.
     pub(crate) claimed: bool,
+    /// A charge for a further try; `None` where nobody has asked. Boxed: hardly anybody does.
+    pub(crate) further: Option<Box<Further>>,
 }
 
 /// A charge for a further try, which those further in ask for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) enum Further {
-    /// Nobody has asked.
-    #[default]
-    Unasked,
     /// Whoever waits for it, to be woken once it is there.
     Asked(Waker),
     /// It is there: so much.
-    Granted(Box<Cost>),
+    Granted(Cost),
     /// It can't be had.
-    Refused(Box<Rejected>),
+    Refused(Rejected),
     /// Whoever asked has been told so.
     Told,
 }
@@ -179,23 +178,24 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
     let waker = cx.waker().clone();
     let (answer, old) = OFFERS.with_borrow_mut(|offers| {
         for offer in offers.iter_mut().filter(|offer| used_up(offer)) {
-            match mem::take(&mut offer.further) {
-                granted @ Further::Granted(_) => offer.further = granted,
-                Further::Refused(rejected) => {
-                    offer.further = Further::Told;
-                    return (Poll::Ready(Err(*rejected)), None);
+            match offer.further.take().map(|further| *further) {
+                Some(Further::Granted(cost)) => {
+                    offer.further = Some(Box::new(Further::Granted(cost)));
+                }
+                Some(Further::Refused(rejected)) => {
+                    offer.further = Some(Box::new(Further::Told));
+                    return (Poll::Ready(Err(rejected)), None);
                 }
                 old => {
-                    offer.further = Further::Asked(waker);
-                    return (Poll::Pending, Some(old));
+                    offer.further = Some(Box::new(Further::Asked(waker)));
+                    return (Poll::Pending, old);
                 }
             }
         }
         for offer in offers.iter_mut().filter(|offer| used_up(offer)) {
-            if let Further::Granted(cost) = mem::take(&mut offer.further) {
-                offer.charged = Some(*cost);
-                offer.place = Place::Held;
-                offer.claimed = true;
+            if let Some(Further::Granted(cost)) = offer.further.take().map(|further| *further) {
+                (offer.charged, offer.taken) = (cost, false);
+                (offer.place, offer.claimed) = (Place::Held, true);
             }
         }
         (Poll::Ready(Ok(())), None)
@@ -211,7 +211,12 @@ pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
 
 fn take(offers: &mut [Offer], quota: usize) -> Option<Cost> {
     let offer = offers.iter_mut().rev().find(|o| o.quota == quota)?;
-    Some(offer.charged.take().unwrap_or_default())
+    let taken = mem::replace(&mut offer.taken, true);
+    Some(if taken {
+        Cost::none()
+    } else {
+        mem::take(&mut offer.charged)
+    })
 }
 
 impl Offer {

@@ -27,16 +27,13 @@ pub(crate) struct Door<'a> {
 
 impl Door<'_> {
     /// Takes what the request needs, less what layers further out, on the same quota, have `charged` already.
-    pub(super) fn reserve(&self, charged: Option<&Cost>) -> Reserved {
-        let rest;
-        let cost = match charged {
-            Some(charged) => {
-                rest = self.cost.clone().without(charged);
-                &rest
-            }
-            None => &self.cost,
-        };
+    #[inline]
+    pub(super) fn reserve(self, charged: Option<&Cost>) -> Reserved {
         let begun = charged.is_some();
+        let cost = match charged {
+            Some(charged) => self.cost.without(charged),
+            None => self.cost,
+        };
         if self.manners.reject {
             self.quota.reserve_or_refuse(cost, begun, self.rank)
         } else {

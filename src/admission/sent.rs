@@ -24,6 +24,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    #[inline]
     pub(super) fn new(mut grant: Grant, manners: Manners) -> Self {
         if manners.on_arrival {
             // Not as of the last look at the clock: a grant that fits for sure doesn't take one.
@@ -103,30 +104,34 @@ impl Sent {
         let once = self.manners.on_arrival;
         Offer {
             quota: grant.quota_id(),
-            charged: (!self.taken && (once || place != Place::Left)).then(|| grant.total()),
+            charged: grant.total(),
+            taken: !self.offers(),
             place,
             once,
+            claimed: false,
             further: match &self.further {
                 Some(further) => further.offer(|| grant.total()),
-                None => departure::Further::Unasked,
+                None => None,
             },
-            claimed: false,
         }
+    }
+
+    /// Whether there is anything of the charge to be taken over.
+    #[inline]
+    fn offers(&self) -> bool {
+        !self.taken && (self.manners.on_arrival || !self.grant.has_left())
     }
 
     /// Does what those further in have said; also whether a further charge was asked for that wasn't before.
     #[inline]
     fn hear(&mut self, offer: Offer) -> bool {
-        // Nothing was charged, and nothing can be taken, but where it hadn't left.
-        let offered = !self.taken && (self.manners.on_arrival || !self.grant.has_left());
-        if offered || offer.claimed {
-            self.taken = offer.charged.is_none();
+        if self.offers() || offer.claimed {
+            self.taken = offer.taken;
         }
         if self.manners.on_arrival {
             return false;
         }
-        let unasked = matches!(offer.further, departure::Further::Unasked);
-        if offer.claimed || !unasked {
+        if offer.claimed || offer.further.is_some() || self.further.is_some() {
             return self.hear_of_further(offer);
         }
         if offer.place != self.grant.place() {
@@ -146,15 +151,15 @@ impl Sent {
         if offer.place != self.grant.place() {
             self.grant.put(offer.place);
         }
-        match (offer.further, &mut self.further) {
-            (departure::Further::Asked(asker), Some(further)) => further.asked_by(asker),
-            (departure::Further::Asked(asker), None) => {
+        match (offer.further.map(|further| *further), &mut self.further) {
+            (Some(departure::Further::Asked(asker)), Some(further)) => further.asked_by(asker),
+            (Some(departure::Further::Asked(asker)), None) => {
                 let turn = self.grant.ask_again(self.manners.reject);
                 let further = Further::new(turn, asker, self.manners.scope);
                 self.further = Some(Box::new(further));
                 return true;
             }
-            (departure::Further::Told, further) => *further = None,
+            (Some(departure::Further::Told), further) => *further = None,
             _ => {}
         }
         false

@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     hash::Hash,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -139,17 +140,19 @@ impl Future for Acquire {
         let this = &mut *self;
         loop {
             match &mut this.state {
-                State::New { quota, cost, rank } => match quota.reserve(cost, false, *rank) {
-                    super::Reserved::Granted(grant) => {
-                        this.state = State::Done;
-                        return Poll::Ready(Ok(Permit::new(grant, false)));
+                State::New { quota, cost, rank } => {
+                    match quota.reserve(mem::take(cost), false, *rank) {
+                        super::Reserved::Granted(grant) => {
+                            this.state = State::Done;
+                            return Poll::Ready(Ok(Permit::new(grant, false)));
+                        }
+                        super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
+                        super::Reserved::Refused(rejected) => {
+                            this.state = State::Done;
+                            return Poll::Ready(Err(rejected));
+                        }
                     }
-                    super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
-                    super::Reserved::Refused(rejected) => {
-                        this.state = State::Done;
-                        return Poll::Ready(Err(rejected));
-                    }
-                },
+                }
                 State::Waiting(waiting) => {
                     let turn = ready!(waiting.poll_turn(cx));
                     this.state = State::Done;

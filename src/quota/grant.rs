@@ -152,9 +152,9 @@ impl Grant {
         let line = Arc::clone(&self.line);
         let quota = Quota { line };
         if reject {
-            quota.reserve_or_refuse(&self.cost, true, Rank::DEFAULT)
+            quota.reserve_or_refuse(self.cost.clone(), true, Rank::DEFAULT)
         } else {
-            quota.reserve(&self.cost, true, Rank::DEFAULT)
+            quota.reserve(self.cost.clone(), true, Rank::DEFAULT)
         }
     }
 

@@ -287,18 +287,24 @@ impl Line {
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
+    /// Takes what fitted at the last look at the clock, and will from there on, which needs no other; `false` where that can't be
+    /// said, and [`ask`](Self::ask) is to be asked. Nobody is delayed by it.
+    pub(super) fn take(&self, cost: &Cost, slot: bool, place: Option<Place>) -> bool {
+        let mut state = self.state.lock();
+        let State { ledger, queue } = &mut *state;
+        let taken = queue.taken() == 0 && ledger.fits_from_now_on(cost, slot, spare(queue, place));
+        if taken {
+            ledger.hold(cost, slot);
+        }
+        taken
+    }
+
     /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a place is for a request that
     /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
     pub(super) fn ask(&self, cost: &Cost, slot: bool, place: Option<Place>) -> Asked {
+        let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
-        // What fitted at the last look at the clock, and will from there on, needs no other.
-        let spare = spare(queue, place);
-        if queue.taken() == 0 && ledger.fits_from_now_on(cost, slot, spare) {
-            ledger.hold(cost, slot);
-            return Asked::Granted;
-        }
-        let now = self.now();
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         let fit = queue.fit(ledger, cost, slot, place);

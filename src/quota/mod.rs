@@ -182,7 +182,7 @@ impl Quota {
     ///
     /// [`Rejected`], and nothing is spent.
     pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
-        self.reserve_now(&cost, false, Rank::DEFAULT)
+        self.reserve_now(cost, false, Rank::DEFAULT)
             .map(|grant| Permit::new(grant, true))
     }
 
@@ -285,15 +285,15 @@ impl Quota {
 
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
     /// what the request needs, its place in flight included.
+    #[inline]
     pub(crate) fn reserve_now(
         &self,
-        cost: &Cost,
+        cost: Cost,
         begun: bool,
         rank: Rank,
     ) -> Result<Grant, Rejected> {
         let place = (!begun).then(|| rank.place());
-        let asked = self.line.ask_now(cost, !begun, place);
-        if let Err(rejected) = asked {
+        if let Err(rejected) = self.line.ask_now(&cost, !begun, place) {
             self.line.refused(&rejected);
             return Err(rejected);
         }
@@ -301,7 +301,8 @@ impl Quota {
     }
 
     /// The same as what becomes of the request.
-    pub(crate) fn reserve_or_refuse(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+    #[inline]
+    pub(crate) fn reserve_or_refuse(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
         match self.reserve_now(cost, begun, rank) {
             Ok(grant) => Reserved::Granted(grant),
             Err(rejected) => Reserved::Refused(rejected),
@@ -309,9 +310,19 @@ impl Quota {
     }
 
     /// Takes `cost` now, or a place in line for it; `begun` as above.
-    pub(crate) fn reserve(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+    #[inline]
+    pub(crate) fn reserve(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
         let place = (!begun).then(|| rank.place());
-        match self.line.ask(cost, !begun, place) {
+        if self.line.take(&cost, !begun, place) {
+            return Reserved::Granted(self.granted(cost, begun, rank));
+        }
+        self.reserve_or_queue(cost, begun, rank)
+    }
+
+    #[inline(never)]
+    fn reserve_or_queue(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
+        let place = (!begun).then(|| rank.place());
+        match self.line.ask(&cost, !begun, place) {
             Asked::Granted => Reserved::Granted(self.granted(cost, begun, rank)),
             Asked::Queued(key, standing) => {
                 let standing = standing.of(rank.priority.class());
@@ -325,19 +336,18 @@ impl Quota {
     }
 
     #[inline]
-    fn granted(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
+    fn granted(&self, cost: Cost, begun: bool, rank: Rank) -> Grant {
+        let grant = Grant::new(Arc::clone(&self.line), cost, !begun);
         if self.line.is_watched() {
-            return self.granted_and_told(cost, begun, rank);
+            self.tell(&grant, rank);
         }
-        Grant::new(Arc::clone(&self.line), cost.clone(), !begun)
+        grant
     }
 
     // Apart, so that a grant that nobody is told of stays where it is made.
     #[inline(never)]
-    fn granted_and_told(&self, cost: &Cost, begun: bool, rank: Rank) -> Grant {
-        let grant = Grant::new(Arc::clone(&self.line), cost.clone(), !begun);
-        self.line.granted(cost, rank.priority.class());
-        grant
+    fn tell(&self, grant: &Grant, rank: Rank) {
+        self.line.granted(grant.cost(), rank.priority.class());
     }
 
     /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
