@@ -145,8 +145,7 @@ async fn whoever_waits_for_a_place_goes_when_one_lands() {
         .reserve_now(Cost::request(), false, Rank::DEFAULT)
         .expect("fits");
     grant.depart();
-    let Reserved::Queued(mut waiting) = quota.reserve(Cost::request(), false, Rank::DEFAULT)
-    else {
+    let Reserved::Queued(mut waiting) = quota.reserve(Cost::request(), false, Rank::DEFAULT) else {
         panic!("it waits");
     };
     assert!(look(&mut waiting).is_pending());
@@ -160,8 +159,7 @@ async fn whoever_waits_for_what_another_holds_goes_when_it_is_given_back() {
     let grant = quota
         .reserve_now(Cost::tokens(100), false, Rank::DEFAULT)
         .expect("fits");
-    let Reserved::Queued(mut waiting) = quota.reserve(Cost::tokens(1), false, Rank::DEFAULT)
-    else {
+    let Reserved::Queued(mut waiting) = quota.reserve(Cost::tokens(1), false, Rank::DEFAULT) else {
         panic!("it waits");
     };
     assert!(look(&mut waiting).is_pending());

@@ -9,6 +9,7 @@ mod brake;
 mod bucket;
 mod fixed;
 mod others;
+mod paces;
 mod rolling;
 mod saved;
 mod shared;
@@ -210,49 +211,6 @@ impl Meter {
             && (!self.is_paced() || self.fits_paces(n, now))
     }
 
-    fn fits_paces(&self, n: u64, now: Time) -> bool {
-        let held = self.held;
-        self.paces()
-            .all(|pace| pace.fits(n.min(pace.capacity()), held))
-            && self.spread.iter().all(|spread| {
-                let with_rest = n.saturating_add(self.last_quarter());
-                self.account.fits(with_rest, held, now)
-                    || spread.fits(n.min(spread.capacity()), held)
-            })
-    }
-
-    /// Whether anything but the account bounds how much goes at once.
-    #[inline]
-    const fn is_paced(&self) -> bool {
-        self.pace.is_some() || self.brake.is_some() || self.spread.is_some()
-    }
-
-    /// What bounds how much goes at once, whatever the account holds.
-    fn paces(&self) -> impl Iterator<Item = &Bucket> {
-        let brake = self.brake.as_deref().map(|brake| &brake.pace);
-        self.pace.iter().chain(brake)
-    }
-
-    fn paces_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
-        self.pace.iter_mut().chain(brake).chain(&mut self.spread)
-    }
-
-    /// What is spread out of the most that it ever holds.
-    const fn last_quarter(&self) -> u64 {
-        self.largest() / 4
-    }
-
-    /// From now on the last quarter of the amount is spread over the window: so that requests leave, and answers come, while
-    /// others have been answered already.
-    pub(crate) fn spread(&mut self, on: bool, now: Time) {
-        if on != self.spread.is_some() {
-            let (quarter, window) = (self.last_quarter(), nanos(self.id.window));
-            let at_once = (quarter / 16).max(1);
-            self.spread = on.then(|| Bucket::new(quarter, window, at_once, 0, now));
-        }
-    }
-
     /// Whether what fits now may not fit later, though nothing else is charged: shortly before its end a fixed window
     /// looks at the next.
     pub(crate) const fn closes_again(&self) -> bool {
@@ -301,18 +259,6 @@ impl Meter {
         self.account.charge(n, now);
         if self.is_paced() {
             self.charge_paces(n);
-        }
-    }
-
-    fn charge_paces(&mut self, n: u64) {
-        let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
-        for pace in self.pace.iter_mut().chain(brake) {
-            pace.charge(n);
-        }
-        let at_once = self.largest().saturating_sub(self.last_quarter());
-        let beyond = self.used().saturating_sub(at_once);
-        if let Some(spread) = self.spread.as_mut().filter(|_| beyond > 0) {
-            spread.charge(n.min(beyond));
         }
     }
 
