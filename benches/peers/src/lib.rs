@@ -1,5 +1,9 @@
 //! What the comparisons share: how something is timed, and how figures are shown beside a peer's.
 
+mod stacks;
+
+pub use stacks::*;
+
 use std::time::Instant;
 
 /// The least of `rounds` timings of `work`, which is done `times` in each, in nanoseconds a piece. The least, because all that a
