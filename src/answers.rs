@@ -11,7 +11,10 @@ use http_body::Body;
 mod judged;
 
 pub use self::judged::Judged;
-pub use crate::body::{Depth, Read};
+pub use crate::{
+    body::{Depth, Read},
+    marked::Marked,
+};
 use crate::{
     body::{MeteredBody, Peek, ReplayBody, Watch},
     error::BoxError,

@@ -66,6 +66,8 @@ pub struct Rejected {
     pub asked: u64,
     /// How much of it was left.
     pub left: u64,
+    /// Whether that would have been enough, were it not [kept](crate::quota::QuotaBuilder::keep_for) for the more urgent.
+    pub kept: bool,
     /// When to come back: exact for whoever would have been next, a projection behind others, `None` where nobody knows or it
     /// can never fit.
     pub retry_after: Option<Duration>,
@@ -81,6 +83,7 @@ impl Rejected {
             limit: None,
             asked: 0,
             left: 0,
+            kept: false,
             retry_after: None,
             scope: Scope::Caller,
         }
@@ -126,6 +129,9 @@ impl fmt::Display for Rejected {
             write!(f, ": asks for {} of {limit}", self.asked)?;
             if self.reason != Reason::TooLarge {
                 write!(f, ", {} left", self.left)?;
+            }
+            if self.kept {
+                f.write_str(" and kept for the more urgent")?;
             }
         }
         match (self.reason, self.retry_after) {

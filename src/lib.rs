@@ -153,6 +153,7 @@ pub mod fallback;
 pub mod headroom;
 pub mod inner;
 mod lock;
+mod marked;
 pub mod observe;
 pub mod presets;
 pub mod provider;

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use crate::core::cost::Resource;
-use crate::error::BoxError;
+use crate::{core::cost::Resource, error::BoxError, marked::Marked};
 
 /// What an answer means, whatever its status code was.
 ///
@@ -54,8 +53,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// The verdict that a layer further in has read and left in the response's extensions.
-    pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
-        response.extensions().get::<Self>().copied()
+    pub fn of(response: &impl Marked) -> Option<Self> {
+        response.marks().get::<Self>().copied()
     }
 
     /// Whether the request may have reached the provider.
@@ -231,10 +230,32 @@ pub enum Provider {
 
 /// Judges answers: the layers act on what it says.
 ///
-/// Any `Fn(Result<&Response, &BoxError>) -> Verdict` is one.
+/// Any `Fn(Result<&Response, &BoxError>) -> Verdict` is one. As a closure it names its argument's type, where the body's is left
+/// to the compiler:
+///
+/// ```
+/// # use bytes::Bytes; use http_body_util::Empty; use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use http::{Request, Response};
+/// use tower_quota::{BackoffRetryLayer, BoxError, Classify, Verdict, answers::Http};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+/// # let client = service_fn(|_: Request<Bytes>| async { Ok::<_, std::io::Error>(Response::new(Empty::<Bytes>::new())) });
+/// let retry = BackoffRetryLayer::new().classify(|outcome: Result<&Response<_>, &BoxError>| match outcome {
+///     // This server says 202 for "not yet".
+///     Ok(answer) if answer.status() == 202 => Verdict::Overloaded { retry_after: None },
+///     // All others mean what they always do.
+///     other => Http.classify(other),
+/// });
+/// let service = ServiceBuilder::new().layer(retry).service(client);
+/// # service.oneshot(Request::new(Bytes::new())).await?; Ok(()) }
+/// ```
+///
+/// For answers that aren't `http::Response`, after `.opaque()`: `|outcome: Result<&Answer, &BoxError>|`. The layers of a stack judge
+/// each by itself: give the same to all that shall act on it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't judge answers of type `{R}`",
-    note = "`Http` judges `http::Response<_>` alone; for other types call `.opaque()` on the layer, or give it `.classify(|outcome| ..)`"
+    note = "for answers that aren't `http::Response<_>`, call `.opaque()` on the layer",
+    note = "a judgement for `.classify` is a closure over `outcome: Result<&Response<_>, &BoxError>`, or after `.opaque()` over `Result<&Answer, &BoxError>` of the service's own type of answers"
 )]
 pub trait Classify<R> {
     /// What this outcome means.

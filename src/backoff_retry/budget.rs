@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use tower::retry::budget::Budget;
+use ::tower::retry::budget::Budget;
 
 use super::cause::Cause;
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 
 mod share;
 mod stock;
+mod tower;
 mod withdrawal;
 
 use share::Share;
@@ -102,7 +103,10 @@ impl RetryBudget {
     /// If `requests` is 0.
     #[track_caller]
     pub fn ratio(retries: u32, requests: u32) -> Self {
-        assert!(requests > 0, "ratio: a share of 0 requests");
+        assert!(
+            requests > 0,
+            "ratio: {retries} retries for 0 requests are no share"
+        );
         Self(Kind::Share(Arc::new(Share::new(retries, requests))))
     }
 
@@ -115,7 +119,12 @@ impl RetryBudget {
     /// One that succeeds brings back what it took itself, not what those before it took; a request
     /// that succeeds at once brings back 1, so that a stock that was used up comes back with ordinary
     /// traffic.
+    ///
+    /// # Panics
+    /// If `capacity` is 0.
+    #[track_caller]
     pub fn quota(capacity: u32) -> Self {
+        assert!(capacity > 0, "quota: 0 units would never pay for a retry");
         Self(Kind::Quota(Arc::new(Stock::new(capacity))))
     }
 
@@ -138,7 +147,15 @@ impl RetryBudget {
 
     /// As many retries at a time as `percent` of the requests under way, and at least `floor`. Those
     /// that wait for their turn count as well.
+    ///
+    /// # Panics
+    /// If both are 0.
+    #[track_caller]
     pub fn of_active(percent: u32, floor: u32) -> Self {
+        assert!(
+            percent > 0 || floor > 0,
+            "of_active: 0 % and at least 0 would never allow a retry"
+        );
         Self(Kind::Active(Arc::new(Mutex::new(Active::new(
             percent, floor,
         )))))
@@ -150,7 +167,7 @@ impl RetryBudget {
     /// If the budget isn't a share of the requests.
     #[track_caller]
     pub fn reserve(self, retries: u32) -> Self {
-        self.share("reserve").set(|s| s.reserve = retries);
+        self.share("reserve", &retries).set(|s| s.reserve = retries);
         self
     }
 
@@ -164,7 +181,9 @@ impl RetryBudget {
     pub fn per_second(self, retries: u32) -> Self {
         match &self.0 {
             Kind::Quota(stock) => stock.set(|s| s.per_second = retries),
-            _ => self.share("per_second").set(|s| s.per_second = retries),
+            _ => self
+                .share("per_second", &retries)
+                .set(|s| s.per_second = retries),
         }
         self
     }
@@ -183,7 +202,7 @@ impl RetryBudget {
         );
         match &self.0 {
             Kind::Quota(stock) => stock.set(|s| s.reward = (units * 1_000.0).round() as u64),
-            _ => self.has_no("reward"),
+            _ => self.has_no("reward", &units),
         }
         self
     }
@@ -194,18 +213,19 @@ impl RetryBudget {
     /// If it is zero, or the budget isn't a share of the requests.
     #[track_caller]
     pub fn window(self, window: Duration) -> Self {
-        assert!(!window.is_zero(), "window: it can't be zero");
-        self.share("window").set(|s| s.window = window);
+        assert!(!window.is_zero(), "window: {window:?} is no time");
+        self.share("window", &window).set(|s| s.window = window);
         self
     }
 
     /// So many retries can be saved up in a window, besides the reserve.
     ///
     /// # Panics
-    /// If the budget isn't a share of the requests.
+    /// If it is 0, or the budget isn't a share of the requests.
     #[track_caller]
     pub fn max(self, retries: u32) -> Self {
-        self.share("max").set(|s| s.max = retries);
+        assert!(retries > 0, "max: 0 retries would lose every deposit");
+        self.share("max", &retries).set(|s| s.max = retries);
         self
     }
 
@@ -216,7 +236,7 @@ impl RetryBudget {
     /// If the budget isn't a share of the requests.
     #[track_caller]
     pub fn throttle_cost(self, percent: u32) -> Self {
-        self.share("throttle_cost")
+        self.share("throttle_cost", &percent)
             .set(|s| s.costs = s.costs.with(Cause::RateLimited, percent));
         self
     }
@@ -230,7 +250,7 @@ impl RetryBudget {
     pub fn cost(self, cause: Cause, cost: u32) -> Self {
         match &self.0 {
             Kind::Quota(stock) => stock.set(|s| s.costs = s.costs.with(cause, cost)),
-            _ => (self.share("cost")).set(|s| s.costs = s.costs.with(cause, cost)),
+            _ => (self.share("cost", &cost)).set(|s| s.costs = s.costs.with(cause, cost)),
         }
         self
     }
@@ -242,7 +262,7 @@ impl RetryBudget {
     /// If the budget isn't a share of the requests.
     #[track_caller]
     pub fn refund_success(self) -> Self {
-        self.share("refund_success").set(|s| s.refund = true);
+        self.share("refund_success", &"").set(|s| s.refund = true);
         self
     }
 
@@ -255,7 +275,7 @@ impl RetryBudget {
     pub fn percent_of_active(self, percent: u32) -> Self {
         match &self.0 {
             Kind::Active(active) => lock(active).percent = percent,
-            _ => self.has_no("percent_of_active"),
+            _ => self.has_no("percent_of_active", &percent),
         }
         self
     }
@@ -328,16 +348,23 @@ impl RetryBudget {
     }
 
     #[track_caller]
-    fn share(&self, setting: &str) -> &Share {
+    fn share(&self, setting: &str, value: &dyn fmt::Debug) -> &Share {
         match &self.0 {
             Kind::Share(share) => share,
-            _ => self.has_no(setting),
+            _ => self.has_no(setting, value),
         }
     }
 
     #[track_caller]
-    fn has_no(&self, setting: &str) -> ! {
-        panic!("{setting}: {self:?} has no such setting")
+    fn has_no(&self, setting: &str, value: &dyn fmt::Debug) -> ! {
+        let made = match &self.0 {
+            Kind::Share(_) => "`RetryBudget::ratio` or `percent`",
+            Kind::Quota(_) => "`RetryBudget::quota`",
+            Kind::Throttle(_) => "`RetryBudget::throttle`",
+            Kind::Active(_) => "`RetryBudget::of_active`",
+            Kind::Tower(_) => "a budget of tower's",
+        };
+        panic!("{setting}: {value:?} is nothing that a budget made by {made} has")
     }
 }
 
@@ -345,27 +372,6 @@ impl Default for RetryBudget {
     /// 10 % of the requests and a reserve of 10.
     fn default() -> Self {
         Self::percent(10)
-    }
-}
-
-impl<B: Budget + Send + Sync + 'static> From<Arc<B>> for RetryBudget {
-    fn from(budget: Arc<B>) -> Self {
-        Self(Kind::Tower(budget))
-    }
-}
-
-/// For tower's own retries, which don't say why they are made, nor what came of them: each costs what
-/// a [`Cause::Transient`] does, and none is paid back. A budget [of the requests under
-/// way](RetryBudget::of_active) can't count them.
-impl Budget for RetryBudget {
-    fn deposit(&self) {
-        Self::deposit(self);
-    }
-
-    fn withdraw(&self) -> bool {
-        Self::withdraw(self, Cause::Transient)
-            .map(|mut paid| paid.sent())
-            .is_some()
     }
 }
 

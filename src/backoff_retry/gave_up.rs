@@ -1,9 +1,11 @@
 use std::fmt;
 
+use crate::marked::Marked;
+
 /// Why an outcome that may have been another next time wasn't tried again.
 ///
-/// Left in the extensions of the last `http` answer; other answers, and errors, have no place for
-/// it: there the event tells. A success carries nothing, nor does an answer that is final by itself.
+/// Left in the extensions of the last `http` answer, from where it comes through to reqwest's; other answers, and errors,
+/// have no place for it: there the event tells. A success carries nothing, nor does an answer that is final by itself.
 ///
 /// ```
 /// # fn look(response: http::Response<()>) {
@@ -35,8 +37,8 @@ pub enum GaveUp {
 
 impl GaveUp {
     /// The mark that the outermost retry layer has left in the response's extensions.
-    pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
-        response.extensions().get::<Self>().copied()
+    pub fn of(response: &impl Marked) -> Option<Self> {
+        response.marks().get::<Self>().copied()
     }
 }
 

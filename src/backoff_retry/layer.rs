@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::HeaderName;
+use http::{HeaderName, header};
 use tower_layer::Layer;
 
 use super::{
@@ -76,7 +76,12 @@ impl<G, P> BackoffRetryLayer<G, P> {
     }
 
     /// How long to wait, jitter included. A provider's hint is a floor under it.
+    ///
+    /// # Panics
+    /// If the schedule's minimum is above its maximum.
+    #[track_caller]
     pub fn backoff(self, backoff: Backoff) -> Self {
+        backoff.check("backoff");
         self.set(|policy| policy.backoff = backoff)
     }
 
@@ -94,7 +99,12 @@ impl<G, P> BackoffRetryLayer<G, P> {
     ///         Backoff::exponential(Duration::from_secs(1), Duration::from_secs(20)),
     ///     );
     /// ```
+    ///
+    /// # Panics
+    /// If the schedule's minimum is above its maximum.
+    #[track_caller]
     pub fn backoff_for(self, cause: Cause, backoff: Backoff) -> Self {
+        backoff.check("backoff_for");
         self.set(|policy| {
             policy.special.retain(|(of, _)| *of != cause);
             policy.special.push((cause, backoff));
@@ -102,11 +112,17 @@ impl<G, P> BackoffRetryLayer<G, P> {
     }
 
     /// How the waits of the [`backoff`](Self::backoff) are spread.
+    ///
+    /// # Panics
+    /// If it is [`Proportional`](Jitter::Proportional) by more than 100 %.
+    #[track_caller]
     pub fn jitter(self, jitter: Jitter) -> Self {
-        self.set(|policy| policy.backoff = policy.backoff.clone().jitter(jitter))
+        let backoff = self.policy.backoff.clone().jitter(jitter);
+        self.set(|policy| policy.backoff = backoff)
     }
 
-    /// A provider that asks for a longer wait isn't tried again: its answer is returned at once.
+    /// A provider that asks for a longer wait isn't tried again: its answer is returned at once. Zero: whoever asks for
+    /// any wait.
     pub fn max_hint(self, max: Duration) -> Self {
         self.set(|policy| policy.max_hint = max)
     }
@@ -123,7 +139,15 @@ impl<G, P> BackoffRetryLayer<G, P> {
     /// dropped, and the outcome before it returned; where there is none, tower's
     /// [`Elapsed`](tower::timeout::error::Elapsed) is. What was answered in time may be read
     /// afterwards.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
     pub fn deadline(self, deadline: Duration) -> Self {
+        assert!(
+            !deadline.is_zero(),
+            "deadline: {deadline:?} leaves no time for a try"
+        );
         self.set(|policy| policy.deadline = Some(deadline))
     }
 
@@ -156,20 +180,49 @@ impl<G, P> BackoffRetryLayer<G, P> {
     /// Writes a key into each request's `Idempotency-Key` header, the same for all tries of a call, so
     /// that a provider that knows the header does once what was sent twice. One that is there already
     /// is kept. Requests that aren't http's stay as they are.
+    #[track_caller]
     pub fn idempotency_key(self) -> Self {
         self.idempotency_key_in(IDEMPOTENCY_KEY)
     }
 
     /// The same in another header. [`idempotent_only`](Self::idempotent_only) looks for
     /// `Idempotency-Key` alone.
+    ///
+    /// # Panics
+    /// If it is the [`attempt_header`](Self::attempt_header), or one that says what the request is.
+    #[track_caller]
     pub fn idempotency_key_in(self, header: HeaderName) -> Self {
+        check_header("idempotency_key_in", &header);
         self.set(|policy| policy.marks.key = Some(header))
+            .check_marks("idempotency_key_in")
     }
 
     /// Writes into this header of each retry which try it is: `2` for the first retry. The first try
     /// has none. Requests that aren't http's stay as they are.
+    ///
+    /// # Panics
+    /// If it is the header of the [`idempotency_key`](Self::idempotency_key), or one that says what the request is.
+    #[track_caller]
     pub fn attempt_header(self, header: HeaderName) -> Self {
+        check_header("attempt_header", &header);
         self.set(|policy| policy.marks.attempt_header = Some(header))
+            .check_marks("attempt_header")
+    }
+
+    /// Two marks don't fit into one header.
+    #[track_caller]
+    fn check_marks(self, setting: &str) -> Self {
+        let marks = &self.policy.marks;
+        if let Some(header) = marks
+            .key
+            .as_ref()
+            .filter(|_| marks.key == marks.attempt_header)
+        {
+            panic!(
+                "{setting}: {header} can't hold an idempotency key and the number of an attempt"
+            );
+        }
+        self
     }
 
     /// Puts an [`Attempt`](super::Attempt) into the extensions of each retry, for services further in.
@@ -189,7 +242,7 @@ impl<G, P> BackoffRetryLayer<G, P> {
         self.with(|_| Opaque)
     }
 
-    /// Judges answers by `judge` instead.
+    /// Judges answers by `judge` instead: [`Classify`](crate::Classify) has an example.
     pub fn classify<F>(self, judge: F) -> BackoffRetryLayer<G, Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))
     }
@@ -214,6 +267,22 @@ impl<G, P> BackoffRetryLayer<G, P> {
         change(Arc::make_mut(&mut self.policy));
         self
     }
+}
+
+/// What a request is is nothing to write over.
+#[track_caller]
+fn check_header(setting: &str, name: &HeaderName) {
+    let own = [
+        header::AUTHORIZATION,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::HOST,
+        header::TRANSFER_ENCODING,
+    ];
+    assert!(
+        !own.contains(name),
+        "{setting}: {name} says what the request is"
+    );
 }
 
 impl<G> BackoffRetryLayer<G, Http> {

@@ -23,7 +23,12 @@ impl<G, P> BackoffRetryLayer<G, P> {
     }
 
     /// What operators know it by, in alerts and metrics: best what the [quota](crate::quota::QuotaBuilder::named) is called.
+    ///
+    /// # Panics
+    /// If it is empty.
+    #[track_caller]
     pub fn named(self, pool: &str) -> Self {
+        assert!(!pool.is_empty(), "named: {pool:?} is no name");
         let pool: Arc<str> = pool.into();
         self.set(|policy| policy.tries = policy.tries.clone().named(pool))
     }

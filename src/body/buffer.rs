@@ -121,7 +121,13 @@ impl BufferBodyLayer {
     }
 
     /// Collects bodies of up to `bytes` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    #[track_caller]
     pub const fn limit(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "limit: 0 bytes would refuse every body");
         self.limit = bytes as u64;
         self
     }

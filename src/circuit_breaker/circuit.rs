@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tracing::field::debug;
 
 use super::{
     events::{CircuitEvents, Name},
@@ -178,10 +179,11 @@ impl Circuit {
         }
         for change in moves.iter() {
             let Move { from, to, wait } = change;
+            let wait = wait.map(debug);
             if change.would_open() {
-                tracing::info!(?wait, "circuit would have opened");
+                tracing::info!(wait, "circuit would have opened");
             } else {
-                tracing::info!(from = from.name(), to = to.name(), ?wait, "circuit changed");
+                tracing::info!(from = from.name(), to = to.name(), wait, "circuit changed");
             }
         }
         done
@@ -228,7 +230,7 @@ impl fmt::Debug for Circuit {
 
 /// The refusal of an open circuit.
 pub(super) fn refusal(wait: Option<Duration>) -> BoxError {
-    tracing::debug!(?wait, "refused: the circuit is open");
+    tracing::debug!(wait = wait.map(debug), "refused: the circuit is open");
     RejectedError::boxed(
         Rejected::new(Reason::CircuitOpen)
             .retry_after(wait)

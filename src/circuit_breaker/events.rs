@@ -31,7 +31,8 @@ const KEPT: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CircuitEvent<K = ()> {
-    /// It has changed its state.
+    /// It has changed its state; or it was open and was opened anew by hand, for the time that is told: `from` and `to` are
+    /// both `Open` then.
     #[non_exhaustive]
     Changed {
         /// Whose circuit it is; `()` where all requests share one.

@@ -39,6 +39,8 @@ pin_project! {
         Reading { #[pin] reading: R },
         // It was never sent.
         Refused { error: Option<BoxError> },
+        // The outcome was given; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -85,6 +87,7 @@ where
                         }
                         Poll::Ready(Ok(answer)) => {
                             if let Some(verdict) = this.answers.at_sight(&answer, Depth::Streams) {
+                                this.state.set(State::Done);
                                 report(this.guard, verdict);
                                 return Poll::Ready(Ok(this.answers.pass(answer, ())));
                             }
@@ -109,12 +112,14 @@ where
                         Poll::Ready(out) => Ok(out),
                     }
                 }
+                StateProj::Done => panic!("polled after ready"),
                 StateProj::Refused { error } => {
                     return Poll::Ready(Err(error.take().expect("polled after ready")));
                 }
             };
             let guard = this.guard.as_mut().expect("looked at above");
             let verdict = guard.enter(|| this.answers.classify(outcome.as_ref()));
+            this.state.set(State::Done);
             report(this.guard, verdict);
             return Poll::Ready(outcome);
         }

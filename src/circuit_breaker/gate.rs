@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
@@ -81,6 +81,8 @@ pin_project! {
         Calling { #[pin] future: F },
         // It was never sent.
         Refused { error: Option<BoxError> },
+        // The outcome was given; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -106,12 +108,14 @@ where
     type Output = Result<R, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Calling { future } => future.poll(cx).map_err(Into::into),
-            StateProj::Refused { error } => {
-                Poll::Ready(Err(error.take().expect("polled after ready")))
-            }
-        }
+        let mut state = self.project().state;
+        let outcome = match state.as_mut().project() {
+            StateProj::Calling { future } => ready!(future.poll(cx)).map_err(Into::into),
+            StateProj::Refused { error } => Err(error.take().expect("polled after ready")),
+            StateProj::Done => panic!("polled after ready"),
+        };
+        state.set(State::Done);
+        Poll::Ready(outcome)
     }
 }
 

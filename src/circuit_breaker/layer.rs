@@ -4,13 +4,16 @@ use tower_layer::Layer;
 
 use super::{
     ByKey, CircuitBreaker, CircuitGateLayer, CircuitHandle, KeyedCircuitBreakerLayer,
-    circuit::Circuit, house::House, policy::Policy,
+    checks::{check_failures, check_number, check_span, check_steps, ppm},
+    circuit::Circuit,
+    house::House,
+    policy::Policy,
 };
 use crate::{
     answers::{Http, Judged, Opaque},
     core::{
         backoff::{Backoff, Jitter},
-        breaker::{CircuitState, Judge, Ppm, Settings},
+        breaker::{CircuitState, Judge, Settings},
         dice::Dice,
         ring::{Steps, Window},
     },
@@ -83,7 +86,15 @@ impl<P> CircuitBreakerLayer<P> {
 
     /// Fewer calls than this in the window say nothing. The last
     /// [`consecutive_failures`](Self::consecutive_failures) always do.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[track_caller]
     pub fn min_calls(self, calls: u32) -> Self {
+        assert!(
+            calls > 0,
+            "min_calls: 0 calls have no failure rate; 1 is the least"
+        );
         self.circuit.configure(|s| s.min_calls = calls);
         self
     }
@@ -91,10 +102,10 @@ impl<P> CircuitBreakerLayer<P> {
     /// Counts the calls of the last `window`, which slides in 30 steps.
     ///
     /// # Panics
-    /// If it is zero.
+    /// If it is shorter than 30 ns.
     #[track_caller]
     pub fn window(self, window: Duration) -> Self {
-        assert!(!window.is_zero(), "window: it can't be zero");
+        check_steps("window", window, 30);
         self.time_window(window, 30, Steps::Even)
     }
 
@@ -126,14 +137,18 @@ impl<P> CircuitBreakerLayer<P> {
         self
     }
 
-    /// Counts the last so many calls instead of those of the last so much time.
+    /// Counts the last so many calls instead of those of the last so much time. Each takes 3 bytes.
     ///
     /// # Panics
-    /// If it is zero.
+    /// If it is 0 or more than 1,000,000, or less than the [`failures`](Self::failures) that open.
     #[track_caller]
     pub fn last_calls(self, calls: u32) -> Self {
-        assert!(calls > 0, "last_calls: it can't be 0");
+        assert!(
+            (1..=1_000_000).contains(&calls),
+            "last_calls: {calls} calls aren't from 1 to 1,000,000"
+        );
         self.circuit.configure(|s| s.window = Window::Calls(calls));
+        check_failures("last_calls", &self.circuit.settings());
         self
     }
 
@@ -144,7 +159,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is zero.
     #[track_caller]
     pub fn fixed_window(self, interval: Duration) -> Self {
-        assert!(!interval.is_zero(), "fixed_window: it can't be zero");
+        check_span("fixed_window", interval);
         self.circuit
             .configure(|s| s.window = Window::Fixed(interval));
         self
@@ -156,7 +171,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is 0.
     #[track_caller]
     pub fn consecutive_failures(self, failures: u32) -> Self {
-        assert!(failures > 0, "consecutive_failures: it can't be 0");
+        check_number("consecutive_failures", failures);
         self.circuit.configure(|s| s.consecutive = Some(failures));
         self
     }
@@ -164,11 +179,12 @@ impl<P> CircuitBreakerLayer<P> {
     /// Opens also when so many calls in the window failed, whatever their share.
     ///
     /// # Panics
-    /// If it is 0.
+    /// If it is 0, or more than the [`last_calls`](Self::last_calls) that are counted.
     #[track_caller]
     pub fn failures(self, failures: u32) -> Self {
-        assert!(failures > 0, "failures: it can't be 0");
+        check_number("failures", failures);
         self.circuit.configure(|s| s.failures = Some(failures));
+        check_failures("failures", &self.circuit.settings());
         self
     }
 
@@ -176,23 +192,38 @@ impl<P> CircuitBreakerLayer<P> {
     /// they succeeded.
     ///
     /// # Panics
-    /// If `rate` isn't above 0 and at most 1.
+    /// If `rate` isn't above 0 and at most 1, or `than` is zero.
     #[track_caller]
     pub fn slow_calls(self, rate: f64, than: Duration) -> Self {
         let rate = ppm("slow_calls", rate);
+        check_span("slow_calls", than);
         self.circuit.configure(|s| s.slow_rate = Some((rate, than)));
         self
     }
 
-    /// Open for `first`, doubling up to `max` as long as probes fail, spread by ±20 %. A `max` below `first` is `first`.
+    /// Open for `first`, doubling up to `max` as long as probes fail, spread by ±20 %.
+    ///
+    /// # Panics
+    /// If `first` is zero, or `max` is less.
+    #[track_caller]
     pub fn open_for(self, first: Duration, max: Duration) -> Self {
-        let backoff = Backoff::exponential(first, max.max(first));
+        check_span("open_for", first);
+        assert!(
+            max >= first,
+            "open_for: {first:?} at first is more than {max:?} at most"
+        );
+        let backoff = Backoff::exponential(first, max);
         self.open_backoff(backoff.jitter(Jitter::Proportional(20)))
     }
 
     /// Open as long as this schedule says of the 1st, 2nd, … opening since it was last closed; for
     /// 5 s where it panics.
+    ///
+    /// # Panics
+    /// If the schedule's minimum is above its maximum.
+    #[track_caller]
     pub fn open_backoff(self, backoff: Backoff) -> Self {
+        backoff.check("open_backoff");
         self.circuit.house().open_by(backoff);
         self.circuit.configure(|_| {});
         self
@@ -205,7 +236,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is 0.
     #[track_caller]
     pub fn probes(self, probes: u32) -> Self {
-        assert!(probes > 0, "probes: it can't be 0");
+        check_number("probes", probes);
         self.circuit.configure(|s| {
             s.permits = probes;
             s.judge = Judge::AllSuccess;
@@ -220,7 +251,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is 0.
     #[track_caller]
     pub fn probes_by_rate(self, probes: u32) -> Self {
-        assert!(probes > 0, "probes_by_rate: it can't be 0");
+        check_number("probes_by_rate", probes);
         self.circuit.configure(|s| {
             s.permits = probes;
             s.judge = Judge::Rate;
@@ -235,7 +266,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is zero.
     #[track_caller]
     pub fn max_half_open(self, max: Duration) -> Self {
-        assert!(!max.is_zero(), "max_half_open: it can't be zero");
+        check_span("max_half_open", max);
         self.circuit.configure(|s| s.max_half_open = max);
         self
     }
@@ -248,7 +279,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is zero.
     #[track_caller]
     pub fn extra_probe_every(self, interval: Duration) -> Self {
-        assert!(!interval.is_zero(), "extra_probe_every: it can't be zero");
+        check_span("extra_probe_every", interval);
         self.circuit.configure(|s| s.extra = Some(interval));
         self
     }
@@ -271,13 +302,13 @@ impl<P> CircuitBreakerLayer<P> {
     }
 
     /// An overloaded provider that says how long to wait opens the circuit at once and for so
-    /// long, but never for longer than this.
+    /// long, but never for longer than this. Zero: the hint doesn't matter, such an answer is a failure like others.
     pub const fn max_hint(mut self, max: Duration) -> Self {
         self.policy.max_hint = max;
         self
     }
 
-    /// How long an answer that says that the money is gone opens the circuit.
+    /// How long an answer that says that the money is gone opens the circuit. Zero: it is a failure like others.
     pub const fn exhausted_for(mut self, wait: Duration) -> Self {
         self.policy.exhausted_for = wait;
         self
@@ -302,7 +333,7 @@ impl<P> CircuitBreakerLayer<P> {
         self.with(|_| Opaque)
     }
 
-    /// Judges answers by `judge` instead.
+    /// Judges answers by `judge` instead: [`Classify`](crate::Classify) has an example.
     pub fn classify<F>(self, judge: F) -> CircuitBreakerLayer<Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))
     }
@@ -316,7 +347,8 @@ impl<P> CircuitBreakerLayer<P> {
     }
 
     /// A circuit for every key, all with the settings of this layer, which come first. Handles and gates
-    /// made before this are none of theirs. See [keys](super#keys).
+    /// made before this are none of theirs. See [keys](super#keys). For a circuit for every model: `keyed(model_of)`, with
+    /// [`model_of`](crate::tokens::model_of).
     pub fn keyed<Req, K, F>(self, key: F) -> KeyedCircuitBreakerLayer<ByKey<K, F>, P>
     where
         F: Fn(&Req) -> K,
@@ -357,25 +389,4 @@ impl<S, P: Clone> Layer<S> for CircuitBreakerLayer<P> {
             self.answers.clone(),
         )
     }
-}
-
-#[track_caller]
-fn check_steps(setting: &str, window: Duration, steps: u32) {
-    assert!(
-        (1..=10_000).contains(&steps),
-        "{setting}: {steps} steps aren't from 1 to 10,000"
-    );
-    assert!(
-        window.as_nanos() >= u128::from(steps),
-        "{setting}: {window:?} is too short for {steps} steps"
-    );
-}
-
-#[track_caller]
-fn ppm(setting: &str, rate: f64) -> Ppm {
-    assert!(
-        rate > 0.0 && rate <= 1.0,
-        "{setting}: {rate} isn't above 0 and at most 1"
-    );
-    ((rate * 1e6).round() as Ppm).max(1)
 }

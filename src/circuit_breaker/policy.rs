@@ -32,12 +32,20 @@ impl Policy {
         match verdict {
             Verdict::Success | Verdict::TooLarge | Verdict::Permanent => Sample::Success,
             Verdict::RateLimited { .. } | Verdict::Refused => Sample::Neutral,
-            Verdict::Overloaded {
-                retry_after: Some(hint),
-            } if !hint.is_zero() => Sample::OpenFor(hint.min(self.max_hint)),
-            Verdict::Overloaded { .. } | Verdict::Transient { .. } => Sample::Failure,
-            Verdict::QuotaExhausted => Sample::OpenFor(self.exhausted_for),
+            Verdict::Overloaded { retry_after } => {
+                open_for(retry_after.unwrap_or_default().min(self.max_hint))
+            }
+            Verdict::Transient { .. } => Sample::Failure,
+            Verdict::QuotaExhausted => open_for(self.exhausted_for),
         }
+    }
+}
+
+/// A failure that opens the circuit at once where there is a time for it.
+const fn open_for(wait: Duration) -> Sample {
+    match wait {
+        Duration::ZERO => Sample::Failure,
+        wait => Sample::OpenFor(wait),
     }
 }
 

@@ -57,7 +57,7 @@ pub enum Jitter {
     Equal,
     /// From the schedule's first wait to three times the wait before; `d` doesn't matter.
     Decorrelated,
-    /// `d`, so many per cent more or less.
+    /// `d`, so many per cent more or less, at most 100.
     Proportional(u32),
     /// From `d` up to so many per cent more: `d` is a floor.
     Above(u32),
@@ -105,24 +105,37 @@ impl Backoff {
         Self::new(Schedule::Custom(Arc::new(wait)))
     }
 
-    /// Grows by `factor` instead of doubling, in thousandths. Other schedules have none.
+    /// Grows by `factor` instead of doubling, in thousandths.
     ///
     /// # Panics
-    /// If it isn't between 1 and 1,000,000.
+    /// If it isn't between 1 and 1,000,000, or the schedule isn't exponential.
     #[track_caller]
     pub fn factor(mut self, factor: f64) -> Self {
         assert!(
             (1.0..=1e6).contains(&factor),
             "factor: {factor} isn't between 1 and 1000000"
         );
-        if let Schedule::Exponential { thousandths, .. } = &mut self.schedule {
-            *thousandths = (factor * f64::from(MILLE)).round() as u32;
+        match &mut self.schedule {
+            Schedule::Exponential { thousandths, .. } => {
+                *thousandths = (factor * f64::from(MILLE)).round() as u32;
+            }
+            other => panic!("factor: {factor} for {other:?}, which has none"),
         }
         self
     }
 
     /// How the waits are spread.
-    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+    ///
+    /// # Panics
+    /// If it is [`Proportional`](Jitter::Proportional) by more than 100 %.
+    #[track_caller]
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        if let Jitter::Proportional(percent) = jitter {
+            assert!(
+                percent <= 100,
+                "jitter: {percent} % less than a wait is before it begins"
+            );
+        }
         self.jitter = jitter;
         self
     }
@@ -133,7 +146,7 @@ impl Backoff {
         self
     }
 
-    /// Never more than this, whatever the jitter; a larger minimum loses against it.
+    /// Never more than this, whatever the jitter. Layers refuse a schedule whose minimum is larger.
     pub const fn max(mut self, max: Duration) -> Self {
         self.max = nanos(max);
         self
@@ -159,6 +172,19 @@ impl Backoff {
     pub fn wait(&self, retry: u32, before: Option<Duration>, roll: u64) -> Duration {
         let (low, high) = self.range(retry, before);
         Duration::from_nanos(between(low, high, roll))
+    }
+
+    /// Refuses a schedule whose bounds leave nothing between them.
+    #[track_caller]
+    pub(crate) fn check(&self, setting: &str) {
+        let (min, max) = (
+            Duration::from_nanos(self.min),
+            Duration::from_nanos(self.max),
+        );
+        assert!(
+            min <= max,
+            "{setting}: a min of {min:?} is more than the max of {max:?}"
+        );
     }
 
     /// How long to wait where somebody says `floor`: no less, and at most `percent` more, but by no more

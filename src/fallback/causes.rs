@@ -5,17 +5,17 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use http::{Extensions, StatusCode};
 
 use super::memory::{Down, Spans};
-use crate::{error::BoxError, verdict::Verdict};
+use crate::{error::BoxError, marked::Marked, verdict::Verdict};
 
-/// Which link of a fallback served an answer: in the extensions of a response that the first
-/// didn't serve.
+/// Which link of a fallback served an answer: in the extensions of a response that a link served. There is none where the
+/// first service did, nor where nobody did: on an answer that would fall back by default if there were another link.
 ///
 /// ```
 /// use tower_quota::fallback::ServedBy;
 ///
 /// # let response = http::Response::new(());
-/// let by_whom = response.extensions().get::<ServedBy>();
-/// assert!(by_whom.is_none(), "the first");
+/// let by_whom = ServedBy::of(&response).map_or("first", ServedBy::name);
+/// # assert_eq!(by_whom, "first");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedBy {
@@ -31,6 +31,11 @@ impl ServedBy {
         }
     }
 
+    /// The link that served this response, where one did.
+    pub fn of(response: &impl Marked) -> Option<&Self> {
+        response.marks().get()
+    }
+
     /// The link's name: `"fallback"` where it was given none.
     pub fn name(&self) -> &str {
         &self.name
@@ -39,6 +44,23 @@ impl ServedBy {
     /// Which link of its layer it is: 1 is the one that the first service falls back to.
     pub const fn index(&self) -> usize {
         self.index
+    }
+}
+
+/// Which link an answer is of, whether it serves or not: for chains further out.
+#[derive(Clone)]
+struct AnsweredBy(ServedBy);
+
+/// Marks an answer of the link `by`, unless one of a chain further in has answered, which knows better.
+pub(super) fn sign(extensions: &mut Extensions, by: &ServedBy, serves: bool) {
+    let answered = extensions.get::<AnsweredBy>().cloned();
+    let AnsweredBy(by) = answered.unwrap_or_else(|| {
+        let by = AnsweredBy(by.clone());
+        extensions.insert(by.clone());
+        by
+    });
+    if serves {
+        extensions.insert(by);
     }
 }
 
@@ -140,7 +162,7 @@ impl fmt::Display for Cause {
 /// use tower_quota::fallback::Causes;
 ///
 /// # let response = http::Response::new(());
-/// for cause in response.extensions().get::<Causes>().into_iter().flatten() {
+/// for cause in Causes::of(&response).into_iter().flatten() {
 ///     println!("{}: {:?}", cause.name(), cause.verdict());
 /// }
 /// ```
@@ -150,6 +172,11 @@ pub struct Causes(Arc<[Cause]>);
 impl Causes {
     pub(super) fn new(causes: Vec<Cause>) -> Option<Self> {
         (!causes.is_empty()).then(|| Self(causes.into()))
+    }
+
+    /// The causes that a response carries.
+    pub fn of(response: &impl Marked) -> Option<&Self> {
+        response.marks().get()
     }
 
     /// The causes that an error carries, or anything that caused it.
@@ -306,8 +333,8 @@ pub(super) fn put_down(
     match why {
         Ok(extensions) => {
             let inner = extensions.and_then(|all| all.get::<Causes>());
-            let by = extensions.and_then(|all| all.get::<ServedBy>());
-            let member = by.unwrap_or(&cause.member).clone();
+            let by = extensions.and_then(|all| all.get::<AnsweredBy>());
+            let member = by.map_or(&cause.member, |by| &by.0).clone();
             let own = Cause { member, ..cause };
             causes.splice(at..at, inner.into_iter().flatten().cloned().chain([own]));
         }

@@ -66,6 +66,8 @@ pin_project! {
         Falling { #[pin] late: L },
         // Readying the first service after all: it is back, or `last`, since no link can be asked.
         Returning { last: bool },
+        // The outcome was given; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -134,7 +136,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let (answers, trip) = (&*this.answers, this.trip);
-        loop {
+        let last = loop {
             let mut asked = true;
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => match future.poll(cx) {
@@ -146,6 +148,8 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                             Depth::Streams,
                         );
                         if verdict == Some(Verdict::Success) && trip.has_served() {
+                            this.state.set(State::Done);
+                            trip.let_go();
                             return Poll::Ready(Ok(trip.first(answer, answers)));
                         }
                         match answers.read(answer, Depth::Streams) {
@@ -190,7 +194,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     Poll::Ready(Err(rejected)) => {
                         tracing::debug!(%rejected, "not falling back: a limit further out refuses");
                         let refused = || Err(RejectedError::boxed(rejected));
-                        return Poll::Ready(trip.last(answers).unwrap_or_else(refused));
+                        break trip.last(answers).unwrap_or_else(refused);
                     }
                 },
                 StateProj::Readying => {
@@ -213,7 +217,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         Poll::Ready(Err(error)) => {
                             let asking = trip.unready(error.into(), answers);
                             if !asking && let Some(last) = trip.last(answers) {
-                                return Poll::Ready(last);
+                                break last;
                             }
                             this.state.set(if asking {
                                 State::Asking
@@ -260,15 +264,19 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         Outcome::First(Err(error))
                     }
                 },
+                StateProj::Done => panic!("polled after ready"),
             };
             match trip.judge(outcome, answers) {
                 // A try before, of somebody further out, may have left: that stands.
                 Ok(_) if !asked => departure::hold(),
                 Ok(sent) => departure::over(sent),
-                Err(last) => return Poll::Ready(last),
+                Err(last) => break last,
             }
             this.state.set(State::Asking);
-        }
+        };
+        this.state.set(State::Done);
+        trip.let_go();
+        Poll::Ready(last)
     }
 }
 

@@ -51,7 +51,7 @@ impl<T: CloneInner> FallbackLayer<Links<T>> {
     pub fn chain(services: impl IntoIterator<Item = T>) -> Self {
         let links = Links::new(services);
         let n = links.all.len();
-        assert!(n > 0, "chain: there is no link");
+        assert!(n > 0, "chain: 0 links lead nowhere");
         Self::new(links, n)
     }
 }
@@ -110,7 +110,15 @@ impl<L, P> FallbackLayer<L, P> {
     }
 
     /// What [`ServedBy`](super::ServedBy) says of an answer from the last link.
+    ///
+    /// # Panics
+    ///
+    /// If it is empty, `"first"`, which is the first service's, or another link's.
+    #[track_caller]
     pub fn name(self, name: &str) -> Self {
+        assert!(!name.is_empty(), "name: {name:?} is no name");
+        let taken = self.plan.has_member(name);
+        assert!(!taken, "name: {name:?} is the name of another member");
         self.edit(|links, _| last(links).name = name.into())
     }
 
@@ -123,7 +131,10 @@ impl<L, P> FallbackLayer<L, P> {
     /// With zero: see [`no_memory`](Self::no_memory).
     #[track_caller]
     pub fn memory(self, max: Duration) -> Self {
-        assert!(!max.is_zero(), "memory: 0 s remembers nothing");
+        assert!(
+            !max.is_zero(),
+            "memory: {max:?} remembers nothing; that is `no_memory`"
+        );
         self.edit(|_, spans| spans.max = Some(max))
     }
 
@@ -143,7 +154,7 @@ impl<L, P> FallbackLayer<L, P> {
         self.with(|_| Opaque)
     }
 
-    /// Judges the answers by `judge` instead: those of the first service, and those of the links of a list and of a
+    /// Judges the answers by `judge` instead, see [`Classify`](crate::Classify): those of the first service, and those of the links of a list and of a
     /// rewritten request. Of a single other service the outcome is returned whatever it is.
     pub fn classify<F>(self, judge: F) -> FallbackLayer<L, Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))

@@ -11,7 +11,7 @@ use http::{Extensions, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::causes::{Causes, ServedBy};
+use super::causes::{self, Causes, ServedBy};
 use crate::{
     answers::{Answers, Http, Judged, Opaque},
     body::MeteredBody,
@@ -33,11 +33,12 @@ pub trait Merge<A, B>: Answers<A> + Answers<B> {
     /// The first service's; `causes` are those of links that couldn't be asked.
     fn first(&self, answer: <Self as Answers<A>>::Out<()>, causes: Option<Causes>) -> Self::Merged;
 
-    /// A link's, marked as such where there is room for it.
+    /// That of the link `by`, marked as such where there is room for it and it `serves`.
     fn second(
         &self,
         answer: <Self as Answers<B>>::Out<()>,
-        served_by: &ServedBy,
+        by: &ServedBy,
+        serves: bool,
         causes: Option<Causes>,
     ) -> Self::Merged;
 
@@ -86,16 +87,14 @@ where
     fn second(
         &self,
         answer: Response<MeteredBody<B>>,
-        served_by: &ServedBy,
+        by: &ServedBy,
+        serves: bool,
         causes: Option<Causes>,
     ) -> Self::Merged {
         let mut answer = answer.map(|body| FallbackBody {
             either: Either::Second { body },
         });
-        // A fallback further in knows better.
-        if answer.extensions().get::<ServedBy>().is_none() {
-            answer.extensions_mut().insert(served_by.clone());
-        }
+        causes::sign(answer.extensions_mut(), by, serves);
         if let Some(causes) = causes {
             causes.add(answer.extensions_mut(), true);
         }
@@ -131,10 +130,11 @@ where
     fn second(
         &self,
         answer: Response<MeteredBody<B>>,
-        served_by: &ServedBy,
+        by: &ServedBy,
+        serves: bool,
         causes: Option<Causes>,
     ) -> Self::Merged {
-        Merge::<Response<A>, Response<B>>::second(&Http, answer, served_by, causes)
+        Merge::<Response<A>, Response<B>>::second(&Http, answer, by, serves, causes)
     }
 
     fn marks_of_first<'a>(&self, answer: &'a Response<MeteredBody<A>>) -> Option<&'a Extensions> {
@@ -157,7 +157,7 @@ impl<R> Merge<R, R> for Opaque {
         answer
     }
 
-    fn second(&self, answer: R, _: &ServedBy, _: Option<Causes>) -> R {
+    fn second(&self, answer: R, _: &ServedBy, _: bool, _: Option<Causes>) -> R {
         answer
     }
 
@@ -176,10 +176,11 @@ impl<A, B, P: Merge<A, B>, F> Merge<A, B> for Judged<P, F> {
     fn second(
         &self,
         answer: <P as Answers<B>>::Out<()>,
-        served_by: &ServedBy,
+        by: &ServedBy,
+        serves: bool,
         causes: Option<Causes>,
     ) -> P::Merged {
-        self.inner().second(answer, served_by, causes)
+        self.inner().second(answer, by, serves, causes)
     }
 
     fn marks_of_first<'a>(&self, answer: &'a <P as Answers<A>>::Out<()>) -> Option<&'a Extensions> {

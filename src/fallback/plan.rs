@@ -21,9 +21,14 @@ impl Link {
     fn takes(&self, verdict: &Verdict) -> bool {
         match &self.on {
             Some(on) => on(verdict),
-            None => !matches!(verdict, Verdict::Success | Verdict::Permanent),
+            None => !serves(verdict),
         }
     }
+}
+
+/// Whether an outcome is as good as anybody's: it works, or would fail anywhere.
+pub(super) const fn serves(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Success | Verdict::Permanent)
 }
 
 impl Default for Link {
@@ -72,6 +77,12 @@ impl Plan {
 
     pub(super) fn served_by(&self, member: usize) -> &ServedBy {
         &self.served_by[member]
+    }
+
+    /// Whether somebody but the last link is called so.
+    pub(super) fn has_member(&self, name: &str) -> bool {
+        let others = &self.served_by[..self.links.len()];
+        others.iter().any(|other| other.name() == name)
     }
 
     pub(super) fn last_name(&self) -> &str {

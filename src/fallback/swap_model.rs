@@ -19,10 +19,15 @@ use crate::body::ReplayBody;
 /// ```
 ///
 /// A `Content-Length` is set right; a signature of the body would be wrong afterwards.
+///
+/// # Panics
+/// If `model` is empty.
+#[track_caller]
 pub fn swap_model<B>(model: &str) -> impl Fn(Request<B>) -> Option<Request<B>> + Clone + use<B>
 where
     B: ReplayBody + From<Bytes>,
 {
+    assert!(!model.is_empty(), "swap_model: {model:?} names no model");
     // Quoted and escaped once.
     let model = Bytes::from(serde_json::Value::from(model).to_string());
     move |request| {

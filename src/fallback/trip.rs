@@ -13,7 +13,7 @@ use super::{
     causes::{self, Cause, Causes, FallbackError},
     memory::Seen,
     merge::Merge,
-    plan::{Choice, Plan},
+    plan::{self, Choice, Plan},
     second::{Second, Unserved},
     service::Chain,
 };
@@ -192,7 +192,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         let (by, at) = (self.member, self.causes.len());
         self.verdict = verdict;
         if !self.go_on(None, answers) {
-            return Err(self.end(outcome, by, answers));
+            return Err(self.end(outcome, by, &verdict, answers));
         }
         let cause = Cause::failed(self.plan.served_by(by), verdict, span)
             .status_of(outcome.status(answers));
@@ -294,7 +294,8 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         answers: &C::Answers,
     ) -> Option<Result<Merged<C, Req>, BoxError>> {
         let put = *self.put.take()?;
-        Some(self.end(put.outcome, put.cause.index(), answers))
+        let (by, verdict) = (put.cause.index(), put.cause.verdict());
+        Some(self.end(put.outcome, by, &verdict, answers))
     }
 
     /// Readies the first service after all.
@@ -326,18 +327,26 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         first.call(request)
     }
 
+    /// The outcome is given: the request and the services that might have got it are of no use any more.
+    pub(super) fn let_go(&mut self) {
+        (self.spare, self.resort, self.put) = (None, None, None);
+    }
+
     /// The outcome that the caller gets, with why the others didn't serve.
     fn end(
         &mut self,
         outcome: Outcome<C, Req>,
         by: usize,
+        verdict: &Verdict,
         answers: &C::Answers,
     ) -> Result<Merged<C, Req>, BoxError> {
+        // Whatever is computed here is meant to be an answer.
+        let serves = !C::Second::SENDS || plan::serves(verdict);
         let causes = mem::take(&mut self.causes);
         let by = self.plan.served_by(by);
         match outcome {
             Outcome::First(Ok(out)) => Ok(answers.first(out, Causes::new(causes))),
-            Outcome::Second(Ok(out)) => Ok(answers.second(out, by, Causes::new(causes))),
+            Outcome::Second(Ok(out)) => Ok(answers.second(out, by, serves, Causes::new(causes))),
             // Nobody else was asked.
             Outcome::First(Err(error)) => Err(error),
             Outcome::Second(Err(error)) => {

@@ -86,16 +86,18 @@ impl Alerts {
     /// For a share that isn't above 0 and at most 1, and for more than eight.
     #[track_caller]
     pub fn use_at(mut self, shares: impl IntoIterator<Item = f64>) -> Self {
-        let shares = shares.into_iter().map(|share| millionths("use_at", share));
-        let mut shares: Vec<u32> = shares.collect();
-        shares.sort_unstable();
-        shares.dedup();
-        let n = shares.len();
+        let mut used = Vec::new();
+        for share in shares {
+            used.push(millionths("use_at", share));
+        }
+        used.sort_unstable();
+        used.dedup();
+        let n = used.len();
         assert!(
             n <= MOST_THRESHOLDS,
             "use_at: {n} thresholds are more than {MOST_THRESHOLDS}"
         );
-        self.used = shares.into();
+        self.used = used.into();
         self
     }
 

@@ -13,10 +13,9 @@ use super::{
 use crate::{
     core::{
         cost::Resource,
-        ledger::{Ledger, Spare},
+        ledger::Ledger,
         limit::{Limit, Shape},
         meter::Meter,
-        queue::CLASSES,
         time::Time,
     },
     error::ConfigError,
@@ -57,7 +56,7 @@ pub struct QuotaBuilder {
     // Of one key among many.
     pub(super) keyed: bool,
     pub(super) restored: Option<Arc<Restored>>,
-    kept: Vec<(Priority, f64)>,
+    pub(super) kept: Vec<(Priority, f64)>,
 }
 
 impl QuotaBuilder {
@@ -124,26 +123,6 @@ impl QuotaBuilder {
         self
     }
 
-    /// Keeps the last part of every limit, of this share, and of the places in flight, for requests that are at least as
-    /// urgent: whoever is less urgent finds it taken, until it has waited for as long as its [priority](Priority) counts as having come later.
-    /// May be said for several priorities; what is kept for each is kept from all that are less urgent.
-    ///
-    /// ```
-    /// use tower_quota::{Limit, Priority, Quota};
-    ///
-    /// // Background work uses 70 % at the most as long as others may come, the standard 90 %.
-    /// let quota = Quota::builder()
-    ///     .limit(Limit::tokens_per_minute(100_000))
-    ///     .keep_for(Priority::Interactive, 0.1)
-    ///     .keep_for(Priority::Standard, 0.2)
-    ///     .build()?;
-    /// # let _ = quota; Ok::<(), tower_quota::ConfigError>(())
-    /// ```
-    pub fn keep_for(mut self, priority: Priority, share: f64) -> Self {
-        self.kept.push((priority, share));
-        self
-    }
-
     /// Takes the provider's word for its limits: amounts that its answers state replace those of this quota, also where
     /// they are larger, and limits on requests, tokens, input or output tokens that this quota doesn't have are added.
     pub const fn adopt(mut self) -> Self {
@@ -206,16 +185,6 @@ impl QuotaBuilder {
         self.max_wait.unwrap_or(minute)
     }
 
-    /// What has to stay free beside the requests of each class.
-    pub(super) fn kept(&self) -> [Spare; CLASSES] {
-        std::array::from_fn(|class| {
-            let kept =
-                (self.kept.iter()).filter(|(priority, _)| usize::from(priority.class()) < class);
-            let share: f64 = kept.map(|(_, share)| share).sum();
-            Spare::millionths((share * 1e6).round() as u32)
-        })
-    }
-
     /// When a new quota begins: now, which is the beginning of its time.
     pub(super) fn begins(&self) -> (Instant, Time) {
         let base = self.restored.as_ref().map(|restored| restored.now());
@@ -270,29 +239,8 @@ impl QuotaBuilder {
         if self.max_per_request == 0 {
             return refuse("max_per_request", "0 would admit nothing".into());
         }
-        for (priority, share) in &self.kept {
-            if !(*share > 0.0 && *share < 1.0) {
-                return refuse(
-                    "keep_for",
-                    format!("{share} for {priority:?} is not a share between 0 and 1"),
-                );
-            }
-            if usize::from(priority.class()) == CLASSES - 1 {
-                return refuse(
-                    "keep_for",
-                    format!(
-                        "nobody is less urgent than {priority:?}, from whom {share} could be kept"
-                    ),
-                );
-            }
-        }
-        let kept: f64 = self.kept.iter().map(|(_, share)| share).sum();
-        if kept >= 1.0 {
-            return refuse(
-                "keep_for",
-                format!("{kept} kept in all leaves nothing for the least urgent"),
-            );
-        }
+        self.check_names()?;
+        self.check_kept()?;
         for (index, limit) in self.limits.iter().enumerate() {
             check_limit(limit)?;
             let twin = self.limits[..index]

@@ -73,6 +73,7 @@ mod builder;
 mod calendar;
 mod fullness;
 mod grant;
+mod kept;
 mod keyed;
 mod line;
 mod outputs;

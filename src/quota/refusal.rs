@@ -24,6 +24,14 @@ pub(super) fn rejected(
     if let Some(limit) = rejected.limit {
         rejected.asked = cost.of(limit.resource);
     }
+    if let Fit::At {
+        blame: Blame::Limit(index),
+        ..
+    } = fit
+    {
+        // By the limit alone it could go now.
+        rejected.kept = ledger.meters()[index].fits(rejected.asked, now);
+    }
     rejected
 }
 

@@ -19,7 +19,7 @@ use crate::{
         meter::Meter,
         time::Time,
     },
-    error::{Reason, Rejected},
+    error::{ConfigError, Reason, Rejected},
     observe::{Alarm, Alert, Alerts, GAUGED, IS_ON, Level, Levels, Metrics, target},
     verdict::Verdict,
 };
@@ -104,6 +104,15 @@ impl QuotaBuilder {
     pub fn of_model(mut self, model: &str) -> Self {
         self.model = Some(model.into());
         self
+    }
+
+    pub(super) fn check_names(&self) -> Result<(), ConfigError> {
+        for (setting, name) in [("named", &self.pool), ("of_model", &self.model)] {
+            if name.as_deref() == Some("") {
+                return Err(ConfigError::new(setting, "\"\" is no name"));
+            }
+        }
+        Ok(())
     }
 
     /// Who is told of what operators want to hear.

@@ -29,6 +29,8 @@ pin_project! {
         Readying { service: S, request: Option<Req> },
         // It has the request.
         Calling { #[pin] future: F },
+        // The outcome was given; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -63,10 +65,16 @@ impl<S: Service<Req>, Req> Future for SplitFuture<S, Req> {
                     }
                     Poll::Ready(Err(error)) => {
                         departure::hold();
+                        this.state.set(State::Done);
                         return Poll::Ready(Err(error));
                     }
                 },
-                StateProj::Calling { future } => return Poll::Ready(ready!(future.poll(cx))),
+                StateProj::Calling { future } => {
+                    let outcome = ready!(future.poll(cx));
+                    this.state.set(State::Done);
+                    return Poll::Ready(outcome);
+                }
+                StateProj::Done => panic!("polled after ready"),
             }
         }
     }
@@ -77,6 +85,7 @@ impl<S: Service<Req>, Req> fmt::Debug for SplitFuture<S, Req> {
         f.write_str(match self.state {
             State::Readying { .. } => "SplitFuture(readying)",
             State::Calling { .. } => "SplitFuture(calling)",
+            State::Done => "SplitFuture(done)",
         })
     }
 }

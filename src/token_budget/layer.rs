@@ -171,7 +171,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         self.map(Limiter::opaque)
     }
 
-    /// Judges answers by `judge`: whether a request never reached the provider, so that its charge goes back.
+    /// Judges answers by `judge`, see [`Classify`](crate::Classify): whether a request never reached the provider, so that its charge goes back.
     pub fn classify<F>(self, judge: F) -> TokenBudgetLayer<C, Judged<P, F>> {
         self.map(|limiter| limiter.classify(judge))
     }

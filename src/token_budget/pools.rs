@@ -46,8 +46,21 @@ impl Pools {
     }
 
     /// Requests for `model` take from `quota`. Models that are given clones of one quota share it.
-    pub fn pool(mut self, model: impl Into<Box<str>>, quota: Quota) -> Self {
-        self.quotas.insert(model.into(), quota);
+    ///
+    /// # Panics
+    ///
+    /// If `model` is empty, or has a pool already.
+    #[track_caller]
+    pub fn pool(self, model: impl Into<Box<str>>, quota: Quota) -> Self {
+        self.put("pool", model.into(), quota)
+    }
+
+    #[track_caller]
+    fn put(mut self, setting: &str, model: Box<str>, quota: Quota) -> Self {
+        assert!(!model.is_empty(), "{setting}: {model:?} names no model");
+        let twice = self.quotas.contains_key(&model);
+        assert!(!twice, "{setting}: {model:?} has a pool already");
+        self.quotas.insert(model, quota);
         self
     }
 
@@ -55,14 +68,13 @@ impl Pools {
     ///
     /// # Panics
     ///
-    /// If there is no pool called `pool` yet.
+    /// If there is no pool called `pool` yet, or `model` is empty or has a pool already.
     #[track_caller]
-    pub fn alias(mut self, model: impl Into<Box<str>>, pool: &str) -> Self {
+    pub fn alias(self, model: impl Into<Box<str>>, pool: &str) -> Self {
         let Some(quota) = self.quotas.get(pool).cloned() else {
-            panic!("there is no pool called {pool:?} to be an alias of");
+            panic!("alias: there is no pool called {pool:?} to be an alias of");
         };
-        self.quotas.insert(model.into(), quota);
-        self
+        self.put("alias", model.into(), quota)
     }
 
     /// The quota that a model takes from, where it isn't the layer's own.

@@ -10,6 +10,7 @@ mod conformance;
 mod fallback;
 mod headroom;
 mod house;
+mod letting_go;
 mod limiting;
 mod observe;
 #[cfg(all(feature = "reqwest", feature = "testing", unix))]

@@ -22,9 +22,11 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_quota::{
-    BufferBodyLayer, BufferedBody, Verdict,
+    BackoffRetryLayer, BufferBodyLayer, BufferedBody, FallbackLayer, Verdict,
     answers::{Answers, Depth, Http},
+    backoff_retry::GaveUp,
     edge::{ReqwestLayer, ReqwestService, UnsendableRequest},
+    fallback::{Causes, ServedBy},
     provider,
 };
 
@@ -92,6 +94,49 @@ async fn a_response_that_a_layer_made_has_the_requests_url() {
     let response = stack.oneshot(request.build().unwrap()).await.unwrap();
     assert_eq!(response.url().as_str(), "http://example.test/a?b=c");
     assert_eq!(response.text().await.unwrap(), "made up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_marks_of_layers_are_read_from_reqwests_responses_as_from_https() {
+    let statuses = |status: u16| {
+        service_fn(move |_: Request<BufferedBody>| async move {
+            let answer = Response::builder().status(status);
+            Ok::<_, BoxError>(answer.body(BufferedBody::default()).unwrap())
+        })
+    };
+    let layers = ServiceBuilder::new()
+        .layer(BufferBodyLayer::new())
+        .layer(FallbackLayer::to(statuses(200)).name("backup"))
+        .layer(BackoffRetryLayer::new().attempts(1));
+    let stack = ServiceBuilder::new()
+        .layer(ReqwestLayer::new())
+        .layer(layers.clone())
+        .service(statuses(502));
+    let request = reqwest::Client::new().get("http://example.test/");
+    let answer = stack.oneshot(request.build().unwrap()).await.unwrap();
+    assert_eq!(ServedBy::of(&answer).map(ServedBy::name), Some("backup"));
+    assert_eq!(Causes::of(&answer).map(Causes::len), Some(1));
+    assert_eq!((GaveUp::of(&answer), Verdict::of(&answer)), (None, None));
+    // The same by http's types.
+    let stack = layers.service(statuses(502));
+    let answer = stack.oneshot(Request::new(BufferedBody::default()));
+    let answer = answer.await.unwrap();
+    assert_eq!(ServedBy::of(&answer).map(ServedBy::name), Some("backup"));
+    // Where nobody served, nobody is said to have.
+    let stack = ServiceBuilder::new()
+        .layer(ReqwestLayer::new())
+        .layer(BufferBodyLayer::new())
+        .layer(FallbackLayer::to(statuses(503)))
+        .layer(BackoffRetryLayer::new().deadline(Duration::from_millis(1)))
+        .service(statuses(502));
+    let request = reqwest::Client::new().get("http://example.test/");
+    let answer = stack.oneshot(request.build().unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(ServedBy::of(&answer), None);
+    assert_eq!(
+        Causes::of(&answer).unwrap().last().status(),
+        Some(http::StatusCode::BAD_GATEWAY)
+    );
 }
 
 #[tokio::test(start_paused = true)]

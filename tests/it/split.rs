@@ -160,10 +160,7 @@ async fn a_fallback_around_a_service_helps_out_where_it_fails() {
     let split = Split::new([(1, helped(&a, &b)), (1, helped(&b, &a))]);
     for by in [Some("fallback"), None] {
         let answer = split.clone().oneshot(request()).await.unwrap();
-        assert_eq!(
-            answer.extensions().get::<ServedBy>().map(ServedBy::name),
-            by
-        );
+        assert_eq!(ServedBy::of(&answer).map(ServedBy::name), by);
     }
     assert_eq!((a.calls(), b.calls()), (1, 2));
 }

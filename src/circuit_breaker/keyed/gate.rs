@@ -103,6 +103,8 @@ pin_project! {
         Readying { late: L },
         // The inner service has the request, or it was refused.
         Called { #[pin] future: F },
+        // It never became ready; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -125,8 +127,12 @@ where
             let late = match this.state.as_mut().project() {
                 StateProj::Called { future } => return future.poll(cx),
                 StateProj::Readying { late } => late,
+                StateProj::Done => panic!("polled after ready"),
             };
-            ready!(late.poll_ready(cx))?;
+            if let Err(error) = ready!(late.poll_ready(cx)) {
+                this.state.set(State::Done);
+                return Poll::Ready(Err(error));
+            }
             let future = CircuitGateFuture::calling(late.call());
             this.state.set(State::Called { future });
         }

@@ -38,7 +38,7 @@ impl<K, F, P> KeyedCircuitBreakerLayer<ByKey<K, F>, P> {
     /// If it is 0.
     #[track_caller]
     pub fn max_keys(self, keys: usize) -> Self {
-        assert!(keys > 0, "max_keys: it can't be 0");
+        assert!(keys > 0, "max_keys: 0 isn't at least 1");
         self.by.keys.at_most(keys);
         self
     }

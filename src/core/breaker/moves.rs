@@ -45,9 +45,17 @@ impl Move {
         )
     }
 
+    /// Whether an open circuit was opened anew, for another time.
+    const fn reopened(&self) -> bool {
+        matches!(
+            (self.from, self.to),
+            (CircuitState::Open, CircuitState::Open)
+        )
+    }
+
     /// Whether there is anything to tell.
     pub(crate) fn tells(&self) -> bool {
-        self.from != self.to || self.would_open()
+        self.from != self.to || self.reopened() || self.would_open()
     }
 }
 

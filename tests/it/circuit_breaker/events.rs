@@ -14,7 +14,7 @@ use tower_quota::{
 };
 
 use super::{MS, SECOND, run, touchy};
-use crate::support::mock::*;
+use crate::support::{events::Events, mock::*};
 
 /// What is there already.
 fn taken(events: &mut CircuitEvents) -> Vec<CircuitEvent> {
@@ -62,6 +62,43 @@ async fn a_listener_hears_every_change_in_order_and_how_long_it_is_open() {
     assert_eq!(taken(&mut two), heard, "everybody hears everything");
     let mut late = layer.handle().subscribe();
     assert_eq!(taken(&mut late), [], "only from now on");
+}
+
+/// Whoever shows until when it is open would be wrong otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_listener_hears_that_an_open_circuit_is_opened_anew() {
+    use CircuitState::*;
+    let told = Events::new();
+    let layer = touchy();
+    let mut events = layer.handle().subscribe();
+    layer.handle().open_for(SECOND * 3);
+    layer.handle().open_for(SECOND * 9);
+    layer.handle().trip();
+    layer.handle().force_open();
+    layer.handle().force_open();
+    let heard = taken(&mut events);
+    let expected = [
+        (Closed, Open),
+        (Open, Open),
+        (Open, Open),
+        (Open, ForcedOpen),
+    ];
+    assert_eq!(states(&heard), expected);
+    let wait = |event: &CircuitEvent| match event {
+        CircuitEvent::Changed { wait, .. } => *wait,
+        _ => None,
+    };
+    assert_eq!(wait(&heard[0]), Some(SECOND * 3));
+    assert_eq!(wait(&heard[1]), Some(SECOND * 9));
+    assert!(wait(&heard[2]).unwrap().abs_diff(SECOND * 4) < MS(1));
+    let opened = layer.handle().counts().opened;
+    assert_eq!(opened, 2, "anew is not again, forced is");
+    // And so do those who read the log, where waits look as everywhere.
+    let told = told.called("circuit changed");
+    let waits: Vec<_> = told.iter().map(|event| event.of("wait")).collect();
+    assert_eq!(waits[..2], ["3s", "9s"]);
+    assert_eq!(waits.len(), 4);
+    assert_eq!((told[1].of("from"), told[1].of("to")), ("open", "open"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -323,3 +323,19 @@ fn settings_that_make_no_sense_are_refused() {
         assert!(catch_unwind(nonsense).is_err());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_a_hint_or_spent_money_opens_for_no_time_it_is_a_failure_like_others() {
+    let layer = CircuitBreakerLayer::new()
+        .consecutive_failures(2)
+        .max_hint(Duration::ZERO)
+        .exhausted_for(Duration::ZERO);
+    let broke = Step::Judged(Verdict::QuotaExhausted);
+    let service = layer.layer(Mock::new([overloaded(Some(SECOND * 60)), broke]));
+    run(&service).await.unwrap();
+    assert_eq!(layer.handle().state(), CircuitState::Closed);
+    run(&service).await.unwrap();
+    assert_eq!(layer.handle().state(), CircuitState::Open);
+    let wait = run(&service).await.unwrap_err().retry_after.unwrap();
+    assert!((SECOND * 4..=SECOND * 6).contains(&wait), "{wait:?}");
+}

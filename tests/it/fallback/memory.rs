@@ -28,7 +28,7 @@ async fn a_primary_that_asked_for_time_gets_none_until_then_and_not_a_nanosecond
         for _ in 0..3 {
             let answer = ask().await.unwrap();
             assert_eq!(served(&answer), Some(("fallback", 1)));
-            let causes = answer.extensions().get::<Causes>().unwrap();
+            let causes = Causes::of(&answer).unwrap();
             assert_eq!((causes.len(), causes.last().was_skipped()), (1, true));
             assert_eq!(causes.last().verdict().retry_after(), Some(secs(20)));
         }
@@ -120,7 +120,7 @@ async fn an_open_circuit_is_passed_over_until_it_lets_a_probe_through() {
         assert_eq!(answer.status(), 201);
     }
     let answer = service.clone().oneshot(request()).await.unwrap();
-    let causes = answer.extensions().get::<Causes>().unwrap();
+    let causes = Causes::of(&answer).unwrap();
     assert!(causes.last().was_skipped());
     assert_eq!(causes.last().verdict(), Verdict::Refused);
     first.does(OK);
@@ -364,7 +364,7 @@ async fn requests_of_any_type_are_remembered_by_their_errors() {
 }
 
 #[test]
-#[should_panic(expected = "memory: 0 s")]
+#[should_panic(expected = "memory: 0ns")]
 fn a_memory_of_nothing_is_refused() {
     let _ = FallbackLayer::to(Mock::new([OK])).memory(Duration::ZERO);
 }

@@ -29,9 +29,9 @@ async fn it_falls_back_on_what_another_service_might_serve() {
         let stays = matches!(step, OK | Step::Judged(Verdict::Permanent));
         assert_eq!(second.calls(), usize::from(!stays), "{step:?}");
         assert_eq!(first.calls(), 1);
-        let causes = answer.extensions().get::<Causes>();
+        let causes = Causes::of(&answer);
         assert_eq!(causes.map(Causes::len), (!stays).then_some(1), "{step:?}");
-        let served_by = answer.extensions().get::<ServedBy>();
+        let served_by = ServedBy::of(&answer);
         assert_eq!(served_by.is_none(), stays, "{step:?}");
         assert_eq!(answer.status() == 201, !stays);
         if !stays {
@@ -55,10 +55,7 @@ async fn which_verdicts_fall_back_is_the_users_choice() {
     let large = Mock::new([Step::Judged(Verdict::TooLarge)]);
     let answer = layer.layer(large).oneshot(request()).await.unwrap();
     assert_eq!(answer.status(), 201);
-    assert_eq!(
-        answer.extensions().get::<ServedBy>().unwrap().name(),
-        "large"
-    );
+    assert_eq!(ServedBy::of(&answer).unwrap().name(), "large");
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +146,7 @@ async fn a_chain_stops_at_the_first_that_serves() {
     let service = FallbackLayer::to(e.clone()).name("e").layer(service);
     let answer = service.oneshot(request()).await.unwrap();
     assert_eq!([b, c, d, e].map(|mock| mock.calls()), [1, 1, 1, 0]);
-    assert_eq!(answer.extensions().get::<ServedBy>().unwrap().name(), "d");
+    assert_eq!(ServedBy::of(&answer).unwrap().name(), "d");
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,7 +133,9 @@ async fn holds(rounds: Vec<(u64, Vec<Does>)>) {
         assert_eq!(called, expected, "{does:?} at {}", naive.now);
         match answer {
             Ok(answer) => {
-                assert_eq!(served(&answer).map_or(0, |(_, index)| index), by);
+                let serves = by > 0 && matches!(does[by], Does::Serves | Does::Wrong);
+                let served = served(&answer).map(|(_, index)| index);
+                assert_eq!(served, serves.then_some(by));
                 // Everybody who was called is a cause, but who served.
                 let causes = causes_of(&answer);
                 for member in called.into_iter().filter(|member| *member != by) {

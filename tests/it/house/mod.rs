@@ -2,5 +2,6 @@
 
 mod auto_traits;
 mod compile_errors;
+mod contradictions;
 mod rooms;
 mod stacks;

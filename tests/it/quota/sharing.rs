@@ -173,3 +173,27 @@ async fn who_may_not_wait_is_refused_what_is_kept_for_others() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_that_the_rest_is_kept_for_the_more_urgent() {
+    let quota = |keeps: bool| {
+        let quota = Quota::builder().limit(exact(Limit::tokens(100, MINUTE)));
+        let quota = match keeps {
+            true => quota.keep_for(Priority::Interactive, 0.3),
+            false => quota,
+        };
+        let quota = quota.build().unwrap();
+        drop(quota.try_acquire(Cost::tokens(60)).unwrap());
+        quota
+    };
+    let keeps = quota(true);
+    let refused = keeps.try_acquire(Cost::tokens(20)).unwrap_err();
+    assert_eq!((refused.left, refused.kept), (40, true));
+    let said = "asks for 20 of 100 tokens per minute, 40 left and kept for the more urgent, come";
+    assert!(refused.to_string().contains(said), "{refused}");
+    // What wouldn't fit anyway, and what nothing is kept from.
+    let refused = keeps.try_acquire(Cost::tokens(41)).unwrap_err();
+    assert_eq!((refused.left, refused.kept), (40, false));
+    let refused = quota(false).try_acquire(Cost::tokens(41)).unwrap_err();
+    assert!(!refused.kept && refused.to_string().contains(", 40 left, come back"));
+}

@@ -239,7 +239,7 @@ async fn without_money_the_answer_is_returned_at_once_and_the_circuit_opens() {
     for _ in 0..2 {
         let answer = service.clone().oneshot(chat(5)).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
-        assert!(answer.extensions().get::<ServedBy>().is_some());
+        assert!(ServedBy::of(&answer).is_some());
     }
     let (first, second) = (whole.provider.report(), whole.backup.report());
     assert_eq!((first.requests, second.requests), (1, 2));
@@ -250,14 +250,14 @@ async fn what_is_too_large_falls_back_whoever_says_so() {
     let whole = Whole::new(10, 100);
     let service = whole.with_fallback(3);
     let answer = service.clone().oneshot(chat(101)).await.unwrap();
-    assert!(answer.extensions().get::<ServedBy>().is_some());
+    assert!(ServedBy::of(&answer).is_some());
     assert_eq!(whole.provider.report().requests, 0);
     let large = r#"{"error": {"message": "This model's maximum context length is 8192 tokens", "type": "invalid_request_error", "code": "context_length_exceeded"}}"#;
     whole
         .provider
         .then_answer(Response::builder().status(400).body(large).unwrap());
     let answer = service.clone().oneshot(chat(5)).await.unwrap();
-    assert!(answer.extensions().get::<ServedBy>().is_some());
+    assert!(ServedBy::of(&answer).is_some());
     assert_eq!(
         (
             whole.provider.report().requests,
