@@ -41,6 +41,7 @@
 //! use tower_quota::{
 //!     BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, FallbackLayer, Limit, Quota,
 //!     TokenBudgetLayer, edge::{ReqwestLayer, ReqwestService}, fallback::swap_model,
+//!     tokens::model_of,
 //! };
 //!
 //! # async fn example() -> Result<(), tower_quota::BoxError> {
@@ -48,13 +49,13 @@
 //!     .limit(Limit::requests_per_minute(500))
 //!     .limit(Limit::tokens_per_minute(30_000))
 //!     .build()?;
-//! let (client, breaker) = (reqwest::Client::new(), CircuitBreakerLayer::new());
+//! let (client, breaker) = (reqwest::Client::new(), CircuitBreakerLayer::new().keyed(model_of));
 //! let stack = ServiceBuilder::new()
 //!     .layer(ReqwestLayer::new())                                // reqwest's types outside, http's inside
 //!     .layer(BufferBodyLayer::new())                             // bodies that can be sent again
 //!     .layer(FallbackLayer::rewrite(swap_model("gpt-4.1-mini"))) // outermost: around everything else
 //!     .layer(BackoffRetryLayer::new())                           // each attempt pays, and is judged
-//!     .layer(breaker.gate())                                     // nobody queues for a dead provider
+//!     .layer(breaker.gate())                                     // nobody queues for a dead model
 //!     .layer(TokenBudgetLayer::new(quota))                       // waits here
 //!     .layer(breaker)                                            // judges the client alone
 //!     .timeout(Duration::from_secs(60))                          // of one attempt, not of the queue
@@ -64,6 +65,11 @@
 //! let response: reqwest::Response = stack.oneshot(request).await?;
 //! # Ok(()) }
 //! ```
+//!
+//! [`keyed`](CircuitBreakerLayer::keyed) by [`model_of`](tokens::model_of), each model has a circuit of its own: a single one would
+//! refuse the other model as soon as the first is dead. Rate limits are waited out before anything falls back, ours for
+//! [`max_wait`](quota::QuotaBuilder::max_wait), a provider's hint up to [`max_hint`](BackoffRetryLayer::max_hint), 60 s each. Both
+//! models take from one quota here; where their limits are their own, give each a pool: [`Pools`](token_budget::Pools).
 //!
 //! # Order of layers
 //!
@@ -114,6 +120,8 @@
 //! - Over reqwest, `ReqwestLayer` comes first, [`BufferBodyLayer`] second, and `ReqwestService::new(client)` innermost, not the
 //!   client itself, whose answers aren't `http::Response`; [`BufferBodyLayer`] wherever a request's body "can't be sent again or
 //!   read ahead".
+//! - A closure sees the request as it is at its layer: inside of [`BufferBodyLayer`] that is `|request: &Request<BufferedBody>|`,
+//!   whatever the client's types. A judgement for `.classify` names its argument's type, see [`Classify`].
 //! - "implementation of `From` is not general enough", where a stack is spawned: the error of a `service_fn` inside is
 //!   [`BoxError`]; take a concrete one, like `std::io::Error`.
 //!

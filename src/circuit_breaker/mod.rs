@@ -43,7 +43,30 @@
 //!
 //! # Keys
 //!
-//! A circuit for every model, host or tenant:
+//! A circuit for every model, host or tenant. By model, as a stack needs that falls back from one to another
+//! ([`model_of`](crate::tokens::model_of) is a function of the crate's own; requests that name no model share a circuit):
+//!
+//! ```
+//! # use http::{Request, Response};
+//! # use tower::{ServiceBuilder, ServiceExt};
+//! use tower_quota::{CircuitBreakerLayer, tokens::model_of};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_quota::BoxError> {
+//! # let client = tower::service_fn(|_: Request<&'static str>| async {
+//! #     Ok::<_, std::io::Error>(Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
+//! # });
+//!
+//! let breaker = CircuitBreakerLayer::new().keyed(model_of);
+//! let circuits = breaker.handle();
+//! let service = ServiceBuilder::new().layer(breaker.gate()).layer(breaker).service(client);
+//! service.oneshot(Request::new(r#"{"model": "gpt-4.1"}"#)).await?;
+//! let counts = circuits.key(&Some("gpt-4.1".to_owned())).counts();
+//! assert_eq!(counts.successes(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! By anything else that a request says:
 //!
 //! ```
 //! use http::Request;

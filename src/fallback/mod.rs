@@ -76,9 +76,10 @@
 //!
 //! # Who served, and why the others didn't
 //!
-//! A response that the first service didn't serve says so in its extensions: [`ServedBy`], and in [`Causes`] why each
-//! before it didn't, in the order in which they were tried, those further in included. Where the last outcome is an error, [`Causes::find`]
-//! finds them in it. An event at level `INFO` tells that a call falls back, one at `DEBUG` each further link; neither shows
+//! A response that a link served says so in its extensions: [`ServedBy`], and in [`Causes`] why each
+//! before it didn't, in the order in which they were tried, those further in included. Where nobody served, the last answer has the
+//! causes of those before it alone; where that is an error, [`Causes::find`] finds them in it. Both are read by their `of`, from
+//! http's responses and from reqwest's. An event at level `INFO` tells that a call falls back, one at `DEBUG` each further link; neither shows
 //! anything of the request or of the answer but the verdict.
 //!
 //! # What is remembered
@@ -119,7 +120,42 @@
 //!
 //! Outermost, around the retries of the first service; other services bring limiters, retry
 //! and breaker of their own where they need them. With `rewrite`, the rewritten request goes through
-//! the same stack further in: its limiters, its breaker. Outside of it, a limiter charges each link that is asked, in its own line; one that
+//! the same stack further in, its limiters and its breaker: a breaker for each model, and where models have limits of their own
+//! a quota for each.
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use tower::{ServiceBuilder, ServiceExt};
+//! use tower_quota::{
+//!     CircuitBreakerLayer, FallbackLayer, Limit, Quota, TokenBudgetLayer, fallback::swap_model,
+//!     token_budget::Pools, tokens::model_of,
+//! };
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_quota::BoxError> {
+//! # let client = tower::service_fn(|_: Request<Bytes>| async {
+//! #     Ok::<_, std::io::Error>(Response::new(http_body_util::Empty::<Bytes>::new()))
+//! # });
+//!
+//! let quota = |tokens| Quota::new(Limit::tokens_per_minute(tokens));
+//! let pools = Pools::new().pool("gpt-4.1-mini", quota(200_000)?);
+//! let breaker = CircuitBreakerLayer::new().keyed(model_of); // a single one would refuse both when the first is dead
+//! let stack = ServiceBuilder::new()
+//!     .layer(FallbackLayer::rewrite(swap_model("gpt-4.1-mini")))
+//!     .layer(breaker.gate())
+//!     .layer(TokenBudgetLayer::new(quota(30_000)?).pools(pools))
+//!     .layer(breaker)
+//!     .service(client);
+//! # stack.oneshot(Request::new(Bytes::from(r#"{"model": "gpt-4.1"}"#))).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A limit is waited for, up to the quota's [`max_wait`](crate::quota::QuotaBuilder::max_wait) and the retry's
+//! [`max_hint`](crate::BackoffRetryLayer::max_hint), 60 s each, before anything falls back: [`reject`](crate::TokenBudgetLayer::reject)
+//! where another link is better than a wait.
+//!
+//! Outside of a fallback, a limiter charges each link that is asked, in its own line; one that
 //! was passed over costs nothing, and an answer that is computed needs no further charge: it leaves for nowhere.
 
 mod causes;

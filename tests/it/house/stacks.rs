@@ -30,6 +30,7 @@ mod clients {
         edge::{ReqwestLayer, ReqwestService},
         fallback::swap_model,
         testing::ProviderBox,
+        tokens::model_of,
     };
 
     use super::*;
@@ -43,7 +44,7 @@ mod clients {
     async fn reqwest_takes_all_five() {
         let provider = provider().await;
         let client = reqwest::Client::new();
-        let breaker = CircuitBreakerLayer::new();
+        let breaker = CircuitBreakerLayer::new().keyed(model_of);
         let stack = ServiceBuilder::new()
             .layer(ReqwestLayer::new())
             .layer(BufferBodyLayer::new())
@@ -68,7 +69,7 @@ mod clients {
     #[tokio::test]
     async fn async_openai_takes_all_five() {
         let provider = provider().await;
-        let breaker = CircuitBreakerLayer::new();
+        let breaker = CircuitBreakerLayer::new().keyed(model_of);
         let quota = quota();
         let stack = ServiceBuilder::new()
             .layer(ReqwestLayer::new())

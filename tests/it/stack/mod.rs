@@ -2,6 +2,8 @@
 
 mod busy;
 mod contract;
+#[cfg(feature = "reqwest")]
+mod dead_model;
 mod departure;
 mod drops;
 mod further;
