@@ -5,16 +5,29 @@ use std::time::Duration;
 use tower_quota::{Backoff, Jitter};
 
 use super::{
-    case::{Case, Failure, Fields, Seen, Step, ms},
+    case::{Case, Failure, Fields, Seen, Step, ms, span},
     retrying::Retrying,
 };
 
 /// The schedule that a configuration describes; without a `cap_ms` it has none.
 pub fn schedule(config: &Fields) -> Result<Backoff, Failure> {
-    let base = config.span("base_ms")?.ok_or("no `base_ms`")?;
     let cap = config.span("cap_ms")?.or(config.span("max_ms")?);
     let kind = config.text("type")?.unwrap_or("exponential");
+    let list = list(config)?;
+    let base = config.span("base_ms")?.or(list.first().copied());
+    let base = base
+        .or(cap.filter(|_| matches!(kind, "uniform" | "random")))
+        .ok_or("no `base_ms`")?;
     let mut backoff = match kind {
+        // The last one for ever.
+        "custom" | "list" | "sequence" | "chain" if !list.is_empty() => {
+            Backoff::custom(move |retry| list[list.len().min(retry as usize) - 1])
+        }
+        "fibonacci" => Backoff::custom(move |retry| {
+            let next = |(one, two): (u32, u32), _| (two, one.saturating_add(two));
+            base.saturating_mul((0..retry).fold((0, 1), next).1)
+        }),
+        "uniform" | "random" => Backoff::constant(base),
         "constant" => Backoff::constant(base),
         "linear" => Backoff::linear(base, config.span("increment_ms")?.unwrap_or(base)),
         "exponential" => Backoff::exponential(base, Duration::MAX).factor(
@@ -29,10 +42,10 @@ pub fn schedule(config: &Fields) -> Result<Backoff, Failure> {
     let share = |usual: f64| -> Result<u32, Failure> {
         Ok((config.number("jitter_fraction")?.unwrap_or(usual) * 100.0).round() as u32)
     };
-    let usual = if kind == "decorrelated" {
-        "decorrelated"
-    } else {
-        "none"
+    let usual = match kind {
+        "decorrelated" => "decorrelated",
+        "uniform" | "random" => "full",
+        _ => "none",
     };
     backoff = backoff.jitter(match config.text("jitter")?.unwrap_or(usual) {
         "none" => Jitter::None,
@@ -51,6 +64,18 @@ pub fn schedule(config: &Fields) -> Result<Backoff, Failure> {
         backoff = backoff.max(cap);
     }
     Ok(backoff)
+}
+
+/// Waits that are told one by one.
+fn list(config: &Fields) -> Result<Vec<Duration>, Failure> {
+    for name in ["delays_ms", "waits_ms", "intervals_ms", "sequence_ms"] {
+        if let Some(all) = config.get(name) {
+            let all = all.as_array().ok_or(format!("`{name}` is {all}"))?;
+            let one = |value: &serde_json::Value| span(value.as_f64().ok_or("not a number")?);
+            return all.iter().map(one).collect();
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// What the schedule says of one retry.
@@ -93,7 +118,8 @@ pub async fn replay(case: &Case) -> Result<(), Failure> {
     server.all_read("server_delay")?;
     let mut deadline = None;
     for name in ["deadline_ms", "max_elapsed_ms", "total_timeout_ms"] {
-        deadline = case.config.span(name)?.or(deadline);
+        // Of nothing means of none, to those who have it.
+        deadline = (case.config.span(name)?.filter(|it| !it.is_zero())).or(deadline);
     }
     case.config.all_read("config")?;
     // Who counts tries or goes away has a real call under way, if it is one call that is told of.

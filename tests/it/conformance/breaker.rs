@@ -41,11 +41,11 @@ impl Outcome {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "success" => Self::Success,
-            "failure" => Self::Failure,
-            "ignored" => Self::Ignored,
+            "failure" | "error" => Self::Failure,
+            "ignored" | "excluded" | "neutral" => Self::Ignored,
             "inner_rejected" => Self::InnerRejected,
             "panic" => Self::Panic,
-            "cancelled" | "dropped" => Self::Dropped,
+            "cancelled" | "dropped" | "released" => Self::Dropped,
             _ => return None,
         })
     }
@@ -130,7 +130,7 @@ pub async fn replay(case: &Case) -> Result<(), Failure> {
         {
             advance(wait).await;
         }
-        let done = world.act(step).and_then(|()| {
+        let done = world.act(step).await.and_then(|()| {
             step.fields.all_read("step")?;
             step.check(|key| world.see(key))
         });
@@ -140,7 +140,7 @@ pub async fn replay(case: &Case) -> Result<(), Failure> {
 }
 
 impl World {
-    fn act(&mut self, step: &Step) -> Result<(), Failure> {
+    async fn act(&mut self, step: &Step) -> Result<(), Failure> {
         let fields = &step.fields;
         (self.permitted, self.retry_after) = (None, None);
         let call = |what: &str| {
@@ -163,6 +163,12 @@ impl World {
                 end(begun, outcome)?;
                 self.note();
             }
+            // Its caller gives the permission back, or goes away.
+            "release" | "drop" | "cancel" => {
+                let name = call("release")?;
+                drop((self.calls.remove(name)).ok_or(format!("{name:?} isn't under way"))?);
+                self.note();
+            }
             "force" => {
                 self.force(fields.text("to")?.unwrap_or_default(), fields.span("ms")?)?;
                 self.note();
@@ -173,8 +179,15 @@ impl World {
                 let Some(outcome) = Outcome::named(name) else {
                     return step.unknown();
                 };
+                let mut took = None;
+                for name in ["took_ms", "duration_ms", "elapsed_ms"] {
+                    took = fields.span(name)?.or(took);
+                }
                 for _ in 0..step.repeat {
                     if let Some(begun) = self.begin() {
+                        if let Some(took) = took {
+                            advance(took).await;
+                        }
                         end(begun, outcome)?;
                     }
                     self.note();
@@ -212,7 +225,7 @@ impl World {
             ("open" | "open_for", Some(span)) => self.handle.open_for(span),
             ("half_open", None) => self.handle.half_open(),
             ("closed", None) => self.handle.reset(),
-            ("forced_open", None) => self.handle.force_open(),
+            ("forced_open" | "isolated", None) => self.handle.force_open(),
             ("forced_closed", None) => self.handle.force_closed(),
             ("disabled", None) => self.handle.disable(),
             ("metrics_only", None) => self.handle.metrics_only(),

@@ -53,11 +53,15 @@ fn trip(layer: CircuitBreakerLayer, trip: &Fields) -> Result<CircuitBreakerLayer
         None => layer.no_failure_rate(),
         Some(rate) => layer.failure_rate(rate),
     };
-    layer = layer.min_calls(trip.count("min_calls")?.unwrap_or(1) as u32);
+    // None at all is what one is: a rate needs a call.
+    layer = layer.min_calls(trip.count("min_calls")?.unwrap_or(1).max(1) as u32);
     let slow = (trip.number("slow_rate")?, trip.span("slow_ms")?);
     layer = match slow {
         (None, None) => layer,
-        (rate, than) => layer.slow_calls(rate.unwrap_or(1.0), than.ok_or("no `slow_ms`")?),
+        (rate, than) => {
+            let than = than.ok_or("no `slow_ms`")?.max(Duration::from_nanos(1));
+            layer.slow_calls(rate.unwrap_or(1.0), than)
+        }
     };
     if let Some(failures) = trip.count("failures")? {
         layer = layer.failures(failures as u32);

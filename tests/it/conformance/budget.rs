@@ -21,14 +21,16 @@ use super::{
     case::{Case, Failure, Seen, Step},
 };
 
-fn balance(budget: &RetryBudget) -> Seen {
+fn balance(budget: &RetryBudget, beyond: f64) -> Seen {
     let parts = budget.balance_thousandths().expect("it says");
-    Seen::Number(parts as f64 / 1e3)
+    Seen::Number(parts as f64 / 1e3 - beyond)
 }
 
 /// A stock that retries are paid from.
 struct Stock {
     budget: RetryBudget,
+    // Units that aren't the case's: a quota of nothing isn't made, one that never pays is.
+    beyond: f64,
     attempts: u64,
     backoffs: BTreeMap<String, Backoff>,
     // The retry of each operation that is under way.
@@ -48,10 +50,13 @@ fn causes(kind: &str) -> Result<&'static [Cause], Failure> {
 pub async fn aws_quota(case: &Case) -> Result<(), Failure> {
     let config = &case.config;
     let capacity = config.count("capacity")?.ok_or("no `capacity`")? as u32;
-    let mut budget = RetryBudget::quota(capacity);
+    let mut budget = RetryBudget::quota(capacity.max(1));
     let costs = config.inner("cost")?;
     for kind in costs.keys() {
         let cost = costs.count(kind)?.unwrap_or_default() as u32;
+        if capacity == 0 && cost < 2 {
+            return Err(format!("a quota of 0 that pays {cost} for {kind}"));
+        }
         for cause in causes(kind)? {
             budget = budget.cost(*cause, cost);
         }
@@ -66,6 +71,7 @@ pub async fn aws_quota(case: &Case) -> Result<(), Failure> {
     }
     let mut stock = Stock {
         budget,
+        beyond: if capacity == 0 { 1.0 } else { 0.0 },
         attempts: config.count("max_attempts")?.unwrap_or(u64::MAX),
         backoffs,
         paid: BTreeMap::new(),
@@ -134,7 +140,7 @@ impl Stock {
         };
         step.check(|key| {
             Some(match key {
-                "available" => balance(&self.budget),
+                "available" => balance(&self.budget, self.beyond),
                 "retry" => retry.map_or(Seen::Nothing, Seen::Flag),
                 "reason" => match why {
                     Some("attempts") => Seen::AnyOf(NO_ATTEMPTS),
@@ -204,7 +210,7 @@ async fn call(step: &Step, budget: &RetryBudget, attempts: u32) -> Result<(), Fa
         Some(match key {
             "result" => result.map_or(Seen::Nothing, Seen::text),
             "attempts" => Seen::Number(made as f64),
-            "tokens" => balance(budget),
+            "tokens" => balance(budget, 0.0),
             _ => return None,
         })
     })
@@ -268,7 +274,11 @@ pub async fn concurrency_budget(case: &Case) -> Result<(), Failure> {
     let percent = config.count("percent")?.ok_or("no `percent`")? as u32;
     let floor = config.count("min_concurrency")?.unwrap_or(0) as u32;
     config.all_read("config")?;
-    let mut budget = RetryBudget::of_active(percent, floor);
+    // One that never allows any isn't made; it may become so.
+    let mut budget = match (percent, floor) {
+        (0, 0) => RetryBudget::of_active(1, 0).percent_of_active(0),
+        _ => RetryBudget::of_active(percent, floor),
+    };
     let (mut requests, mut retries) = (Vec::new(), Vec::new());
     for (number, step) in case.steps.iter().enumerate() {
         let done = under_way(step, &mut budget, &mut requests, &mut retries);

@@ -15,8 +15,7 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_quota::{
     BoxError, CircuitBreakerLayer, CircuitHandle, Classify, FallbackLayer, Reason, Rejected,
-    Verdict,
-    fallback::{Causes, ServedBy},
+    Verdict, fallback::Causes,
 };
 
 use super::case::{Case, Failure, Seen, Step};
@@ -118,13 +117,8 @@ impl Came {
     fn of<B>(outcome: Result<Response<B>, BoxError>) -> Self {
         let (result, causes, fell_back) = match &outcome {
             Ok(answer) => {
-                let extensions = answer.extensions();
-                let causes = extensions.get::<Causes>();
-                (
-                    of_answer(answer),
-                    causes,
-                    extensions.get::<ServedBy>().is_some(),
-                )
+                let causes = Causes::of(answer);
+                (of_answer(answer), causes, causes.is_some())
             }
             Err(error) => {
                 let causes = Causes::find(error.as_ref());

@@ -22,6 +22,8 @@ pub struct Limiter {
     line: Vec<Waiting>,
     permits: BTreeMap<String, Permit>,
     pub granted: Vec<String>,
+    // When whoever was promised a turn had it: from then on there is nothing to give back.
+    acted: BTreeMap<String, Duration>,
     lied: Option<Failure>,
 }
 
@@ -56,6 +58,7 @@ impl Limiter {
             line: Vec::new(),
             permits: BTreeMap::new(),
             granted: Vec::new(),
+            acted: BTreeMap::new(),
             lied: None,
         })
     }
@@ -119,6 +122,7 @@ impl Limiter {
                 std::task::Poll::Pending => return true,
                 std::task::Poll::Ready(Ok(permit)) => {
                     self.granted.push(waiting.id.clone());
+                    self.acted.insert(waiting.id.clone(), now);
                     self.permits.insert(waiting.id.clone(), permit);
                 }
                 std::task::Poll::Ready(Err(rejected)) => {
@@ -146,7 +150,10 @@ impl Limiter {
     pub fn ask(&mut self, id: &str, n: u64, max_wait: Option<Duration>) -> Asked {
         let now = self.now();
         let due = match self.take(id, n) {
-            Ok(()) => return Asked::At(now),
+            Ok(()) => {
+                self.acted.insert(id.to_owned(), now);
+                return Asked::At(now);
+            }
             Err(rejected) if rejected.reason == Reason::TooLarge => {
                 return Asked::Refused(rejected.reason);
             }
@@ -186,6 +193,10 @@ impl Limiter {
         if self.line.len() < before {
             self.unsettled();
         } else if let Some(permit) = self.permit(Some(id)) {
+            if self.acted.get(id).is_some_and(|at| *at < self.now()) {
+                // Too late: it counts as sent.
+                return;
+            }
             permit.cancel();
             self.granted.retain(|granted| granted != id);
             self.unsettled();

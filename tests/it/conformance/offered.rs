@@ -63,6 +63,13 @@ pub fn refusal(case: &Case) -> Option<&'static str> {
         "retry_after" if !matches!(&*text("above_max"), "" | "fail") => {
             Some("too long a wait is cut short; ours gives up instead of coming early")
         }
+        "breaker"
+            if ["auto_half_open", "auto_transition", "automatic_half_open"]
+                .iter()
+                .any(|key| config.has(key)) =>
+        {
+            Some("it becomes half-open by itself; ours with the next caller")
+        }
         "breaker" if judges_others_than_probes(config) => {
             Some("fewer or more calls are judged than are admitted; ours judges its probes")
         }

@@ -14,7 +14,10 @@ use tower_quota::{
     FallbackLayer, Jitter, Limit, Quota, RateLimitLayer, Reason, Rejected, Verdict,
 };
 
-use super::case::{Case, Failure, Fields, Seen, Step};
+use super::{
+    breaker_setup::circuit,
+    case::{Case, Failure, Fields, Seen, Step, ms},
+};
 
 type Stack = BoxCloneService<(), String, BoxError>;
 
@@ -72,9 +75,11 @@ fn named(error: &BoxError) -> String {
 fn retry(layer: &Fields, inner: Stack) -> Result<Stack, Failure> {
     let attempts = layer.count("max_attempts")?.unwrap_or(3);
     let finals = layer.texts("not_retryable")?;
+    let wait = layer.span("backoff_ms")?.or(layer.span("delay_ms")?);
+    let wait = wait.unwrap_or_default();
     let retry = BackoffRetryLayer::new()
         .attempts(u32::try_from(attempts).map_err(|error| error.to_string())?)
-        .backoff(Backoff::constant(Duration::ZERO).jitter(Jitter::None))
+        .backoff(Backoff::constant(wait).jitter(Jitter::None))
         .no_budget()
         .opaque();
     if finals == ["circuit_open"] {
@@ -89,6 +94,9 @@ fn retry(layer: &Fields, inner: Stack) -> Result<Stack, Failure> {
 }
 
 fn breaker(layer: &Fields) -> Result<CircuitBreakerLayer, Failure> {
+    if layer.has("trip") || layer.has("window") {
+        return circuit(layer);
+    }
     let mut breaker = CircuitBreakerLayer::new().no_failure_rate();
     if let Some(consecutive) = layer.count("consecutive")? {
         breaker = breaker.consecutive_failures(consecutive as u32);
@@ -178,7 +186,7 @@ async fn run(
         let fallbacks = watched.fallbacks.as_deref().map_or(0, |it| it.load(SeqCst));
         [calls.load(SeqCst), attempts, fallbacks].map(|it| it as f64)
     };
-    let before = all();
+    let (before, begun) = (all(), tokio::time::Instant::now());
     let mut result = None;
     match &*step.event {
         "run" | "call" => {
@@ -199,6 +207,7 @@ async fn run(
     step.check(|key| {
         Some(match key {
             "result" => result.clone().map_or(Seen::Nothing, Seen::Text),
+            "elapsed_ms" => Seen::Number(ms(begun.elapsed())),
             "service_calls" => count(0),
             "attempts" => count(1),
             "fallback_calls" => count(2),
