@@ -255,7 +255,7 @@ pub enum Provider {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't judge answers of type `{R}`",
     note = "for answers that aren't `http::Response<_>`, call `.opaque()` on the layer",
-    note = "a judgement for `.classify` is a closure over `outcome: Result<&Response<_>, &BoxError>`, or after `.opaque()` over `Result<&Answer, &BoxError>` of the service's own type of answers"
+    note = "a judgement for `.classify` names its argument's type: `|outcome: Result<&Response<_>, &BoxError>| ..`, or after `.opaque()` `|outcome: Result<&Answer, &BoxError>| ..`"
 )]
 pub trait Classify<R> {
     /// What this outcome means.

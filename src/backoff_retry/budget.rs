@@ -202,7 +202,7 @@ impl RetryBudget {
         );
         match &self.0 {
             Kind::Quota(stock) => stock.set(|s| s.reward = (units * 1_000.0).round() as u64),
-            _ => self.has_no("reward", &units),
+            _ => self.has_no("reward", &units, "`RetryBudget::quota`"),
         }
         self
     }
@@ -262,7 +262,7 @@ impl RetryBudget {
     /// If the budget isn't a share of the requests.
     #[track_caller]
     pub fn refund_success(self) -> Self {
-        self.share("refund_success", &"").set(|s| s.refund = true);
+        self.share("refund_success", &true).set(|s| s.refund = true);
         self
     }
 
@@ -275,7 +275,7 @@ impl RetryBudget {
     pub fn percent_of_active(self, percent: u32) -> Self {
         match &self.0 {
             Kind::Active(active) => lock(active).percent = percent,
-            _ => self.has_no("percent_of_active", &percent),
+            _ => self.has_no("percent_of_active", &percent, "`RetryBudget::of_active`"),
         }
         self
     }
@@ -351,20 +351,20 @@ impl RetryBudget {
     fn share(&self, setting: &str, value: &dyn fmt::Debug) -> &Share {
         match &self.0 {
             Kind::Share(share) => share,
-            _ => self.has_no(setting, value),
+            _ => self.has_no(setting, value, "`RetryBudget::ratio` and `percent`"),
         }
     }
 
     #[track_caller]
-    fn has_no(&self, setting: &str, value: &dyn fmt::Debug) -> ! {
+    fn has_no(&self, setting: &str, value: &dyn fmt::Debug, others: &str) -> ! {
         let made = match &self.0 {
             Kind::Share(_) => "`RetryBudget::ratio` or `percent`",
             Kind::Quota(_) => "`RetryBudget::quota`",
             Kind::Throttle(_) => "`RetryBudget::throttle`",
             Kind::Active(_) => "`RetryBudget::of_active`",
-            Kind::Tower(_) => "a budget of tower's",
+            Kind::Tower(_) => "a budget of another kind",
         };
-        panic!("{setting}: {value:?} is nothing that a budget made by {made} has")
+        panic!("{setting}: {value:?} for {made}, which has no such setting; {others} have")
     }
 }
 

@@ -1,7 +1,7 @@
 //! A judgement of answers that the service doesn't give.
 //~ can't judge answers of type
 //~ for answers that aren't `http::Response<_>`, call `.opaque()` on the layer
-//~ over `outcome: Result<&Response<_>, &BoxError>`, or after `.opaque()` over `Result<&Answer, &BoxError>`
+//~ names its argument's type: `|outcome: Result<&Response<_>, &BoxError>| ..`, or after `.opaque()`
 
 use http::{Request, Response};
 use tower::{BoxError, Service, ServiceBuilder};

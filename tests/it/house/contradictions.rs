@@ -237,7 +237,7 @@ fn budgets() -> Kinds {
         ("throttle", "ratio of 11", panics(|| RetryBudget::throttle(10, 11.0))),
         ("throttle", "NaN", panics(|| RetryBudget::throttle(10, f64::NAN))),
         ("of_active", "0 %", panics(|| RetryBudget::of_active(0, 0))),
-        ("reserve", "50 is nothing that a budget made by `RetryBudget::quota`", panics(|| quota().reserve(50))),
+        ("reserve", "50 for `RetryBudget::quota`", panics(|| quota().reserve(50))),
         ("per_second", "5", panics(|| throttle().per_second(5))),
         ("reward", "-1", panics(|| quota().reward(-1.0))),
         ("reward", "2", panics(|| RetryBudget::percent(10).reward(2.0))),
