@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use ::tower::retry::budget::Budget;
+use tower::retry::budget::Budget;
 
 use super::cause::Cause;
 use crate::{
@@ -12,9 +12,9 @@ use crate::{
     lock::lock,
 };
 
+mod of_tower;
 mod share;
 mod stock;
-mod tower;
 mod withdrawal;
 
 use share::Share;

@@ -40,7 +40,9 @@ fn listen() {
         let before = take_hook();
         set_hook(Box::new(move |info| {
             if CATCHES.with_borrow(|catches| *catches) {
-                let message = info.payload_as_str().unwrap_or_default().to_owned();
+                let fixed = info.payload().downcast_ref::<&str>().copied();
+                let message = info.payload().downcast_ref::<String>().map(String::as_str);
+                let message = message.or(fixed).unwrap_or_default().to_owned();
                 CAUGHT.set(Some((message, is_here(info.location()))));
             } else {
                 before(info);
