@@ -51,7 +51,8 @@ impl Anchor {
     }
 
     /// Boundaries from a calendar: `next(t)` is the first boundary after `t`. A zone's midnight
-    /// has days of 23 and 25 hours, which only a calendar knows. A boundary that isn't after `t` is read as one window later.
+    /// has days of 23 and 25 hours, which only a calendar knows. A boundary that isn't after `t` is read as one window later. It is
+    /// asked a few windows ahead, outside of every lock.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

@@ -11,7 +11,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    QuotaBuilder, builder, fullness,
+    QuotaBuilder, builder,
+    calendar::Calendars,
+    fullness,
     outputs::Outputs,
     priority::Rank,
     refusal::rejected,
@@ -52,6 +54,7 @@ pub(super) struct Line {
     waker: Waker,
     settings: QuotaBuilder,
     max_wait: Duration,
+    calendars: Calendars,
     pub(super) outputs: Outputs,
     pub(super) watch: Arc<Watch>,
 }
@@ -98,6 +101,7 @@ impl Line {
         settings: QuotaBuilder,
         watch: Arc<Watch>,
     ) -> Arc<Self> {
+        let calendars = Calendars::of(&ledger);
         Arc::new_cyclic(|line| Self {
             state: Mutex::new(State {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
@@ -108,6 +112,7 @@ impl Line {
             timer: Timer::new(origin, base),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
             max_wait: settings.longest_wait(),
+            calendars,
             outputs: Outputs::new(),
             settings,
             watch,
@@ -119,8 +124,11 @@ impl Line {
             .after(instant.saturating_duration_since(self.origin))
     }
 
+    /// What time it is. No lock may be held: calendars may be asked.
     pub(super) fn now(&self) -> Time {
-        self.time(Instant::now())
+        let now = self.time(Instant::now());
+        self.calendars.keep_up(now);
+        now
     }
 
     pub(super) const fn settings(&self) -> &QuotaBuilder {

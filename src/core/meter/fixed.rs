@@ -12,6 +12,12 @@ use crate::core::time::Time;
 pub(crate) trait Boundaries: Send + Sync {
     /// The first boundary after `t`.
     fn after(&self, t: Time) -> Time;
+
+    /// Finds out about those that come after `now`, where that is somebody's own code, which no lock may be held for. Until
+    /// the instant that it returns, `after` needs no more.
+    fn look_ahead(&self, _now: Time) -> Time {
+        Time::MAX
+    }
 }
 
 /// Between when and when the provider's window ends. One instant at a calendar's boundaries; a window that
@@ -108,6 +114,10 @@ impl Fixed {
 
     const fn in_transit_after(&self, t: Time) -> Time {
         Time::from_nanos(t.nanos().saturating_add(self.transit))
+    }
+
+    pub(super) fn boundaries(&self) -> Option<&Arc<dyn Boundaries>> {
+        self.boundaries.as_ref()
     }
 
     /// Whether a charge of this date may be counted after the end.

@@ -149,6 +149,14 @@ impl Meter {
         dated >= self.resized
     }
 
+    /// Where its boundaries are, where it is fixed to some.
+    pub(crate) fn boundaries(&self) -> Option<&Arc<dyn Boundaries>> {
+        match &self.account {
+            Account::Fixed(account) => account.boundaries(),
+            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) => None,
+        }
+    }
+
     pub(crate) const fn id(&self) -> LimitId {
         self.id
     }
