@@ -10,7 +10,6 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::field::debug;
 
 use super::{
     events::{CircuitEvents, Name},
@@ -42,8 +41,10 @@ pub(super) struct Circuit {
 
 impl Circuit {
     pub(super) fn new(settings: Settings, name: Name, house: Arc<House>) -> Arc<Self> {
+        let breaker = Breaker::new(settings);
+        house.told.begins(breaker.state());
         Arc::new(Self {
-            breaker: Mutex::new(Breaker::new(settings)),
+            breaker: Mutex::new(breaker),
             unusual: AtomicBool::new(false),
             lobby: Lobby::default(),
             clock: Clock::default(),
@@ -57,7 +58,9 @@ impl Circuit {
         let mut settings = self.settings();
         change(&mut settings);
         let mut breaker = self.lock();
+        self.house.told.ends(breaker.state());
         *breaker = breaker.anew(settings);
+        self.house.told.begins(breaker.state());
         self.mark(&breaker);
     }
 
@@ -103,6 +106,16 @@ impl Circuit {
             let looked = breaker.look(now);
             (then(breaker, looked), moves)
         })
+    }
+
+    /// The refusal of a call.
+    pub(super) fn refusal(&self, wait: Option<Duration>) -> BoxError {
+        self.house.told.refused(wait);
+        RejectedError::boxed(
+            Rejected::new(Reason::CircuitOpen)
+                .retry_after(wait)
+                .scope(Scope::Shared),
+        )
     }
 
     /// Judges a call that began at `since`; `None` where it was answered at once.
@@ -177,15 +190,7 @@ impl Circuit {
         if let Some(told) = told {
             self.house.hub.tell(told);
         }
-        for change in moves.iter() {
-            let Move { from, to, wait } = change;
-            let wait = wait.map(debug);
-            if change.would_open() {
-                tracing::info!(wait, "circuit would have opened");
-            } else {
-                tracing::info!(from = from.name(), to = to.name(), wait, "circuit changed");
-            }
-        }
+        self.house.told.moved(&moves);
         done
     }
 
@@ -210,6 +215,8 @@ impl Circuit {
 impl Drop for Circuit {
     fn drop(&mut self) {
         self.set_unusual(false);
+        let state = self.lock().state();
+        self.house.told.ends(state);
     }
 }
 
@@ -226,14 +233,4 @@ impl fmt::Debug for Circuit {
             .field("state", &state)
             .finish_non_exhaustive()
     }
-}
-
-/// The refusal of an open circuit.
-pub(super) fn refusal(wait: Option<Duration>) -> BoxError {
-    tracing::debug!(wait = wait.map(debug), "refused: the circuit is open");
-    RejectedError::boxed(
-        Rejected::new(Reason::CircuitOpen)
-            .retry_after(wait)
-            .scope(Scope::Shared),
-    )
 }

@@ -31,6 +31,13 @@ impl CircuitHandle {
         self.circuit.subscribe()
     }
 
+    /// Sets the gauges as of now, see [`observe`](crate::observe#metrics): before they are rendered.
+    #[cfg(feature = "metrics")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+    pub fn publish_metrics(&self) {
+        self.circuit.house().told.publish();
+    }
+
     /// Opens, for as long as the schedule says of the next opening. Not sticky: when the time is
     /// over, probes decide.
     pub fn trip(&self) {

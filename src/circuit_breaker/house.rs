@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{events::Hub, lobby::Lobby};
+use super::{events::Hub, lobby::Lobby, told::Told};
 use crate::{
     core::{
         backoff::{Backoff, Jitter},
@@ -27,6 +27,7 @@ thread_local! {
 pub(super) struct House {
     schedule: Mutex<Arc<Schedule>>,
     pub(super) hub: Hub,
+    pub(super) told: Told,
     // Who waits without a key, for any circuit to open.
     lobby: Lobby,
     // How many of its circuits don't let everything pass.
@@ -41,6 +42,10 @@ struct Schedule {
 
 impl House {
     pub(super) fn new() -> Arc<Self> {
+        Self::telling(Told::default())
+    }
+
+    fn telling(told: Told) -> Arc<Self> {
         let open = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(60));
         Arc::new(Self {
             schedule: Mutex::new(Arc::new(Schedule {
@@ -48,6 +53,7 @@ impl House {
                 dice: Dice::default(),
             })),
             hub: Hub::new(),
+            told,
             lobby: Lobby::default(),
             refusing: AtomicUsize::new(0),
         })
@@ -85,9 +91,9 @@ impl House {
         drop(old);
     }
 
-    /// Another with the same schedule, and nobody in it.
+    /// Another with the same schedule and name, and nobody in it.
     pub(super) fn alike(&self) -> Arc<Self> {
-        let house = Self::new();
+        let house = Self::telling(self.told.alike());
         house.set((*self.schedule()).clone());
         house
     }

@@ -37,6 +37,7 @@ use crate::{
 /// | [`exhausted_for`](Self::exhausted_for) | 10 min |
 /// | [`slow_after`](Self::slow_after) | 10 s |
 /// | [`provider`](Self::provider) | told from each answer |
+/// | [`named`](Self::named) | no name |
 ///
 /// The layer, its clones, its services and their handles are one circuit: a setting that is
 /// changed later is changed for all of them, and the circuit starts anew.
@@ -336,6 +337,10 @@ impl<P> CircuitBreakerLayer<P> {
     /// Judges answers by `judge` instead: [`Classify`](crate::Classify) has an example.
     pub fn classify<F>(self, judge: F) -> CircuitBreakerLayer<Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))
+    }
+
+    pub(super) fn house(&self) -> &House {
+        self.circuit.house()
     }
 
     fn with<Q>(self, answers: impl FnOnce(P) -> Q) -> CircuitBreakerLayer<Q> {

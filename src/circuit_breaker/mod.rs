@@ -93,7 +93,8 @@
 //! passes waits in its future, until its own circuit opens. Hence the inner service has to be
 //! `Clone`.
 //!
-//! Keys appear nowhere but in the [events](KeyedCircuitHandle::subscribe).
+//! Keys appear nowhere but in the [events](KeyedCircuitHandle::subscribe) of a handle: not in what is [told](crate::observe) to
+//! `tracing` and metrics.
 //!
 //! # What counts
 //!
@@ -192,6 +193,7 @@ mod layer;
 mod lobby;
 mod policy;
 mod service;
+mod told;
 
 pub use events::{CircuitEvent, CircuitEvents};
 pub use future::CircuitBreakerFuture;

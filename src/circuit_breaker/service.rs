@@ -8,7 +8,7 @@ use tower_service::Service;
 
 use super::{
     CircuitBreakerFuture,
-    circuit::{Circuit, refusal},
+    circuit::Circuit,
     lobby::Seat,
     policy::{Guard, Policy},
 };
@@ -140,10 +140,10 @@ impl<S> Gated<S> {
         if !self.readied {
             // Told that it is open, the caller came without the inner service's consent.
             let wait = self.seat.host.pass().err();
-            return Err(refusal(wait.unwrap_or(Some(AT_ONCE))));
+            return Err(self.seat.host.refusal(wait.unwrap_or(Some(AT_ONCE))));
         }
         // A refused call leaves the inner service ready for the next one.
-        let passed = ask(&self.seat.host).map_err(refusal)?;
+        let passed = ask(&self.seat.host).map_err(|wait| self.seat.host.refusal(wait))?;
         self.readied = false;
         Ok(passed)
     }

@@ -21,6 +21,7 @@ use crate::{
     answers::{Answers, Depth, Read},
     departure,
     error::{BoxError, RejectedError},
+    observe::target,
     verdict::Verdict,
 };
 
@@ -192,7 +193,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                         continue;
                     }
                     Poll::Ready(Err(rejected)) => {
-                        tracing::debug!(%rejected, "not falling back: a limit further out refuses");
+                        tracing::debug!(target: target::FALLBACK, %rejected, "not falling back: a limit further out refuses");
                         let refused = || Err(RejectedError::boxed(rejected));
                         break trip.last(answers).unwrap_or_else(refused);
                     }

@@ -79,7 +79,8 @@
 //! A response that a link served says so in its extensions: [`ServedBy`], and in [`Causes`] why each
 //! before it didn't, in the order in which they were tried, those further in included. Where nobody served, the last answer has the
 //! causes of those before it alone; where that is an error, [`Causes::find`] finds them in it. Both are read by their `of`, from
-//! http's responses and from reqwest's. An event at level `INFO` tells that a call falls back, one at `DEBUG` each further link; neither shows
+//! http's responses and from reqwest's. An event tells that a call falls back: at level `INFO` where somebody was asked and didn't
+//! serve, at `DEBUG` where it is passed over, a circuit or a limit of ours has refused, and for each further link. None shows
 //! anything of the request or of the answer but the verdict.
 //!
 //! # What is remembered

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     answers::{Answers, CopyRequest},
     error::BoxError,
+    observe::target,
     verdict::{Classify, Verdict},
 };
 
@@ -254,12 +255,9 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             self.causes.extend(next.skipped);
             self.seen = self.plan.look(self.member);
             let (name, verdict) = (self.plan.served_by(self.member).name(), self.verdict);
-            if mem::replace(&mut self.fell, true) {
-                tracing::debug!(link = name, ?verdict, "falling back further");
-            } else {
-                let passed = self.resort.is_some();
-                tracing::info!(link = name, ?verdict, passed, "falling back");
-            }
+            let first = !mem::replace(&mut self.fell, true);
+            let passed = self.resort.is_some();
+            tell(name, verdict, first, passed);
             return true;
         }
     }
@@ -354,5 +352,17 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
                 Err(FallbackError::boxed(error, by, causes, sealed))
             }
         }
+    }
+}
+
+/// A call goes to another link. News is what a service answered, once a call; that it is passed over, or that a circuit or a limit
+/// of ours refuses, is so for every call until that ends.
+fn tell(link: &str, verdict: Verdict, first: bool, passed: bool) {
+    if !first {
+        tracing::debug!(target: target::FALLBACK, link, ?verdict, "falling back further");
+    } else if passed || verdict == Verdict::Refused {
+        tracing::debug!(target: target::FALLBACK, link, ?verdict, passed, "falling back");
+    } else {
+        tracing::info!(target: target::FALLBACK, link, ?verdict, passed, "falling back");
     }
 }

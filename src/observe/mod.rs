@@ -11,20 +11,28 @@
 //!
 //! | target | level | event | fields |
 //! |---|---|---|---|
-//! | `tower_quota::wait` | info from a second on, else debug | `waited for the quota` | `pool`, `limit`, `cause` (`limit`, `pause`, `in flight`, `queue`), `priority` (level 0 to 7), `wait` (as it looked at first), `waited` |
-//! | | debug | `waits for the quota` | `pool`, `limit`, `cause`, `priority`, `wait` |
-//! | | debug | `refused by the quota` | `pool`, `reason`, `limit`, `asked`, `left`, `wait` |
-//! | `tower_quota::limit` | info from a second on and without a hint, else debug | `the provider has refused` | `pool`, `resource`, `wait` (its hint) |
+//! | `tower_quota::wait` | info from a second on, else debug | `waited for the quota` | `pool`, `model`, `limit`, `asked` and `left` of it, `cause` (`limit`, `pause`, `in flight`, `queue`), `priority` (level 0 to 7), `wait` (as it looked at first), `waited` |
+//! | | debug | `waits for the quota` | `pool`, `model`, `limit`, `asked`, `left`, `cause`, `priority`, `wait` |
+//! | | debug | `refused by the quota` | `pool`, `model`, `reason`, `limit`, `asked`, `left`, `wait` |
+//! | `tower_quota::limit` | info from a second on and without a hint, else debug | `the provider has refused` | `pool`, `model`, `resource`, `wait` (its hint) |
 //! | | info | `the provider states another limit` | `pool`, `limit` |
 //! | | info | `the limit was changed` | `pool`, `limit` |
 //! | | info | `paused`, `resumed` | `pool`, `wait` |
 //! | `tower_quota::retry` | info for waits from a second on, else debug | `retrying` | `attempt` (how many were made), `of` (how many there may be), `cause`, `limit` (its resource, where the answer names one), `wait` |
 //! | | info where the provider asks to wait too long, else debug | `not retried` | `attempt`, `of`, `verdict`, `why`, `wait`, `max` |
+//! | `tower_quota::circuit` | info | `circuit changed` | `pool`, `from`, `to`, `wait` (how long it is open) |
+//! | | info | `circuit would have opened`, of one that only measures | `pool`, `wait` |
+//! | | debug | `refused: the circuit is open` | `pool`, `wait` |
+//! | `tower_quota::fallback` | info where a service was asked and didn't serve, else debug | `falling back` | `link`, `verdict`, `passed` (over the first, without asking it) |
+//! | | debug | `falling back further` | `link`, `verdict` |
+//! | `tower_quota::respond` | warn | `no answer in time`, `the service failed` | `error` |
+//! | | debug | `the provider's refusal is hidden` | `status` |
 //! | `tower_quota::state` | info | `went on from a saved state` | `pool`, `down` |
 //! | `tower_quota::alert` | error | `the hook for alerts panicked` | `alert` |
 //!
 //! `limit` is the one that stood in the way when the request got in line, `wait` and `waited` are spans like `1.5s`, `pool` is the
-//! quota's [name](crate::quota::QuotaBuilder::named); what isn't known is left out.
+//! quota's [name](crate::quota::QuotaBuilder::named), or the [circuit's](crate::CircuitBreakerLayer::named); what isn't known is left
+//! out. So an outage is an event when a circuit opens and one when it closes again, not one for every call.
 //!
 //! # Fields of your span
 //!
@@ -58,15 +66,18 @@
 //! | `tower_quota_tries_total` | counter | `pool`, `model`, `kind` (`first`, `retry`) | tries of calls |
 //! | `tower_quota_limit`, `tower_quota_left` | gauge | `pool`, `model`, `limit` | a limit's amount, and what is left of it, of the first eight limits |
 //! | `tower_quota_in_flight`, `tower_quota_waiting` | gauge | `pool`, `model` | requests in flight and in line |
+//! | `tower_quota_circuits` | gauge | `pool`, `state` (`closed`, `open`, `half-open`, …) | circuits in that state: 1 or 0 where there is one, more with keys |
+//! | `tower_quota_circuit_changes_total` | counter | `pool`, `from`, `to` | changes of state; `to` is `would have opened` of one that only measures |
+//! | `tower_quota_circuit_refused_total` | counter | `pool` | calls that a circuit, or its gate, has refused |
 //!
-//! `pool` and `model` are what the quota was [called](crate::quota::QuotaBuilder::named), empty where it wasn't: names of the program's
+//! `pool` and `model` are what the quota was [called](crate::quota::QuotaBuilder::named), or the retries or the circuit, empty where it wasn't: names of the program's
 //! own, not of its callers. `limit` is like `tokens per minute`, without the amount, and empty where none is to blame; `priority`
 //! is `interactive`, `standard`, `background`, or another level's number. So the number of series
 //! is bounded by the quotas that the program makes. The quotas of keys count under the names of the one that
 //! they were made from, and have no gauges.
 //!
-//! Gauges are as of the last request, at most ten times a second; `Quota::publish_metrics` sets them as of now, for
-//! whoever renders them.
+//! Gauges are as of the last request, at most ten times a second, those of circuits as of the last change; `Quota::publish_metrics` and
+//! `CircuitHandle::publish_metrics` set them as of now, for whoever renders them.
 //!
 //! # Alerts
 //!
@@ -113,6 +124,9 @@ pub(crate) mod target {
     pub(crate) const WAIT: &str = "tower_quota::wait";
     pub(crate) const LIMIT: &str = "tower_quota::limit";
     pub(crate) const RETRY: &str = "tower_quota::retry";
+    pub(crate) const CIRCUIT: &str = "tower_quota::circuit";
+    pub(crate) const FALLBACK: &str = "tower_quota::fallback";
+    pub(crate) const RESPOND: &str = "tower_quota::respond";
     pub(crate) const STATE: &str = "tower_quota::state";
     pub(crate) const ALERT: &str = "tower_quota::alert";
 }

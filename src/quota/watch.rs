@@ -31,6 +31,7 @@ const LONG: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Watch {
     pool: Option<Arc<str>>,
+    model: Option<Arc<str>>,
     alarm: Option<Alarm>,
     metrics: Metrics,
     // Made with the first answer that tells what was used.
@@ -44,6 +45,8 @@ pub(super) struct Standing {
     class: u8,
     wait: Duration,
     limit: Option<LimitId>,
+    asked: u64,
+    left: u64,
     cause: &'static str,
 }
 
@@ -55,6 +58,8 @@ impl Standing {
             class: 0,
             wait: rejected.retry_after.unwrap_or_default(),
             limit: rejected.limit,
+            asked: rejected.asked,
+            left: rejected.left,
             cause: match rejected.reason {
                 Reason::Paused => "pause",
                 Reason::InFlightFull => "in flight",
@@ -85,6 +90,10 @@ macro_rules! told {
 impl Watch {
     pub(super) fn pool(&self) -> Option<&str> {
         self.pool.as_deref()
+    }
+
+    fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 
     pub(super) fn percentiles(&self) -> Option<Percentiles> {
@@ -131,6 +140,7 @@ impl QuotaBuilder {
         Watch {
             alarm: (self.alerts.clone()).map(|alerts| Alarm::new(alerts, pool.clone())),
             metrics: Metrics::new(pool.clone(), self.model.clone()),
+            model: self.model.clone(),
             pool,
             tokens: Mutex::new(None),
         }
@@ -156,7 +166,10 @@ impl Line {
         tracing::debug!(
             target: target::WAIT,
             pool = self.watch.pool(),
+            model = self.watch.model(),
             limit = standing.limit.map(display),
+            asked = standing.asked,
+            left = standing.left,
             cause = standing.cause,
             priority = standing.class,
             wait = ?standing.wait,
@@ -171,7 +184,10 @@ impl Line {
             waited >= LONG,
             target: target::WAIT,
             pool = self.watch.pool(),
+            model = self.watch.model(),
             limit = standing.limit.map(display),
+            asked = standing.asked,
+            left = standing.left,
             cause = standing.cause,
             priority = standing.class,
             wait = ?standing.wait,
@@ -194,6 +210,7 @@ impl Line {
         tracing::debug!(
             target: target::WAIT,
             pool = self.watch.pool(),
+            model = self.watch.model(),
             reason = ?rejected.reason,
             limit = rejected.limit.map(display),
             asked = rejected.asked,
@@ -243,6 +260,7 @@ impl Line {
                 wait.is_none_or(|wait| wait >= LONG),
                 target: target::LIMIT,
                 pool = self.watch.pool(),
+                model = self.watch.model(),
                 resource = resource.map(display),
                 wait = wait.map(tracing::field::debug),
                 "the provider has refused"

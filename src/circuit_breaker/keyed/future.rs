@@ -13,7 +13,7 @@ use crate::{
     answers::{Answers, Http},
     circuit_breaker::{
         CircuitBreakerFuture,
-        circuit::{Circuit, refusal},
+        circuit::Circuit,
         lobby::Seat,
         policy::{Guard, Policy},
     },
@@ -102,7 +102,7 @@ where
                     let future = guard.enter(|| late.call());
                     CircuitBreakerFuture::calling(future, guard, answers)
                 }
-                Err(wait) => CircuitBreakerFuture::refused(refusal(wait), answers),
+                Err(wait) => CircuitBreakerFuture::refused(late.circuit().refusal(wait), answers),
             };
             this.state.set(State::Called { future });
         }
@@ -147,14 +147,19 @@ where
     S: Service<Req>,
     S::Error: Into<BoxError>,
 {
+    fn pass(&self) -> Result<(), BoxError> {
+        let circuit = self.circuit();
+        circuit.pass().map_err(|wait| circuit.refusal(wait))
+    }
+
     /// Waits for the inner service, as long as the circuit lets calls pass.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.circuit().pass().map_err(refusal)?;
+        self.pass()?;
         let polled = self.inner.poll_ready(cx).map_err(Into::into);
         if polled.is_pending() {
             self.seat.wait(cx.waker());
             // It may have opened before the seat was taken.
-            self.circuit().pass().map_err(refusal)?;
+            self.pass()?;
         } else {
             self.seat.leave();
         }

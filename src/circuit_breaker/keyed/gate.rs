@@ -17,10 +17,7 @@ use super::{
     keys::{Housed, Which},
     service::GatedByKey,
 };
-use crate::{
-    circuit_breaker::{CircuitGateFuture, circuit::refusal},
-    error::BoxError,
-};
+use crate::{circuit_breaker::CircuitGateFuture, error::BoxError};
 
 /// Refuses while the circuit of a request's key refuses, and takes no ticket. Made by
 /// [`KeyedCircuitBreakerLayer::gate`](super::KeyedCircuitBreakerLayer::gate).
@@ -75,7 +72,7 @@ where
                 Err(refused) => CircuitGateFuture::refused(refused).into(),
             }
         } else if let Err(wait) = circuit.pass() {
-            CircuitGateFuture::refused(refusal(wait)).into()
+            CircuitGateFuture::refused(circuit.refusal(wait)).into()
         } else {
             self.gated.readied = false;
             CircuitGateFuture::calling(self.gated.inner.call(request)).into()

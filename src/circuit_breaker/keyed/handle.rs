@@ -21,6 +21,13 @@ impl<K> KeyedCircuitHandle<K> {
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> KeyedCircuitHandle<K> {
+    /// Sets the gauges as of now, see [`observe`](crate::observe#metrics): before they are rendered.
+    #[cfg(feature = "metrics")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+    pub fn publish_metrics(&self) {
+        self.keys.house().told.publish();
+    }
+
     /// The circuit of `key`, made where there is none yet. As long as its handle is kept it isn't
     /// forgotten.
     pub fn key(&self, key: &K) -> CircuitHandle {

@@ -10,7 +10,7 @@ use crate::{
     answers::{Answers, Http},
     circuit_breaker::{
         CircuitBreakerFuture,
-        circuit::{Circuit, refusal},
+        circuit::Circuit,
         house::House,
         lobby::Seat,
         policy::{Guard, Policy},
@@ -66,7 +66,9 @@ where
         let ticket = match circuit.admit() {
             Ok(ticket) => ticket,
             // A refused call leaves the inner service ready for the next one.
-            Err(wait) => return CircuitBreakerFuture::refused(refusal(wait), answers).into(),
+            Err(wait) => {
+                return CircuitBreakerFuture::refused(circuit.refusal(wait), answers).into();
+            }
         };
         self.gated.readied = false;
         let mut guard = Guard::new(circuit, policy, ticket);
@@ -125,7 +127,7 @@ impl<S> GatedByKey<S> {
     where
         S: Clone,
     {
-        circuit.pass().map_err(refusal)?;
+        circuit.pass().map_err(|wait| circuit.refusal(wait))?;
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
         Ok(Late::new(inner, request, circuit))

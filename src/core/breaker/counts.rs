@@ -22,6 +22,17 @@ pub enum CircuitState {
 }
 
 impl CircuitState {
+    /// In the order in which they are declared.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Closed,
+        Self::Open,
+        Self::HalfOpen,
+        Self::ForcedOpen,
+        Self::ForcedClosed,
+        Self::Disabled,
+        Self::MetricsOnly,
+    ];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",

@@ -17,6 +17,9 @@ pub(super) const LIMIT: &str = "tower_quota_limit";
 pub(super) const LEFT: &str = "tower_quota_left";
 pub(super) const IN_FLIGHT: &str = "tower_quota_in_flight";
 pub(super) const WAITING: &str = "tower_quota_waiting";
+pub(super) const CIRCUITS: &str = "tower_quota_circuits";
+pub(super) const CIRCUIT_CHANGES: &str = "tower_quota_circuit_changes_total";
+pub(super) const CIRCUIT_REFUSED: &str = "tower_quota_circuit_refused_total";
 
 /// Tells the installed recorder what each metric means and its unit. Once, after it was installed.
 pub fn describe_metrics() {
@@ -29,6 +32,8 @@ pub fn describe_metrics() {
         (ANSWERS, "Answers by what they mean"),
         (RATE_LIMITED, "Answers of 429, by the limit that they name"),
         (TRIES, "Tries of calls, first ones and retries"),
+        (CIRCUIT_CHANGES, "Changes of circuits' states"),
+        (CIRCUIT_REFUSED, "Calls that circuits have refused"),
     ];
     let gauges = [
         (LIMIT, "What a limit allows in a window"),
@@ -38,6 +43,7 @@ pub fn describe_metrics() {
             "Requests between grant and the end of the answer",
         ),
         (WAITING, "Requests in line"),
+        (CIRCUITS, "Circuits in a state"),
     ];
     with_recorder(|recorder| {
         for (name, text) in counters {
@@ -67,6 +73,9 @@ pub(super) enum Which {
     Left(Resource, Duration),
     InFlight,
     Waiting,
+    Circuits(&'static str),
+    CircuitChanges(&'static str, &'static str),
+    CircuitRefused,
 }
 
 impl Which {
@@ -119,6 +128,16 @@ impl Which {
             }
             Self::InFlight => IN_FLIGHT,
             Self::Waiting => WAITING,
+            Self::Circuits(state) => {
+                label("state", state.into());
+                CIRCUITS
+            }
+            Self::CircuitChanges(from, to) => {
+                label("from", from.into());
+                label("to", to.into());
+                CIRCUIT_CHANGES
+            }
+            Self::CircuitRefused => CIRCUIT_REFUSED,
         };
         Key::from_parts(metric, labels)
     }

@@ -29,7 +29,7 @@ const EVERY: u64 = 100_000_000;
 
 static METADATA: Metadata<'static> = Metadata::new("tower_quota", Level::INFO, Some("tower_quota"));
 
-/// The metrics of one quota. Its keys are made once each, so that counting allocates nothing.
+/// The metrics of one quota, of the tries of one layer or of its circuits. Its keys are made once each, so that counting allocates nothing.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     pool: Option<Arc<str>>,
@@ -125,6 +125,18 @@ impl Metrics {
 
     pub(crate) fn tried(&self, retry: bool) {
         self.count(Which::Tries(if retry { "retry" } else { "first" }));
+    }
+
+    pub(crate) fn circuits(&self, state: &'static str, count: usize) {
+        self.set(Which::Circuits(state), count as f64);
+    }
+
+    pub(crate) fn moved(&self, from: &'static str, to: &'static str) {
+        self.count(Which::CircuitChanges(from, to));
+    }
+
+    pub(crate) fn circuit_refused(&self) {
+        self.count(Which::CircuitRefused);
     }
 
     /// Whether gauges are to be set, as of this instant; by whoever asks, then.

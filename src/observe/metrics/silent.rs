@@ -27,6 +27,12 @@ impl Metrics {
 
     pub(crate) const fn tried(&self, _retry: bool) {}
 
+    pub(crate) const fn circuits(&self, _state: &'static str, _count: usize) {}
+
+    pub(crate) const fn moved(&self, _from: &'static str, _to: &'static str) {}
+
+    pub(crate) const fn circuit_refused(&self) {}
+
     pub(crate) const fn is_due(&self, _now: Time) -> bool {
         false
     }

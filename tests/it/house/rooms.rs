@@ -101,6 +101,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "marked",
             "verdict",
             "departure",
+            "observe",
             "provider",
             "body",
             "answers",
@@ -109,14 +110,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "circuit_breaker",
         &[
-            "lock", "core", "clock", "error", "verdict", "provider", "body", "answers",
+            "lock", "core", "clock", "error", "verdict", "observe", "provider", "body", "answers",
         ],
     ),
     // Among several services.
     ("split", &["inner", "lock", "error", "departure"]),
     ("headroom", &["quota"]),
     // Ways in and out.
-    ("respond", &["core", "error", "body"]),
+    (
+        "respond",
+        &[
+            "core", "error", "verdict", "observe", "quota", "provider", "body",
+        ],
+    ),
     ("edge", &["error", "body"]),
     // A provider of its own, which must not share our mistakes.
     ("testing", &["error"]),
@@ -133,7 +139,7 @@ const LAYERS: [&str; 5] = [
 /// At most so many lines, that a file can be read in one go …
 const LINES: usize = 400;
 /// … but for these, at most so many: the lock's own state has to stand in one place.
-const LONGER: &[(&str, usize)] = &[("quota/line.rs", 450)];
+const LONGER: &[(&str, usize)] = &[("quota/line.rs", 460)];
 
 pub fn sources() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower_quota::{Cost, Limit, Quota, observe::describe_metrics};
 
-use super::{NO_MONEY, SECOND, USAGE, answer, now, send};
+use super::{NO_MONEY, SECOND, USAGE, answer, now, send, shown};
 
 /// What was recorded, by name and labels: `name{label=value}`.
 fn record(f: impl FnOnce()) -> BTreeMap<String, DebugValue> {
@@ -13,17 +13,8 @@ fn record(f: impl FnOnce()) -> BTreeMap<String, DebugValue> {
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, f);
     let all = snapshotter.snapshot().into_vec().into_iter();
-    all.map(|(key, _, _, value)| {
-        let labels = key.key().labels().filter(|label| !label.value().is_empty());
-        let labels: Vec<_> = labels
-            .map(|l| format!("{}={}", l.key(), l.value()))
-            .collect();
-        (
-            format!("{}{{{}}}", key.key().name(), labels.join(",")),
-            value,
-        )
-    })
-    .collect()
+    all.map(|(key, _, _, value)| (shown(key.key()), value))
+        .collect()
 }
 
 fn quota() -> Quota {

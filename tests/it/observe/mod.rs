@@ -1,6 +1,7 @@
 //! What operators see.
 
 mod alerts;
+mod circuits;
 mod events;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -51,4 +52,14 @@ pub(crate) fn now<F: Future>(future: F) -> F::Output {
     use futures_util::FutureExt;
 
     future.now_or_never().expect("it should be there at once")
+}
+
+/// A metric's name and those of its labels that aren't empty: `name{label=value}`.
+#[cfg(feature = "metrics")]
+pub(crate) fn shown(key: &::metrics::Key) -> String {
+    let labels = key.labels().filter(|label| !label.value().is_empty());
+    let labels: Vec<_> = labels
+        .map(|label| format!("{}={}", label.key(), label.value()))
+        .collect();
+    format!("{}{{{}}}", key.name(), labels.join(","))
 }
