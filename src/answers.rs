@@ -62,9 +62,20 @@ pub trait Answers<R> {
     /// The same of an answer of which nothing was read.
     fn pass<W: Watch>(&self, answer: R, watch: W) -> Self::Out<W>;
 
+    /// Where marks are left for the caller to find, where an answer has a place for them.
+    fn marks_mut<'a, W: Watch + 'a>(
+        &self,
+        answer: &'a mut Self::Out<W>,
+    ) -> Option<&'a mut Extensions> {
+        let _ = answer;
+        None
+    }
+
     /// Leaves a mark for the caller to find, where an answer has a place for it.
     fn mark<M: Clone + Send + Sync + 'static>(&self, answer: &mut Self::Out<()>, mark: M) {
-        let _ = (answer, mark);
+        if let Some(marks) = self.marks_mut(answer) {
+            marks.insert(mark);
+        }
     }
 
     /// Keeps of an answer what has been read, and lets go of the rest: its connection, and what
@@ -138,12 +149,11 @@ impl<B: Body> Answers<Response<B>> for Http {
         answer.map(|body| MeteredBody::watched(body, watch))
     }
 
-    fn mark<M: Clone + Send + Sync + 'static>(
+    fn marks_mut<'a, W: Watch + 'a>(
         &self,
-        answer: &mut Response<MeteredBody<B>>,
-        mark: M,
-    ) {
-        answer.extensions_mut().insert(mark);
+        answer: &'a mut Response<MeteredBody<B, W>>,
+    ) -> Option<&'a mut Extensions> {
+        Some(answer.extensions_mut())
     }
 
     fn let_go(&self, answer: Response<MeteredBody<B>>) -> Response<MeteredBody<B>> {
@@ -229,12 +239,11 @@ impl<B: Body> Answers<Response<B>> for Provider {
         Http.pass(answer, watch)
     }
 
-    fn mark<M: Clone + Send + Sync + 'static>(
+    fn marks_mut<'a, W: Watch + 'a>(
         &self,
-        answer: &mut Response<MeteredBody<B>>,
-        mark: M,
-    ) {
-        Http.mark(answer, mark);
+        answer: &'a mut Response<MeteredBody<B, W>>,
+    ) -> Option<&'a mut Extensions> {
+        Http.marks_mut(answer)
     }
 
     fn let_go(&self, answer: Response<MeteredBody<B>>) -> Response<MeteredBody<B>> {

@@ -101,6 +101,35 @@ impl Rejected {
         self
     }
 
+    /// What a caller may be told: all of its own limit, as [`Display`](fmt::Display) has it; of what callers share no figure but
+    /// when to come back.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tower_quota::{Reason, Rejected, Scope};
+    ///
+    /// let refused = Rejected::new(Reason::QueueFull).retry_after(Some(Duration::from_secs(2)));
+    /// assert_eq!(refused.detail(), "too many requests wait already, come back in 2s");
+    /// assert_eq!(refused.scope(Scope::Shared).detail(), "the service is busy, come back in 2s");
+    /// ```
+    pub fn detail(&self) -> String {
+        if self.is_callers() {
+            return self.to_string();
+        }
+        match (self.reason, self.retry_after) {
+            (Reason::TooLarge, _) => "the request is larger than the service takes".into(),
+            (_, Some(wait)) => {
+                format!("the service is busy, come back in {:?}", whole_millis(wait))
+            }
+            (_, None) => "the service is busy".into(),
+        }
+    }
+
+    /// Whether it was the caller's own limit.
+    pub(crate) fn is_callers(&self) -> bool {
+        self.scope == Scope::Caller && self.reason != Reason::CircuitOpen
+    }
+
     /// Finds our refusal in an error or in anything that caused it, however it was wrapped.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);

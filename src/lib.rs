@@ -190,7 +190,7 @@ pub use crate::{
     error::{BoxError, ConfigError, Reason, Rejected, RejectedError, Scope},
     fallback::FallbackLayer,
     observe::{Alert, Alerts},
-    quota::{Permit, Priority, Quota},
+    quota::{Allowance, Permit, Priority, Quota},
     rate_limit::RateLimitLayer,
     respond::RespondLayer,
     split::{Split, SplitHandle},

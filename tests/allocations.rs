@@ -2,6 +2,10 @@
 //!
 //! A binary of its own, since it counts by its own global allocator. It counts by thread, and each
 //! test runs in one.
+#![allow(
+    clippy::print_stdout,
+    reason = "figures that were measured are printed"
+)]
 
 use std::{
     convert::Infallible,
@@ -18,7 +22,7 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, load::Load};
 use tower_quota::{
     Alerts, BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit,
-    Quota, RateLimitLayer, Split, TokenBudgetLayer, Usage, fallback::Unserved,
+    Quota, RateLimitLayer, RespondLayer, Split, TokenBudgetLayer, Usage, fallback::Unserved,
     headroom::HeadroomLayer, token_budget::Pools, tokens::Calibration,
 };
 
@@ -288,6 +292,21 @@ fn fallbacks_allocate_nothing_where_the_first_serves() {
     })));
     allocates_nothing(numbers(FallbackLayer::to(Echo).opaque()));
     allocates_nothing(numbers(FallbackLayer::chain([Echo, Echo]).opaque()));
+}
+
+/// What is left is told where that was asked for, and costs something there alone.
+#[test]
+fn a_server_that_tells_nothing_allocates_nothing() {
+    let told = |respond: RespondLayer, limit: RateLimitLayer| {
+        http(ServiceBuilder::new().layer(respond).layer(limit))
+    };
+    allocates_nothing(told(RespondLayer::new(), RateLimitLayer::new(quota())));
+    let hidden = RespondLayer::new().hide_upstream();
+    allocates_nothing(told(hidden, RateLimitLayer::new(quota())));
+    let three = told(RespondLayer::new(), RateLimitLayer::new(quota()).tell());
+    let each = count(three) / CALLS;
+    println!("allocations of an answer that tells of three limits: {each}");
+    assert!(each <= 25, "{each}");
 }
 
 #[test]

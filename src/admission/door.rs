@@ -15,6 +15,8 @@ pub(crate) struct Manners {
     pub(crate) on_arrival: bool,
     /// Whose limit it is.
     pub(crate) scope: Scope,
+    /// Admitted answers tell what the caller has left.
+    pub(crate) tell: bool,
 }
 
 /// What a request meets at a limiting layer.

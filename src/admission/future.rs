@@ -20,8 +20,8 @@ use crate::{
     body::Watch,
     core::cost::Cost,
     departure::{self, Found},
-    error::{BoxError, Rejected, RejectedError},
-    quota::{Grant, Quota, Reserved},
+    error::{BoxError, Rejected, RejectedError, Scope},
+    quota::{Allowance, Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
 };
 
@@ -168,6 +168,27 @@ where
     }
 }
 
+/// What the caller has left, where it is to be told.
+#[inline]
+fn allowance(manners: Manners, grant: &Grant) -> Option<Allowance> {
+    (manners.tell && manners.scope == Scope::Caller).then(|| grant.allowance())
+}
+
+/// Leaves it with the answer.
+#[inline]
+fn tell<R, P, W>(answers: &P, mut answer: P::Out<W>, allowance: Option<Allowance>) -> P::Out<W>
+where
+    P: Answers<R>,
+    W: Watch,
+{
+    if let Some(allowance) = allowance
+        && let Some(marks) = answers.marks_mut(&mut answer)
+    {
+        allowance.join(marks);
+    }
+    answer
+}
+
 /// The answer is read: what it means is known.
 fn judge<R, P, A>(
     answers: &P,
@@ -181,8 +202,9 @@ where
     A: Aftermath,
 {
     let verdict = answers.classify(Ok(&answer));
+    let allowance = allowance(manners, &grant);
     let watch = aftermath.heard(verdict, answers.facts(&answer), grant, manners);
-    answers.watch(answer, watch)
+    tell(answers, answers.watch(answer, watch), allowance)
 }
 
 /// The request was answered by an error.
@@ -251,10 +273,12 @@ where
                     let sent = sent.take().expect("looked at above");
                     if let Some(verdict) = this.answers.at_sight(&answer, A::DEPTH) {
                         let facts = this.answers.head(&answer);
+                        let allowance = allowance(*this.manners, &sent.grant);
                         let watch =
                             (this.aftermath).heard(verdict, facts, sent.grant, *this.manners);
                         this.state.set(State::Done);
-                        return Poll::Ready(Ok(this.answers.pass(answer, watch)));
+                        let answer = this.answers.pass(answer, watch);
+                        return Poll::Ready(Ok(tell(&*this.answers, answer, allowance)));
                     }
                     match this.answers.read(answer, A::DEPTH) {
                         Read::Now(answer) => {

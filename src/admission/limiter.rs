@@ -26,6 +26,7 @@ pub(crate) struct Limiter<C, P> {
     answers: P,
     reject: bool,
     on_arrival: bool,
+    tell: bool,
 }
 
 impl<C> Limiter<C, Http> {
@@ -36,6 +37,7 @@ impl<C> Limiter<C, Http> {
             answers: Http,
             reject: false,
             on_arrival: false,
+            tell: false,
         }
     }
 
@@ -93,6 +95,7 @@ impl<C, P> Limiter<C, P> {
             answers: self.answers,
             reject: self.reject,
             on_arrival: self.on_arrival,
+            tell: self.tell,
         }
     }
 
@@ -103,6 +106,11 @@ impl<C, P> Limiter<C, P> {
 
     pub(crate) fn on_arrival(mut self) -> Self {
         self.on_arrival = true;
+        self
+    }
+
+    pub(crate) fn tell(mut self) -> Self {
+        self.tell = true;
         self
     }
 
@@ -129,6 +137,7 @@ impl<C, P> Limiter<C, P> {
             answers: answers(self.answers),
             reject: self.reject,
             on_arrival: self.on_arrival,
+            tell: self.tell,
         }
     }
 
@@ -170,6 +179,7 @@ impl<C, P> Limiter<C, P> {
                 reject: self.reject,
                 on_arrival: self.on_arrival,
                 scope: own.as_ref().map_or(shared, |(_, scope)| *scope),
+                tell: self.tell,
             },
         };
         Admission::new(inner, request, door, self.answers.clone(), aftermath)

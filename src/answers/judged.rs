@@ -77,8 +77,11 @@ impl<R, P: Answers<R>, F> Answers<R> for Judged<P, F> {
         self.answers.pass(answer, watch)
     }
 
-    fn mark<M: Clone + Send + Sync + 'static>(&self, answer: &mut P::Out<()>, mark: M) {
-        self.answers.mark(answer, mark);
+    fn marks_mut<'a, W: Watch + 'a>(
+        &self,
+        answer: &'a mut P::Out<W>,
+    ) -> Option<&'a mut Extensions> {
+        self.answers.marks_mut(answer)
     }
 
     fn let_go(&self, answer: P::Out<()>) -> P::Out<()> {

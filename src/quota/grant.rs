@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Quota, Rank, Reserved, line::Line, sync::Arc};
+use super::{Allowance, Quota, Rank, Reserved, line::Line, sync::Arc};
 use crate::{
     clock,
     core::{
@@ -105,6 +105,11 @@ impl Grant {
     /// The answer has come to so many tokens.
     pub(crate) fn hear_output(&self, tokens: u64) {
         self.line.outputs.hear(tokens);
+    }
+
+    /// What is left of the quota's limits now.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.line.allowance()
     }
 
     /// Names the quota among all others.

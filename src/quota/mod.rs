@@ -69,6 +69,7 @@
 //! used from several runtimes, one after the other or at once.
 
 mod acquire;
+mod allowance;
 mod builder;
 mod calendar;
 mod fullness;
@@ -95,6 +96,7 @@ use tokio::time::Instant;
 pub use self::keyed::KeyedQuotas;
 pub use self::{
     acquire::Acquire,
+    allowance::{Allowance, Left},
     builder::QuotaBuilder,
     permit::Permit,
     priority::Priority,

@@ -112,6 +112,13 @@ impl<C, P> RateLimitLayer<C, P> {
         self.map(Limiter::on_arrival)
     }
 
+    /// Leaves in the extensions of each answer what is left of the limits ([`Allowance`](crate::Allowance)), which
+    /// [`RespondLayer`](crate::RespondLayer) makes header fields of: with a [key](Self::keyed) those of the caller, without one those that all callers share. Takes a few allocations for each answer, so that it
+    /// is off by default; what is refused is told either way.
+    pub fn tell(self) -> Self {
+        self.map(Limiter::tell)
+    }
+
     /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
     /// flight is free once the answer is there.
     pub fn opaque(self) -> RateLimitLayer<C, Opaque> {

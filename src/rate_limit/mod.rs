@@ -43,6 +43,7 @@
 //! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`on_arrival`](RateLimitLayer::on_arrival) | off: a request counts when it leaves |
 //! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
+//! | [`tell`](RateLimitLayer::tell) | off: admitted answers say nothing of what is left |
 //! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
 //! | [`provider`](RateLimitLayer::provider) | told from each answer |
 //! | [`opaque`](RateLimitLayer::opaque) | off: answers are `http::Response<_>` |

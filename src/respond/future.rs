@@ -64,7 +64,7 @@ where
         let this = self.project();
         let error = match this.state.project() {
             StateProj::Calling { future } => match ready!(future.poll(cx)) {
-                Ok(response) => return Poll::Ready(Ok(response.map(RespondBody::inner))),
+                Ok(answer) => return Poll::Ready(Ok(this.rules.pass(answer))),
                 Err(error) => error.into(),
             },
             StateProj::Failed { error } => error.take().expect("polled after it was ready"),

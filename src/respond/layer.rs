@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt,
     marker::PhantomData,
+    mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -14,8 +15,12 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{RespondBody, RespondFuture, problem};
-use crate::error::{BoxError, Rejected};
+use super::{Fields, RespondBody, RespondFuture, problem, upstream};
+use crate::{
+    error::{BoxError, Rejected},
+    observe::target,
+    quota::Allowance,
+};
 
 type Render = dyn Fn(&Rejected) -> Response<Bytes> + Send + Sync;
 
@@ -63,6 +68,9 @@ impl Others for Passed {
 pub(super) struct Rules<E> {
     // `None` is our own way.
     render: Option<Arc<Render>>,
+    fields: Fields,
+    // What a provider further in says of its limits is hidden.
+    hides: bool,
     others: PhantomData<fn() -> E>,
 }
 
@@ -70,6 +78,8 @@ impl<E> Clone for Rules<E> {
     fn clone(&self) -> Self {
         Self {
             render: self.render.clone(),
+            fields: self.fields,
+            hides: self.hides,
             others: PhantomData,
         }
     }
@@ -78,12 +88,40 @@ impl<E> Clone for Rules<E> {
 impl<E: Others> Rules<E> {
     pub(super) fn answer<B>(&self, error: BoxError) -> Result<Response<RespondBody<B>>, E::Error> {
         let cause: &(dyn Error + 'static) = error.as_ref();
-        let response = match (Rejected::find(cause), &self.render) {
-            (Some(rejected), None) => problem::refusal(rejected),
-            (Some(rejected), Some(render)) => render(rejected),
-            (None, _) => E::answer(error)?,
+        let response = match Rejected::find(cause) {
+            Some(rejected) => self.refuse(rejected),
+            None => E::answer(error)?,
         };
         Ok(response.map(RespondBody::text))
+    }
+
+    /// Passes an answer of the inner service on.
+    pub(super) fn pass<B>(&self, mut answer: Response<B>) -> Response<RespondBody<B>> {
+        if self.hides {
+            if let Some(rejected) = upstream::refusal(&answer) {
+                let status = answer.status().as_u16();
+                tracing::debug!(target: target::RESPOND, status, "the provider's refusal is hidden");
+                let mut refusal = self.refuse(&rejected);
+                refusal
+                    .extensions_mut()
+                    .extend(mem::take(answer.extensions_mut()));
+                return refusal.map(RespondBody::text);
+            }
+            upstream::hide(answer.headers_mut());
+        }
+        let (head, body) = answer.into_parts();
+        let mut answer = Response::from_parts(head, RespondBody::inner(body));
+        if let Some(allowance) = Allowance::of(&answer).cloned() {
+            self.fields.of_allowance(&allowance, answer.headers_mut());
+        }
+        answer
+    }
+
+    fn refuse(&self, rejected: &Rejected) -> Response<Bytes> {
+        match &self.render {
+            None => problem::refusal(rejected, self.fields),
+            Some(render) => render(rejected),
+        }
     }
 }
 
@@ -92,6 +130,8 @@ impl<E: Others> Rules<E> {
 /// | setting | default |
 /// |---|---|
 /// | [`with`](Self::with) | 429, 503 or 413 with `Retry-After` and a problem+json |
+/// | [`fields`](Self::fields) | the draft's and the classic ones |
+/// | [`hide_upstream`](Self::hide_upstream) | off: a provider's own 429 passes as it is |
 /// | [`pass_errors`](Self::pass_errors) | other errors become 504 and 502 |
 pub struct RespondLayer<E = Answered> {
     rules: Rules<E>,
@@ -103,6 +143,8 @@ impl RespondLayer {
         Self {
             rules: Rules {
                 render: None,
+                fields: Fields::Both,
+                hides: false,
                 others: PhantomData,
             },
         }
@@ -116,7 +158,7 @@ impl Default for RespondLayer {
 }
 
 impl<E> RespondLayer<E> {
-    /// Answers refusals by `render`.
+    /// Answers refusals by `render`. See [`Rejected::detail`] for what a caller may be told.
     pub fn with<T: Into<Bytes>>(
         mut self,
         render: impl Fn(&Rejected) -> Response<T> + Send + Sync + 'static,
@@ -125,11 +167,28 @@ impl<E> RespondLayer<E> {
         self
     }
 
+    /// Which header fields tell callers of their limits. What [`with`](Self::with) answers has none but its own.
+    pub const fn fields(mut self, fields: Fields) -> Self {
+        self.rules.fields = fields;
+        self
+    }
+
+    /// For servers in front of a provider: its own refusals (429, or for want of money) become refusals of what callers share,
+    /// 503 with the provider's `Retry-After`, so that nobody takes them for its own limit; and of all its answers the
+    /// fields that tell of its limits are taken out (`RateLimit`, `X-RateLimit-Limit-Requests` and the like). What they say is
+    /// about an account that all callers share.
+    pub const fn hide_upstream(mut self) -> Self {
+        self.rules.hides = true;
+        self
+    }
+
     /// Leaves errors that aren't refusals as they are, boxed.
     pub fn pass_errors(self) -> RespondLayer<Passed> {
         RespondLayer {
             rules: Rules {
                 render: self.rules.render,
+                fields: self.rules.fields,
+                hides: self.rules.hides,
                 others: PhantomData,
             },
         }

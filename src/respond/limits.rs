@@ -1,12 +1,13 @@
-//! What a caller is told of the limit that refused it.
+//! What a caller is told of its limits.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     core::{cost::Resource, limit::LimitId},
-    error::{Rejected, Scope},
+    error::Rejected,
+    quota::{Allowance, Left},
 };
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -18,19 +19,40 @@ const CLASSIC_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// The largest number that a structured field can hold (RFC 9651, 3.3.1).
 const MOST: u64 = 999_999_999_999_999;
 
-/// A limit as the draft's fields name it. There is none for what callers share, whose figures are nobody's business, and
-/// none for what has no window.
+/// Which header fields tell callers of their limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fields {
+    /// Those of the draft and the classic ones.
+    #[default]
+    Both,
+    /// `RateLimit-Policy` and `RateLimit`, of all limits.
+    Draft,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, of one limit.
+    Classic,
+    /// None.
+    None,
+}
+
+/// A limit as the fields name it. There is none for what callers share, whose figures are nobody's business, and none for what
+/// has no window.
 pub(super) struct Policy {
     limit: LimitId,
     name: String,
+    left: u64,
+    // Until whoever was refused may come back, or until all of the limit is there again.
+    reset: Option<u64>,
 }
 
 impl Policy {
+    /// The limit that has refused.
     pub(super) fn of(rejected: &Rejected) -> Option<Self> {
         let limit = rejected.limit.filter(|limit| !limit.window.is_zero())?;
-        (rejected.scope == Scope::Caller).then(|| Self {
+        rejected.is_callers().then(|| Self {
             limit,
             name: name(&limit),
+            left: rejected.left,
+            reset: rejected.retry_after.and_then(whole_seconds),
         })
     }
 
@@ -38,37 +60,88 @@ impl Policy {
         &self.name
     }
 
-    /// Puts in what is left, and when to come back.
-    pub(super) fn tell(&self, rejected: &Rejected, headers: &mut HeaderMap) {
-        let Self { limit, name } = self;
-        let mut put = |field, value: String| {
+    fn admitted(left: &Left) -> Self {
+        let seconds = whole_seconds(left.whole_in);
+        Self {
+            limit: left.limit,
+            name: name(&left.limit),
+            left: left.left,
+            reset: Some(seconds.unwrap_or_default()),
+        }
+    }
+
+    // A fraction of a second can't be told.
+    fn seconds(&self) -> Option<u64> {
+        let window = self.limit.window;
+        (window.subsec_nanos() == 0).then_some(window.as_secs())
+    }
+}
+
+impl Fields {
+    /// What is left to a caller that was admitted.
+    pub(super) fn of_allowance(self, allowance: &Allowance, headers: &mut HeaderMap) {
+        if self != Self::None {
+            let policies: Vec<_> = allowance.limits().iter().map(Policy::admitted).collect();
+            self.tell(&policies, headers);
+        }
+    }
+
+    /// What is left, and when to come back.
+    pub(super) fn tell(self, policies: &[Policy], headers: &mut HeaderMap) {
+        let mut put = |field, value: &str| {
             // Made of digits and of names of ours.
-            if let Ok(value) = HeaderValue::try_from(value) {
+            if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(field, value);
             }
         };
-        let (amount, left) = (limit.amount.min(MOST), rejected.left.min(MOST));
-        let unit = match limit.resource {
-            Resource::Requests => "",
-            // Not registered: whoever doesn't know it leaves the policy alone.
-            _ => ";qu=\"tokens\"",
-        };
-        // A fraction of a second can't be told.
-        let window = match (limit.window.as_secs(), limit.window.subsec_nanos()) {
-            (seconds, 0) => format!(";w={seconds}"),
-            _ => String::new(),
-        };
-        put(POLICY, format!("\"{name}\";q={amount}{unit}{window}"));
-        let wait = rejected.retry_after.and_then(whole_seconds);
-        let reset = wait.map(|wait| format!(";t={}", wait.min(MOST)));
-        let reset = reset.unwrap_or_default();
-        put(STANDING, format!("\"{name}\";r={left}{reset}"));
-        put(CLASSIC_LIMIT, amount.to_string());
-        put(CLASSIC_LEFT, left.to_string());
-        if let Some(wait) = wait {
-            put(CLASSIC_RESET, wait.to_string());
+        let scarcest = policies.iter().min_by_key(|policy| policy.share());
+        let Some(scarcest) = scarcest else { return };
+        if matches!(self, Self::Both | Self::Draft) {
+            let (policy, standing) = drafted(policies);
+            put(POLICY, &policy);
+            put(STANDING, &standing);
+        }
+        if matches!(self, Self::Both | Self::Classic) {
+            put(CLASSIC_LIMIT, &scarcest.limit.amount.to_string());
+            put(CLASSIC_LEFT, &scarcest.left.to_string());
+            if let Some(reset) = scarcest.reset {
+                put(CLASSIC_RESET, &reset.to_string());
+            }
         }
     }
+}
+
+impl Policy {
+    // What is left, in millionths; of equal ones that of the shortest window.
+    fn share(&self) -> (u128, Duration) {
+        let left = u128::from(self.left) * 1_000_000 / u128::from(self.limit.amount.max(1));
+        (left, self.limit.window)
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit`.
+fn drafted(policies: &[Policy]) -> (String, String) {
+    let (mut all, mut standing) = (String::new(), String::new());
+    for policy in policies {
+        let Policy { limit, name, .. } = policy;
+        for text in [&mut all, &mut standing] {
+            let comma = if text.is_empty() { "" } else { ", " };
+            let _ = write!(text, "{comma}\"{name}\"");
+        }
+        let _ = write!(all, ";q={}", limit.amount.min(MOST));
+        if limit.resource != Resource::Requests {
+            // Not registered: whoever doesn't know it leaves the policy alone.
+            all.push_str(";qu=\"tokens\"");
+        }
+        if let Some(seconds) = policy.seconds() {
+            let _ = write!(all, ";w={seconds}");
+        }
+        let _ = write!(standing, ";r={}", policy.left.min(MOST));
+        if let Some(reset) = policy.reset {
+            let _ = write!(standing, ";t={}", reset.min(MOST));
+        }
+    }
+    (all, standing)
 }
 
 /// `requests-per-minute`, `input-tokens-per-10s`.

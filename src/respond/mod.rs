@@ -51,7 +51,7 @@
 //! refusal knows when to come back. The body is a problem+json (RFC 9457) whose `detail` is the
 //! refusal's message.
 //!
-//! # What a caller is told of its limit
+//! # What a caller is told of its limits
 //!
 //! A refusal by the caller's own limit (429) says which:
 //!
@@ -61,7 +61,41 @@
 //! | `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset` | `5`, `0`, and the seconds after which to come back, `12` |
 //! | in the problem | the draft's `type` for a quota that is exceeded, and `violated-policies` |
 //!
-//! Of what callers share (503) nothing is told but `Retry-After`, and the `type` for reduced capacity.
+//! Of what callers share (503) nothing is told but `Retry-After`, and the `type` for reduced capacity; the `detail` names no figure
+//! of it either.
+//!
+//! Answers to what was admitted say so too, where the limiting layer [tells](crate::RateLimitLayer::tell) what is left: the
+//! draft's fields of all limits of the caller, the classic ones of that of which the least share is left. There `t` and
+//! `X-RateLimit-Reset` are the seconds after which all of the limit is there again, if nothing more is asked. An answer whose body
+//! goes on is told as at its head: of tokens, what was reserved for it counts as used.
+//!
+//! [`RespondLayer::fields`] chooses between the two families; [`Allowance`](crate::Allowance), in the answer's extensions, is what
+//! they are made of, for fields of one's own.
+//!
+//! ```
+//! use http::Request;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_quota::{Limit, Quota, RateLimitLayer, RespondLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let limit = Limit::requests_per_minute(60).bucket();
+//! let key = |request: &Request<String>| request.headers().get("x-api-key").cloned();
+//! let service = ServiceBuilder::new()
+//!     .layer(RespondLayer::new())
+//!     .layer(RateLimitLayer::new(Quota::new(limit)?).keyed(key).on_arrival().reject().tell())
+//!     .service(service_fn(|_: Request<String>| async {
+//!         Ok::<_, std::io::Error>(http::Response::new(String::new()))
+//!     }));
+//! let answer = service.oneshot(Request::new(String::new())).await?;
+//! assert_eq!(answer.headers()["ratelimit-policy"], "\"requests-per-minute\";q=60;w=60");
+//! assert!(answer.headers()["ratelimit"].to_str()?.starts_with("\"requests-per-minute\";r=59;t="));
+//! # Ok(()) }
+//! ```
+//!
+//! # In front of a provider
+//!
+//! A provider's own 429 is about a limit that all callers share, and would look like the caller's: with
+//! [`hide_upstream`](RespondLayer::hide_upstream) it becomes a 503, and what the provider says of its limits goes no further.
 //!
 //! # Cancellation
 //!
@@ -72,7 +106,9 @@ mod future;
 mod layer;
 mod limits;
 mod problem;
+mod upstream;
 
 pub use body::RespondBody;
 pub use future::RespondFuture;
 pub use layer::{Answered, Others, Passed, Respond, RespondLayer};
+pub use limits::Fields;

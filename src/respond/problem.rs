@@ -9,10 +9,11 @@ use http::{
 };
 use serde::Serialize;
 
-use super::limits::{self, Policy};
+use super::limits::{self, Fields, Policy};
 use crate::{
     body::BodyTooLarge,
-    error::{Reason, Rejected, Scope},
+    error::{Reason, Rejected},
+    observe::target,
 };
 
 #[derive(Serialize)]
@@ -33,11 +34,11 @@ const EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-ex
 const REDUCED: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
 /// The response to a refusal.
-pub(super) fn refusal(rejected: &Rejected) -> Response<Bytes> {
-    let status = match (rejected.reason, rejected.scope) {
-        (Reason::TooLarge, _) => StatusCode::PAYLOAD_TOO_LARGE,
-        (Reason::CircuitOpen, _) | (_, Scope::Shared) => StatusCode::SERVICE_UNAVAILABLE,
-        (_, Scope::Caller) => StatusCode::TOO_MANY_REQUESTS,
+pub(super) fn refusal(rejected: &Rejected, fields: Fields) -> Response<Bytes> {
+    let status = match rejected.reason {
+        Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        _ if rejected.is_callers() => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let policy = Policy::of(rejected).filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
     let kind = match status {
@@ -45,14 +46,12 @@ pub(super) fn refusal(rejected: &Rejected) -> Response<Bytes> {
         StatusCode::SERVICE_UNAVAILABLE => REDUCED,
         _ => BLANK,
     };
-    let mut response = problem(status, kind, &rejected.to_string(), policy.as_ref());
+    let mut response = problem(status, kind, &rejected.detail(), policy.as_ref());
     let headers = response.headers_mut();
     if let Some(seconds) = rejected.retry_after.and_then(limits::whole_seconds) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(policy) = &policy {
-        policy.tell(rejected, headers);
-    }
+    fields.tell(policy.as_slice(), headers);
     response
 }
 
@@ -67,7 +66,7 @@ pub(super) fn failure(error: &(dyn Error + 'static)) -> Response<Bytes> {
             return failed(StatusCode::SERVICE_UNAVAILABLE, "the service is overloaded");
         }
         if cause.is::<tower::timeout::error::Elapsed>() {
-            tracing::warn!(%error, "no answer in time");
+            tracing::warn!(target: target::RESPOND, %error, "no answer in time");
             return failed(
                 StatusCode::GATEWAY_TIMEOUT,
                 "the service didn't answer in time",
@@ -75,7 +74,7 @@ pub(super) fn failure(error: &(dyn Error + 'static)) -> Response<Bytes> {
         }
         next = cause.source();
     }
-    tracing::warn!(%error, "the service failed");
+    tracing::warn!(target: target::RESPOND, %error, "the service failed");
     failed(StatusCode::BAD_GATEWAY, "the service failed")
 }
 

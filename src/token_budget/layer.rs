@@ -165,6 +165,13 @@ impl<C, P> TokenBudgetLayer<C, P> {
         self.map(Limiter::on_arrival)
     }
 
+    /// Leaves in the extensions of each answer what is left of the limits ([`Allowance`](crate::Allowance)), which
+    /// [`RespondLayer`](crate::RespondLayer) makes header fields of: callers share it without a key, so that there is something to tell with a [key](Self::keyed) alone. Takes a few allocations for each answer, so that it
+    /// is off by default; what is refused is told either way.
+    pub fn tell(self) -> Self {
+        self.map(Limiter::tell)
+    }
+
     /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
     /// flight is free once the answer is there.
     pub fn opaque(self) -> TokenBudgetLayer<C, Opaque> {

@@ -51,6 +51,7 @@
 //! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`on_arrival`](TokenBudgetLayer::on_arrival) | off: a request counts when it leaves |
 //! | [`keyed`](TokenBudgetLayer::keyed) | off: all requests share the quota |
+//! | [`tell`](TokenBudgetLayer::tell) | off: admitted answers say nothing of what is left |
 //! | [`priority`](TokenBudgetLayer::priority) | [`Priority::Standard`] |
 //! | [`provider`](TokenBudgetLayer::provider) | told from each answer |
 //! | [`opaque`](TokenBudgetLayer::opaque) | off: answers are `http::Response<_>` |

@@ -11,11 +11,11 @@ use tower::{
     util::{BoxCloneService, ServiceFn},
 };
 use tower_quota::{
-    Alert, Alerts, Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer, BufferedBody,
-    CircuitBreakerLayer, CircuitCounts, CircuitEvent, CircuitHandle, CircuitState, ConfigError,
-    Cost, FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota, RateLimitLayer,
-    RateReading, RateStatus, Reason, Rejected, RejectedError, Resource, RespondLayer, RetryBudget,
-    Scope, Settle, TokenBudgetLayer, Usage, Verdict,
+    Alert, Alerts, Allowance, Anchor, Backoff, BackoffRetryLayer, BodyTooLarge, BufferBodyLayer,
+    BufferedBody, CircuitBreakerLayer, CircuitCounts, CircuitEvent, CircuitHandle, CircuitState,
+    ConfigError, Cost, FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota,
+    RateLimitLayer, RateReading, RateStatus, Reason, Rejected, RejectedError, Resource,
+    RespondLayer, RetryBudget, Scope, Settle, TokenBudgetLayer, Usage, Verdict,
     admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised},
     answers::{Http, Judged, Opaque},
     backoff_retry::{
@@ -33,9 +33,11 @@ use tower_quota::{
     },
     headroom::{Fullness, Headroom, HeadroomLayer},
     provider::UsageScanner,
-    quota::{Acquire, KeyedQuotas, LimitSnapshot, Percentiles, QuotaBuilder, SavedState, Snapshot},
+    quota::{
+        Acquire, KeyedQuotas, Left, LimitSnapshot, Percentiles, QuotaBuilder, SavedState, Snapshot,
+    },
     rate_limit::{InFlight, RateLimit, RateLimitFuture},
-    respond::{Answered, Passed, Respond, RespondBody, RespondFuture},
+    respond::{Answered, Fields, Passed, Respond, RespondBody, RespondFuture},
     split::{Split, SplitFuture, SplitHandle},
     token_budget::{Estimated, Pooled, Pools, Settling, TokenBudget, TokenBudgetFuture},
     tokens::{Calibrated, Calibration, Estimate, Lesson},
@@ -62,9 +64,9 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
-    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fullness, GaveUp, Jitter, LimitId, LimitSnapshot, Percentiles, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fields, Fullness, GaveUp, Jitter, Left, LimitId, LimitSnapshot, Percentiles, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
     have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, SavedState, Snapshot);
-    have!(Clone, Debug, Send, Sync, Unpin => Alert, Alerts);
+    have!(Clone, Debug, Send, Sync, Unpin => Alert, Alerts, Allowance);
     have!(Clone, Debug, Send, Sync, Unpin => Cause, Causes, Estimate<'_>, ServedBy, Unserved<Req>);
     have!(Debug, Send, Sync, Unpin => UsageScanner);
     have!(std::error::Error, Send, Sync, Unpin => BodyTooLarge, ConfigError, FallbackError, RejectedError);

@@ -1,5 +1,8 @@
 //! Refusals reach clients as responses.
 
+mod tell;
+mod upstream;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -63,7 +66,7 @@ async fn the_status_says_whose_limit_it_was() {
         };
         assert_eq!(problem["type"], kind);
         assert_eq!(problem["status"], status);
-        assert_eq!(problem["detail"], rejected.to_string());
+        assert_eq!(problem["detail"], rejected.detail());
         let title = StatusCode::from_u16(status).unwrap();
         assert_eq!(problem["title"], title.canonical_reason().unwrap());
     }
