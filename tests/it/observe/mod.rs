@@ -3,6 +3,7 @@
 mod alerts;
 mod circuits;
 mod events;
+mod hooks;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod reentrant;

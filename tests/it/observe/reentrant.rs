@@ -18,7 +18,7 @@ use tower_quota::{
 use super::{NO_MONEY, SECOND, USAGE, answer, send};
 
 /// Everything that can be called.
-fn meddle(quota: &Quota, breaker: &CircuitHandle) {
+pub(super) fn meddle(quota: &Quota, breaker: &CircuitHandle) {
     let _ = quota.snapshot();
     let _ = quota.save();
     let _ = format!("{quota:?}");
@@ -42,7 +42,7 @@ fn meddle(quota: &Quota, breaker: &CircuitHandle) {
 }
 
 /// A second of real time is more than enough for what takes microseconds, and a minute for a machine that is busy.
-fn ends<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) fn ends<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, is_done) = mpsc::channel();
     let thread = thread::spawn(move || done.send(f()));
     let result = is_done.recv_timeout(Duration::from_secs(60));
