@@ -27,6 +27,8 @@ mod split;
 mod stack;
 mod streams;
 mod support;
+#[cfg(all(feature = "serde", unix))]
+mod tenants;
 #[cfg(feature = "testing")]
 mod testing_box;
 mod tokens;

@@ -22,7 +22,16 @@ fn fifty_an_hour() -> RateLimitLayer {
 }
 
 /// A server that is gone with its test.
-struct Server(SocketAddr, AbortHandle);
+pub(crate) struct Server(pub(crate) SocketAddr, AbortHandle);
+
+impl Server {
+    /// Serves `app` with axum, on a port that is free.
+    pub(crate) async fn of(app: Router) -> Self {
+        let (listener, address) = listen().await.unwrap();
+        let served = tokio::spawn(async move { axum::serve(listener, app).await });
+        Self(address, served.abort_handle())
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -30,7 +39,7 @@ impl Drop for Server {
     }
 }
 
-async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+pub(crate) async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -73,9 +82,7 @@ async fn under_axum_all_connections_share_one_limit() {
                 .layer(RespondLayer::new())
                 .layer(fifty_an_hour()),
         );
-    let (listener, address) = listen().await.unwrap();
-    let served = tokio::spawn(async move { axum::serve(listener, app).await });
-    let server = Server(address, served.abort_handle());
+    let server = Server::of(app).await;
     assert_eq!(ask(&server).await, (50, 150));
 }
 
