@@ -1,14 +1,22 @@
 //! How full a quota is, as one number that can be compared.
 
+use super::line::Line;
 use crate::core::{ledger::Ledger, queue::Queue, time::Time};
 
 const WHOLE: u128 = 1_000_000;
 /// More than any share: what is paused comes after all that isn't.
 const PAUSED: u64 = 1 << 40;
 
+impl Line {
+    /// How full it is.
+    pub(super) fn fullness(&self) -> u64 {
+        self.look_at(of)
+    }
+}
+
 /// The fullest limit's share, in millionths, with those in line; where something is paused, more than that by the pause in
 /// milliseconds.
-pub(super) fn of<W>(ledger: &Ledger, queue: &Queue<W>, now: Time) -> u64 {
+fn of<W>(ledger: &Ledger, queue: &Queue<W>, now: Time) -> u64 {
     let mut paused = ledger.paused();
     let in_flight = ledger.in_flight().saturating_add(queue.waiting());
     let mut fullest = share(in_flight as u64, ledger.room_in_flight() as u64);

@@ -13,11 +13,8 @@ use tokio::time::Instant;
 use super::{
     QuotaBuilder, builder,
     calendar::Calendars,
-    fullness,
     outputs::Outputs,
-    priority::Rank,
     refusal::rejected,
-    snapshot::Snapshot,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Timer},
     watch::{Standing, Watch},
@@ -145,12 +142,7 @@ impl Line {
 
     /// Reads the accounts and how many wait.
     pub(super) fn read<T>(&self, f: impl FnOnce(&Ledger, usize) -> T) -> T {
-        let now = self.now();
-        let mut state = self.state.lock();
-        let State { ledger, queue } = &mut *state;
-        let now = ledger.advance(now);
-        queue.take_back(ledger, now);
-        f(ledger, queue.waiting())
+        self.look_at(|ledger, queue, _| f(ledger, queue.waiting()))
     }
 
     /// Dates what was held: it leaves now.
@@ -231,35 +223,14 @@ impl Line {
         self.look_at_use(&Cost::none());
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let tokens = self.watch.percentiles();
-        // A typical request of the usual priority that came now.
-        let typical = Cost::tokens(tokens.map_or(0, |tokens| tokens.p50));
-        let place = Rank::DEFAULT.place();
+    /// Looks at the accounts and at the line, those whose time was up taken back.
+    pub(super) fn look_at<T>(&self, f: impl FnOnce(&Ledger, &Queue<Waker>, Time) -> T) -> T {
         let now = self.now();
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
-        let wait = match ledger.fit_beside(&typical, true, queue.spare(place)) {
-            Fit::Now if queue.waiting() == 0 => Some(now),
-            Fit::Never { .. } | Fit::InFlight => None,
-            _ => Some(ledger.project(&typical, |limit| queue.asked(limit, place))),
-        };
-        let mut snapshot = Snapshot::of(ledger, queue.waiting(), now);
-        drop(state);
-        snapshot.wait = wait.map(|at| at.since(now));
-        snapshot.tokens_per_request = tokens;
-        snapshot
-    }
-
-    /// How full it is.
-    pub(super) fn fullness(&self) -> u64 {
-        let now = self.now();
-        let mut state = self.state.lock();
-        let State { ledger, queue } = &mut *state;
-        let now = ledger.advance(now);
-        fullness::of(ledger, queue, now)
+        f(ledger, queue, now)
     }
 
     /// Asks without waiting: nobody who waits is delayed by it. `None` instead of a place is for a request that has begun:

@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::core::{histogram::Histogram, ledger::Ledger, limit::LimitId, time::Time};
+use super::{line::Line, priority::Rank};
+use crate::core::{
+    cost::Cost,
+    histogram::Histogram,
+    ledger::{Fit, Ledger},
+    limit::LimitId,
+    time::Time,
+};
 
 /// What a quota looks like at one moment.
 ///
@@ -92,8 +99,29 @@ impl Percentiles {
     }
 }
 
+impl Line {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let tokens = self.watch.percentiles();
+        // A typical request of the usual priority that came now.
+        let typical = Cost::tokens(tokens.map_or(0, |tokens| tokens.p50));
+        let place = Rank::DEFAULT.place();
+        let (mut snapshot, wait) = self.look_at(|ledger, queue, now| {
+            let at = match ledger.fit_beside(&typical, true, queue.spare(place)) {
+                Fit::Now if queue.waiting() == 0 => Some(now),
+                Fit::Never { .. } | Fit::InFlight => None,
+                _ => Some(ledger.project(&typical, |limit| queue.asked(limit, place))),
+            };
+            let snapshot = Snapshot::of(ledger, queue.waiting(), now);
+            (snapshot, at.map(|at| at.since(now)))
+        });
+        snapshot.wait = wait;
+        snapshot.tokens_per_request = tokens;
+        snapshot
+    }
+}
+
 impl Snapshot {
-    pub(super) fn of(ledger: &Ledger, waiting: usize, now: Time) -> Self {
+    fn of(ledger: &Ledger, waiting: usize, now: Time) -> Self {
         let known = ledger.meters().iter().filter(|meter| meter.is_known());
         let limits = known.map(|meter| LimitSnapshot {
             limit: meter.id(),
