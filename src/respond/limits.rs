@@ -1,6 +1,9 @@
 //! What a caller is told of its limits.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -38,7 +41,6 @@ pub enum Fields {
 /// has no window.
 pub(super) struct Policy {
     limit: LimitId,
-    name: String,
     left: u64,
     // Until whoever was refused may come back, or until all of the limit is there again.
     reset: Option<u64>,
@@ -50,30 +52,61 @@ impl Policy {
         let limit = rejected.limit.filter(|limit| !limit.window.is_zero())?;
         rejected.is_callers().then(|| Self {
             limit,
-            name: name(&limit),
             left: rejected.left,
             reset: rejected.retry_after.and_then(whole_seconds),
         })
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     fn admitted(left: &Left) -> Self {
         let seconds = whole_seconds(left.whole_in);
         Self {
             limit: left.limit,
-            name: name(&left.limit),
             left: left.left,
             reset: Some(seconds.unwrap_or_default()),
         }
+    }
+
+    pub(super) const fn name(&self) -> Name<'_> {
+        Name(&self.limit)
     }
 
     // A fraction of a second can't be told.
     fn seconds(&self) -> Option<u64> {
         let window = self.limit.window;
         (window.subsec_nanos() == 0).then_some(window.as_secs())
+    }
+
+    // What is left, in millionths; of equal ones that of the shortest window.
+    fn share(&self) -> (u128, Duration) {
+        let left = u128::from(self.left) * 1_000_000 / u128::from(self.limit.amount.max(1));
+        (left, self.limit.window)
+    }
+}
+
+/// `requests-per-minute`, `input-tokens-per-10s`.
+pub(super) struct Name<'a>(&'a LimitId);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Tokens { f, said: false }, "{}", self.0)
+    }
+}
+
+/// Makes a token of what a limit displays as, without the amount in front of it.
+struct Tokens<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    said: bool,
+}
+
+impl Write for Tokens<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c {
+            ' ' if !std::mem::replace(&mut self.said, true) => Ok(()),
+            _ if !self.said => Ok(()),
+            ' ' => self.f.write_char('-'),
+            'µ' => self.f.write_char('u'),
+            c => self.f.write_char(c),
+        })
     }
 }
 
@@ -88,42 +121,33 @@ impl Fields {
 
     /// What is left, and when to come back.
     pub(super) fn tell(self, policies: &[Policy], headers: &mut HeaderMap) {
-        let mut put = |field, value: &str| {
-            // Made of digits and of names of ours.
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(field, value);
-            }
-        };
         let scarcest = policies.iter().min_by_key(|policy| policy.share());
         let Some(scarcest) = scarcest else { return };
         if matches!(self, Self::Both | Self::Draft) {
             let (policy, standing) = drafted(policies);
-            put(POLICY, &policy);
-            put(STANDING, &standing);
-        }
-        if matches!(self, Self::Both | Self::Classic) {
-            put(CLASSIC_LIMIT, &scarcest.limit.amount.to_string());
-            put(CLASSIC_LEFT, &scarcest.left.to_string());
-            if let Some(reset) = scarcest.reset {
-                put(CLASSIC_RESET, &reset.to_string());
+            for (field, value) in [(POLICY, policy), (STANDING, standing)] {
+                // Made of digits and of names of ours.
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.insert(field, value);
+                }
             }
         }
-    }
-}
-
-impl Policy {
-    // What is left, in millionths; of equal ones that of the shortest window.
-    fn share(&self) -> (u128, Duration) {
-        let left = u128::from(self.left) * 1_000_000 / u128::from(self.limit.amount.max(1));
-        (left, self.limit.window)
+        if matches!(self, Self::Both | Self::Classic) {
+            headers.insert(CLASSIC_LIMIT, scarcest.limit.amount.into());
+            headers.insert(CLASSIC_LEFT, scarcest.left.into());
+            if let Some(reset) = scarcest.reset {
+                headers.insert(CLASSIC_RESET, reset.into());
+            }
+        }
     }
 }
 
 /// `RateLimit-Policy` and `RateLimit`.
 fn drafted(policies: &[Policy]) -> (String, String) {
-    let (mut all, mut standing) = (String::new(), String::new());
+    let length = 64 * policies.len();
+    let (mut all, mut standing) = (String::with_capacity(length), String::with_capacity(length));
     for policy in policies {
-        let Policy { limit, name, .. } = policy;
+        let (limit, name) = (&policy.limit, policy.name());
         for text in [&mut all, &mut standing] {
             let comma = if text.is_empty() { "" } else { ", " };
             let _ = write!(text, "{comma}\"{name}\"");
@@ -142,18 +166,6 @@ fn drafted(policies: &[Policy]) -> (String, String) {
         }
     }
     (all, standing)
-}
-
-/// `requests-per-minute`, `input-tokens-per-10s`.
-fn name(limit: &LimitId) -> String {
-    let said = limit.to_string();
-    let without_amount = said.split_once(' ').map_or("", |(_, rest)| rest);
-    let name = without_amount.chars().map(|c| match c {
-        ' ' => '-',
-        'µ' => 'u',
-        c => c,
-    });
-    name.collect()
 }
 
 /// Never 0 for a real wait, which would bring the client back at once.

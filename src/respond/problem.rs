@@ -23,7 +23,7 @@ struct Problem<'a> {
     status: u16,
     detail: &'a str,
     #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
-    violated: Option<[&'a str; 1]>,
+    violated: Option<[String; 1]>,
 }
 
 /// RFC 9457, 4.2.1: the title is the status' own phrase.
@@ -93,7 +93,7 @@ fn problem(
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
         detail,
-        violated: violated.map(|policy| [policy.name()]),
+        violated: violated.map(|policy| [policy.name().to_string()]),
     };
     // Texts and a number can always be written.
     let body = serde_json::to_vec(&problem).unwrap_or_default();
