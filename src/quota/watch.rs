@@ -45,8 +45,9 @@ pub(super) struct Standing {
     class: u8,
     wait: Duration,
     limit: Option<LimitId>,
-    asked: u64,
-    left: u64,
+    // Of the limit.
+    asked: Option<u64>,
+    left: Option<u64>,
     cause: &'static str,
 }
 
@@ -58,8 +59,8 @@ impl Standing {
             class: 0,
             wait: rejected.retry_after.unwrap_or_default(),
             limit: rejected.limit,
-            asked: rejected.asked,
-            left: rejected.left,
+            asked: rejected.limit.map(|_| rejected.asked),
+            left: rejected.limit.map(|_| rejected.left),
             cause: match rejected.reason {
                 Reason::Paused => "pause",
                 Reason::InFlightFull => "in flight",
