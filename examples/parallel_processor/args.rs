@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     fmt,
-    fs::{self, OpenOptions},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +10,8 @@ use std::{
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
 use http::HeaderValue;
 use reqwest::Url;
+
+use super::files;
 
 const OPENAI: &str = "https://api.openai.com/v1";
 
@@ -78,6 +79,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 
+    /// Where every limit that a request hit goes, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    log_limits: Option<PathBuf>,
+
+    /// Where a picture of the use against the limits over time goes
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+
     /// Keeps the order of the input
     #[arg(long)]
     ordered: bool,
@@ -99,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: u32,
     pub(crate) fallback_model: Option<String>,
     pub(crate) summary: Option<PathBuf>,
+    pub(crate) log_limits: Option<PathBuf>,
+    pub(crate) plot: Option<PathBuf>,
     pub(crate) ordered: bool,
     pub(crate) quiet: bool,
 }
@@ -215,14 +226,22 @@ impl Args {
         if self.fallback_model.as_deref().is_some_and(str::is_empty) {
             return Err("--fallback-model is empty".to_owned());
         }
-        readable("--requests", &requests)?;
-        distinct(("--output", &output), ("--requests", &requests))?;
-        if let Some(summary) = &self.summary {
-            distinct(("--summary", summary), ("--requests", &requests))?;
-            distinct(("--summary", summary), ("--output", &output))?;
-            writable("--summary", summary)?;
+        files::readable("--requests", &requests)?;
+        let more = [
+            ("--summary", &self.summary),
+            ("--log-limits", &self.log_limits),
+            ("--plot", &self.plot),
+        ];
+        let more = more.map(|(flag, path)| path.as_deref().map(|path| (flag, path)));
+        let read: [(&str, &Path); 1] = [("--requests", &requests)];
+        let written: Vec<_> = [("--output", &*output)]
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .collect();
+        files::all_distinct(&[&read, &*written].concat())?;
+        for (flag, path) in written {
+            files::writable(flag, path)?;
         }
-        writable("--output", &output)?;
         Ok(Settings {
             requests,
             output,
@@ -237,6 +256,8 @@ impl Args {
             max_in_flight: self.max_in_flight,
             fallback_model: self.fallback_model,
             summary: self.summary,
+            log_limits: self.log_limits,
+            plot: self.plot,
             ordered: self.ordered,
             quiet: self.quiet,
         })
@@ -253,55 +274,6 @@ fn parse_url(text: &str) -> Result<Url, String> {
         return Err("--base-url holds a name or a password; use --api-key".to_owned());
     }
     Ok(url)
-}
-
-fn readable(flag: &str, path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    let facts = fs::metadata(path).map_err(|error| format!("{flag} {shown}: {error}"))?;
-    if facts.is_dir() {
-        return Err(format!("{flag} {shown}: is a directory"));
-    }
-    fs::File::open(path)
-        .map(drop)
-        .map_err(|error| format!("{flag} {shown}: {error}"))
-}
-
-// Opens without changing what is there; a file that isn't there yet is made.
-fn writable(flag: &str, path: &Path) -> Result<(), String> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map(drop)
-        .map_err(|error| format!("{flag} {}: can't be written: {error}", path.display()))
-}
-
-fn distinct(one: (&str, &Path), other: (&str, &Path)) -> Result<(), String> {
-    if is_same(one.1, other.1) {
-        return Err(format!(
-            "{} and {} are the same file: {}",
-            one.0,
-            other.0,
-            one.1.display()
-        ));
-    }
-    Ok(())
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    if one == other {
-        return true;
-    }
-    #[cfg(unix)]
-    if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
-        use std::os::unix::fs::MetadataExt;
-        // Hard links too.
-        return (one.dev(), one.ino()) == (other.dev(), other.ino());
-    }
-    match (fs::canonicalize(one), fs::canonicalize(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
 }
 
 /// How much a minute takes.
@@ -337,6 +309,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

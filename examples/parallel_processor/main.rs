@@ -22,11 +22,15 @@
 
 mod args;
 mod demo;
+mod files;
+mod history;
+mod hits;
 mod input;
 mod lines;
 mod middle;
 mod order;
 mod output;
+mod plot;
 mod progress;
 mod record;
 mod resume;
@@ -46,6 +50,8 @@ use std::{
 
 use self::{
     args::{Args, Settings},
+    history::History,
+    hits::Hits,
     middle::Patience,
     progress::Progress,
     run::{Plan, Watched},
@@ -105,6 +111,14 @@ async fn process(settings: Settings) -> ExitCode {
         Ok(prepared) => prepared,
         Err(problem) => return complain(&problem, BAD_USAGE),
     };
+    let hits = match settings.log_limits.as_deref().map(Hits::listen).transpose() {
+        Ok(hits) => hits,
+        Err(problem) => return complain(&problem, BAD_USAGE),
+    };
+    let history = settings.plot.is_some().then(|| {
+        let history = History::new(settings.limits.minute);
+        history.follow(stack.quota().clone(), Arc::clone(&watched.stats))
+    });
     let resumed = !done.is_empty();
     let plan = Plan {
         requests: settings.requests.clone(),
@@ -117,6 +131,14 @@ async fn process(settings: Settings) -> ExitCode {
     let outcome = run::run(plan, stack, &watched).await;
     signals.abort();
     watched.progress.end();
+    let pictured = match (history, &settings.plot) {
+        (Some(history), Some(path)) => plot::save(&history.end().await, &watched.stats, path),
+        _ => Ok(()),
+    };
+    let logged = hits.map_or(Ok(()), |hits| hits.end());
+    if let Err(problem) = logged.and(pictured) {
+        return complain(&problem, SOME_FAILED);
+    }
 
     let through = match outcome {
         Ok(through) => through,

@@ -51,6 +51,7 @@ type Service = BoxCloneSyncService<Sent, Answered, BoxError>;
 #[derive(Debug)]
 pub(crate) struct Stack {
     service: Service,
+    quota: Quota,
     chat: Uri,
     embeddings: Uri,
     bearer: Option<HeaderValue>,
@@ -62,13 +63,21 @@ impl Stack {
     pub(crate) fn new(settings: &Settings, patience: Patience<()>) -> Result<Self, String> {
         let key = settings.api_key.clone();
         let uri = |endpoint| uri(&settings.base_url, endpoint);
+        let quota = quota(&settings.limits, settings.max_in_flight as usize);
+        let quota = quota.map_err(|error| error.to_string())?;
         Ok(Self {
-            service: service(settings, patience)?,
+            service: service(settings, &quota, patience)?,
+            quota,
             chat: uri(Endpoint::Chat)?,
             embeddings: uri(Endpoint::Embeddings)?,
             bearer: key.as_ref().map(ApiKey::bearer).transpose()?,
             api_key: key,
         })
+    }
+
+    /// The provider's limits.
+    pub(crate) const fn quota(&self) -> &Quota {
+        &self.quota
     }
 }
 
@@ -81,7 +90,7 @@ fn uri(base: &Url, endpoint: Endpoint) -> Result<Uri, String> {
     uri.map_err(|error| format!("--base-url: {error}"))
 }
 
-fn service(settings: &Settings, patience: Patience<()>) -> Result<Service, String> {
+fn service(settings: &Settings, quota: &Quota, patience: Patience<()>) -> Result<Service, String> {
     let mut client = Client::builder()
         .connect_timeout(Duration::from_secs(30))
         .redirect(reqwest::redirect::Policy::none());
@@ -93,7 +102,6 @@ fn service(settings: &Settings, patience: Patience<()>) -> Result<Service, Strin
 
     // One quota for all models: requests and tokens are taken together or not at all.
     let in_flight = settings.max_in_flight as usize;
-    let quota = quota(&settings.limits, in_flight).map_err(|error| error.to_string())?;
     let pace = pace(&settings.limits, in_flight).map_err(|error| error.to_string())?;
 
     // The layers around the client, with a circuit breaker for this way alone.
@@ -162,8 +170,12 @@ fn judge(outcome: Result<&Response<impl Sized>, &BoxError>) -> Verdict {
     Http.classify(outcome)
 }
 
+/// What the provider's own quota is called in events.
+pub(crate) const PROVIDER: &str = "provider";
+
 fn quota(limits: &Limits, in_flight: usize) -> Result<Quota, ConfigError> {
     let mut quota = Quota::builder()
+        .named(PROVIDER)
         .max_in_flight(in_flight)
         .max_wait(LONGEST_WAIT)
         .max_queue(in_flight + QUEUE);
@@ -180,6 +192,7 @@ fn quota(limits: &Limits, in_flight: usize) -> Result<Quota, ConfigError> {
 // overrun at the start, and the minute as a whole isn't held up.
 fn pace(limits: &Limits, in_flight: usize) -> Result<Quota, ConfigError> {
     let mut quota = Quota::builder()
+        .named("pace")
         .max_in_flight(in_flight)
         .max_wait(LONGEST_WAIT)
         .max_queue(in_flight + QUEUE);

@@ -7,6 +7,7 @@ mod boxed;
 mod inside;
 mod program;
 mod upstream;
+mod watched;
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -192,6 +193,16 @@ async fn bad_usage_is_told_and_nothing_is_touched() {
         (files(input, foreign), "line 1"),
         ([&base[..], &["--summary", output]].concat(), "same file"),
         ([&base[..], &["--summary", nowhere]].concat(), "--summary"),
+        ([&base[..], &["--plot", output]].concat(), "same file"),
+        (
+            [&base[..], &["--plot", link, "--log-limits", link]].concat(),
+            "same file",
+        ),
+        ([&base[..], &["--plot", nowhere]].concat(), "--plot"),
+        (
+            [&base[..], &["--log-limits", nowhere]].concat(),
+            "--log-limits",
+        ),
         (vec!["--requests", input], "--output"),
         (vec!["--output", output], "--output needs --requests"),
         (vec!["--api-key", "sk-secret"], "--api-key needs --requests"),
