@@ -140,20 +140,11 @@ fn end_of_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// A provider's answer, without what it says of its own limits: those of the tenant are others.
+/// A provider's answer, without what concerned the connection to it.
 fn passed_on<B>(mut response: Response<B>) -> Answered
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let headers = response.headers_mut();
-    end_of_connection(headers);
-    let limits: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-ratelimit-"))
-        .cloned()
-        .collect();
-    for name in limits {
-        headers.remove(name);
-    }
+    end_of_connection(response.headers_mut());
     response.map(|body| body.map_err(Into::into).boxed_unsync())
 }

@@ -26,7 +26,8 @@ pub(crate) fn refusal(rejected: &Rejected) -> Response<String> {
             "rate_limit_exceeded",
         ),
     };
-    let mut response = error(status, kind, code, &rejected.to_string());
+    // Of what tenants share, nobody is told a figure.
+    let mut response = error(status, kind, code, &rejected.detail());
     if let Some(wait) = rejected.retry_after {
         // Rounded up: whoever comes back by it isn't early.
         let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);

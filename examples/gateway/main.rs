@@ -18,7 +18,8 @@
 //! endpoint:  retry ▷ gate ▷ the endpoint's budget ▷ breaker ▷ time-out ▷ reqwest
 //! ```
 //!
-//! Streams pass as they come. A tenant's key never reaches a provider, nor the provider's a tenant.
+//! Streams pass as they come. A tenant's key never reaches a provider, nor the provider's a tenant; each is told its own limits in
+//! the fields that OpenAI's clients know, and nothing of the provider's.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -29,6 +30,7 @@ mod args;
 mod demo;
 mod endpoint;
 mod errors;
+mod limits;
 mod tenants;
 
 use std::process::ExitCode;
@@ -37,7 +39,9 @@ use axum::Router;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
-use tower_quota::{BufferBodyLayer, FallbackLayer, RespondLayer, TokenBudgetLayer};
+use tower_quota::{
+    BufferBodyLayer, FallbackLayer, RespondLayer, TokenBudgetLayer, respond::Fields,
+};
 
 use self::{
     args::{Args, Settings},
@@ -92,7 +96,14 @@ fn gateway(settings: &Settings) -> Result<Router, String> {
         .transpose()?;
     let second = second.unwrap_or_else(|| first.clone());
     let stack = ServiceBuilder::new()
-        .layer(RespondLayer::new().with(errors::refusal))
+        .map_response(limits::tell)
+        .layer(
+            RespondLayer::new()
+                .with(errors::refusal)
+                .fields(Fields::None)
+                // A provider's limits are the gateway's business: a tenant has limits of its own.
+                .hide_upstream(),
+        )
         .layer(BufferBodyLayer::new())
         // What arrives counts, once, whatever becomes of it: these are the tenant's own limits.
         .layer(
@@ -102,7 +113,8 @@ fn gateway(settings: &Settings) -> Result<Router, String> {
                     None => TIERS[0].quota(),
                 })
                 .on_arrival()
-                .reject(),
+                .reject()
+                .tell(),
         )
         .layer(FallbackLayer::to(second).name("second"))
         .service(first);
