@@ -31,6 +31,8 @@ use crate::support::mock::{Answer, DOWN, Mock, OK, request};
 
 type Sent = Request<Bytes>;
 type Running = Pin<Box<dyn Future<Output = ()>>>;
+/// What it is called, and a use of it.
+type Hook = (&'static str, fn(Nosy) -> Running);
 
 /// Calls back, and counts how often it was called.
 #[derive(Clone, Default)]
@@ -182,7 +184,7 @@ fn computed(_: Unserved<Sent>) -> Answer {
 }
 
 /// What limiting layers call.
-const LIMITS: [(&str, fn(Nosy) -> Running); 9] = [
+const LIMITS: [Hook; 9] = [
     ("a cost", |nosy| {
         let layer = TokenBudgetLayer::new(nosy.quota()).cost(nosy.hook(cost));
         Box::pin(calls(layer.layer(Mock::new([OK, DOWN]))))
@@ -244,7 +246,7 @@ const LIMITS: [(&str, fn(Nosy) -> Running); 9] = [
 ];
 
 /// What retries and fallbacks call.
-const FURTHER_TRIES: [(&str, fn(Nosy) -> Running); 11] = [
+const FURTHER_TRIES: [Hook; 11] = [
     ("a retry's judge", |nosy| {
         nosy.quota();
         let layer = BackoffRetryLayer::new().classify(nosy.judge());
@@ -269,7 +271,7 @@ const FURTHER_TRIES: [(&str, fn(Nosy) -> Running); 11] = [
     }),
     ("a retry budget", |nosy| {
         nosy.quota();
-        let layer = BackoffRetryLayer::new().budget(Arc::new(Budget(nosy.clone())));
+        let layer = BackoffRetryLayer::new().budget(Arc::new(Budget(nosy)));
         Box::pin(calls(layer.layer(Mock::new([DOWN, OK]))))
     }),
     ("alerts of retries", |nosy| {
@@ -318,7 +320,7 @@ const FURTHER_TRIES: [(&str, fn(Nosy) -> Running); 11] = [
 ];
 
 /// What breakers and quotas call, and who watches them.
-const WATCHERS: [(&str, fn(Nosy) -> Running); 10] = [
+const WATCHERS: [Hook; 10] = [
     ("a breaker's judge", |nosy| {
         let layer = nosy.breaker().classify(nosy.judge());
         Box::pin(calls(layer.layer(Mock::new([DOWN, OK]))))
@@ -428,7 +430,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Listener {
     }
 }
 
-fn run(hooks: &'static [(&str, fn(Nosy) -> Running)]) {
+fn run(hooks: &'static [Hook]) {
     for (name, hook) in hooks {
         println!("{name} …");
         let calls = ends(move || {
@@ -493,7 +495,7 @@ mod recorder {
         }
     }
 
-    const RECORDERS: [(&str, fn(Nosy) -> Running); 2] = [
+    const RECORDERS: [Hook; 2] = [
         ("a recorder of a quota's metrics", |nosy| {
             let layer = TokenBudgetLayer::new(nosy.quota()).cost(cost).reject();
             Box::pin(async move {

@@ -46,7 +46,7 @@ fn tier(tenant: &str) -> (u64, u64) {
     (*one, *two)
 }
 
-fn quota(tenant: &String) -> Quota {
+fn quota(tenant: &str) -> Quota {
     let (one, two) = tier(tenant);
     // What was let in may be looked at by the handler so much later, on a machine that has other things to do.
     let limits = [
@@ -84,13 +84,13 @@ async fn each_tenant_stays_within_its_quota_in_every_window() {
             })
         })
     };
-    let free = quota(&"free".to_owned());
+    let free = quota("free");
     let app = Router::new().route("/", post(|| async { "hello" })).layer(
         ServiceBuilder::new()
             .layer(RespondLayer::new())
             .layer(
                 RateLimitLayer::new(free)
-                    .keyed_by(tenant::<Body>, quota)
+                    .keyed_by(tenant::<Body>, |tenant: &String| quota(tenant))
                     .on_arrival()
                     .reject()
                     .tell(),
