@@ -138,33 +138,34 @@ impl<B: Body> Ahead<B> {
         hint
     }
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    /// The body itself, once what was read of it was handed on.
+    #[inline]
+    fn rest(self: Pin<&mut Self>) -> Option<Pin<&mut B>> {
+        let this = self.project();
+        let rest = this.body.as_pin_mut();
+        rest.filter(|_| this.frames.is_empty() && this.end.is_none())
+    }
+
+    /// What was read of the body, in its turn.
+    fn hand_on(self: Pin<&mut Self>) -> Option<Result<Frame<Bytes>, B::Error>> {
         let this = self.project();
         if let Some(frame) = this.frames.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
+            return Some(Ok(frame));
         }
-        match this.end {
-            Some(end) => Poll::Ready(std::mem::replace(end, Ok(())).err().map(Err)),
-            None => match this.body.as_pin_mut() {
-                Some(body) => body.poll_frame(cx).map_ok(whole),
-                None => Poll::Ready(None),
-            },
-        }
+        let end = this.end.as_mut()?;
+        std::mem::replace(end, Ok(())).err().map(Err)
     }
 }
 
-/// The same frame with its data in one piece; free where it is `Bytes` already.
-#[inline]
+/// The same frame with its data in one piece.
 fn whole<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
-    let all = |mut data: D| data.copy_to_bytes(data.remaining());
-    match frame.into_data() {
-        // Only the data moves: a frame has room for trailers, three times as much.
-        Ok(data) => Frame::data(all(data)),
-        Err(frame) => frame.map_data(all),
-    }
+    frame.map_data(in_one_piece)
+}
+
+/// The same data in one piece; free where it is `Bytes` already.
+#[inline]
+fn in_one_piece<D: Buf>(mut data: D) -> Bytes {
+    data.copy_to_bytes(data.remaining())
 }
 
 impl<B: Body> MeteredBody<B> {
@@ -232,29 +233,41 @@ impl<B: Body, W: Watch> Body for MeteredBody<B, W> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut this = self.project();
-        let frame = ready!(match this.inner.as_mut().project() {
-            InnerProj::Untouched { body } => body.poll_frame(cx).map_ok(whole),
-            InnerProj::Ahead { ahead } => ahead.as_mut().poll_frame(cx),
-        });
+        let this = self.project();
+        let (mut inner, watch) = (this.inner, this.watch);
+        let frame = if let Some(body) = inner.as_mut().rest() {
+            match ready!(body.poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    // Nearly all are data, of which as little as possible moves: a frame has room for trailers.
+                    Ok(data) => {
+                        let data = in_one_piece(data);
+                        if let Some(watch) = watch {
+                            watch.chunk(&data);
+                        }
+                        // Many consumers stop here, without asking for the end.
+                        if inner.is_end_stream() {
+                            finish(watch);
+                        }
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    Err(frame) => Some(Ok(whole(frame))),
+                },
+                end => end.map(|frame| frame.map(whole)),
+            }
+        } else {
+            inner.as_mut().hand_on()
+        };
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(watch), Some(data)) = (this.watch.as_mut(), frame.data_ref()) {
+                if let (Some(watch), Some(data)) = (watch.as_mut(), frame.data_ref()) {
                     watch.chunk(data);
                 }
-                // Many consumers stop here, without asking for the end.
-                if this.inner.is_end_stream()
-                    && let Some(watch) = this.watch.take()
-                {
-                    watch.finish();
+                if inner.is_end_stream() {
+                    finish(watch);
                 }
             }
-            Some(Err(_)) => *this.watch = None,
-            None => {
-                if let Some(watch) = this.watch.take() {
-                    watch.finish();
-                }
-            }
+            Some(Err(_)) => *watch = None,
+            None => finish(watch),
         }
         Poll::Ready(frame)
     }
@@ -271,7 +284,30 @@ impl<B: Body, W: Watch> Body for MeteredBody<B, W> {
     }
 }
 
+#[cold]
+fn finish<W: Watch>(watch: &mut Option<W>) {
+    if let Some(watch) = watch.take() {
+        watch.finish();
+    }
+}
+
 impl<B: Body> Inner<B> {
+    /// The body itself, once there is nothing of it to hand on before.
+    #[inline]
+    fn rest(self: Pin<&mut Self>) -> Option<Pin<&mut B>> {
+        match self.project() {
+            InnerProj::Untouched { body } => Some(body),
+            InnerProj::Ahead { ahead } => ahead.as_mut().rest(),
+        }
+    }
+
+    fn hand_on(self: Pin<&mut Self>) -> Option<Result<Frame<Bytes>, B::Error>> {
+        match self.project() {
+            InnerProj::Untouched { .. } => None,
+            InnerProj::Ahead { ahead } => ahead.as_mut().hand_on(),
+        }
+    }
+
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Untouched { body } => body.is_end_stream(),

@@ -151,24 +151,6 @@ pub(super) fn over(text: &[u8]) -> usize {
     0
 }
 
-/// Where in `chunk` the event ends that began with `before`, a line's begin.
-pub(super) fn end(before: &[u8], chunk: &[u8]) -> Option<usize> {
-    // The byte so far ahead of a place in the chunk.
-    let ahead = |at: usize, back: usize| match at.checked_sub(back) {
-        Some(at) => chunk.get(at),
-        None => before
-            .len()
-            .checked_sub(back - at)
-            .and_then(|at| before.get(at)),
-    };
-    let newline = |byte: Option<&u8>| matches!(byte, None | Some(b'\n' | b'\r'));
-    let mut ends = memchr::memchr2_iter(b'\n', b'\r', chunk).filter(|&at| {
-        let crlf = chunk[at] == b'\n' && ahead(at, 1) == Some(&b'\r');
-        newline(ahead(at, 1 + usize::from(crlf)))
-    });
-    ends.next().map(|at| at + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,26 +200,6 @@ mod tests {
             size in 1_usize..9,
         ) {
             prop_assert_eq!(split(text.as_bytes().chunks(size)), split([text.as_bytes()]));
-        }
-
-        #[test]
-        fn an_event_ends_where_it_does_wherever_it_is_cut(
-            text in "(data|event)(data|: ?|\n|\r|a){0,20}",
-            at in 0_usize..20,
-        ) {
-            let (before, chunk) = text.as_bytes().split_at(at.min(text.len()));
-            let (mut events, mut rest) = (Events::default(), text.as_bytes());
-            let mut expected = None;
-            while let Some(part) = events.next(&mut rest) {
-                if part == Part::End {
-                    expected = Some(text.len() - rest.len());
-                    break;
-                }
-            }
-            let found = end(before, chunk).map(|end| before.len() + end);
-            // What ended before the cut is none of its business.
-            prop_assume!(end(b"", before).is_none());
-            prop_assert_eq!(found, expected);
         }
 
         #[test]

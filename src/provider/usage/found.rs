@@ -21,6 +21,8 @@ pub(super) struct Found {
     failed: bool,
     /// An error came in this document.
     failing: bool,
+    /// A message may still begin.
+    at_begin: bool,
 }
 
 impl Found {
@@ -32,6 +34,7 @@ impl Found {
             count: 0,
             failed: false,
             failing: false,
+            at_begin: true,
         }
     }
 
@@ -43,6 +46,16 @@ impl Found {
     /// Whether a stream has had a usage that may be its last.
     pub(super) const fn has_last(&self) -> bool {
         !self.last.is_empty()
+    }
+
+    /// No message begins any more.
+    pub(super) const fn is_past_begin(&mut self) {
+        self.at_begin = false;
+    }
+
+    /// The last usage came too early.
+    pub(super) fn forget(&mut self) {
+        self.last.clear();
     }
 
     /// Another document of a stream begins.
@@ -63,7 +76,7 @@ impl Found {
     /// The usage of a message that begins: only a stream's first one, since what comes later says
     /// more.
     pub(super) fn begun(&mut self, usage: &[u8]) {
-        if self.count == 0 && counts_tokens(usage) {
+        if self.at_begin && self.count == 0 && counts_tokens(usage) {
             self.begun = Raw::read(usage).map(Box::new);
             self.count = u64::from(self.begun.is_some());
         }
@@ -101,16 +114,11 @@ impl Found {
 
 /// Whether it has a member with a name that ends as those of all counts of tokens do.
 fn counts_tokens(usage: &[u8]) -> bool {
-    count(usage).is_some()
-}
-
-/// What all names of counts have in them: `prompt_tokens`, `outputTokens`, `totalTokenCount`.
-pub(super) static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"oken"));
-
-/// Where the next name is that ends like a count's.
-pub(super) fn count(text: &[u8]) -> Option<usize> {
-    TOKENS.find_iter(text).find(|at| {
-        let rest = &text[at + TOKENS.needle().len()..];
+    TOKENS.find_iter(usage).any(|at| {
+        let rest = &usage[at + TOKENS.needle().len()..];
         rest.starts_with(b"s\"") || rest.starts_with(b"Count\"")
     })
 }
+
+/// What all names of counts have in them: `prompt_tokens`, `outputTokens`, `totalTokenCount`.
+static TOKENS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"oken"));

@@ -20,8 +20,12 @@ use crate::verdict::Usage;
 /// a stream of events (`text/event-stream`), or one in AWS's frames
 /// (`application/vnd.amazon.eventstream`). It looks at answers of any size in constant memory (an
 /// embeddings answer has 60 MB before its `usage`), and allocates nothing but where a cut goes
-/// through the usage, and to keep a stream's last one: at most 8 KiB each. Of a stream of events it keeps the
-/// last few, at most 32 KiB, to look at them together.
+/// through the usage, and for streams.
+///
+/// A stream of events tells at its end what was used, so that it is read there alone: the usage is that of the last event
+/// that has one, which must end in the stream's last 4 KiB; what a message began with is in an event that begins in its
+/// first 4 KiB. All but those are passed over, and at most 48 KiB are kept of streams of any length. Events themselves
+/// may be of any length.
 ///
 /// It knows `usage` of OpenAI (chat, responses, embeddings), Anthropic, Bedrock and Cohere, and
 /// Google's `usageMetadata`, at the top of a document or of the elements of a top-level array; in an
@@ -59,9 +63,9 @@ enum Format {
     /// JSON documents.
     Json(Json),
     /// Events, each of which has a JSON document for its data.
-    Stream(Stream),
+    Stream(Box<Stream>),
     /// The same in frames.
-    Frames(Frames),
+    Frames(Box<Frames>),
     /// Something without a usage.
     Other,
 }
@@ -109,8 +113,8 @@ impl UsageScanner {
                 b'{' | b'[' => Format::Json(Json::new()),
                 // A page, or something compressed.
                 b'<' | 0x1f => Format::Other,
-                0 => Format::Frames(Frames::new()),
-                _ => Format::Stream(Stream::new()),
+                0 => Format::Frames(Box::new(Frames::new())),
+                _ => Format::Stream(Box::new(Stream::new())),
             };
         }
         match &mut self.format {
@@ -125,7 +129,7 @@ impl UsageScanner {
     pub fn finish(self) -> Option<Usage> {
         match self.format {
             Format::Json(json) => json.found.finish(),
-            Format::Stream(stream) => stream.into_json().found.finish(),
+            Format::Stream(stream) => stream.finish(),
             Format::Frames(frames) => frames.into_json().found.finish(),
             Format::Unknown | Format::Other => None,
         }

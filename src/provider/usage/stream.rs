@@ -4,224 +4,238 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use super::{found, json::Json};
-use crate::provider::events::{Events, Part, end, over};
+use super::json::Json;
+use crate::{
+    provider::events::{Events, Part, over},
+    verdict::Usage,
+};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error"));
 
-/// What an event with a usage has in it. Each sign is in all of them, so that looking for either finds
-/// them: the one that other events have more rarely is the faster.
-#[derive(Clone, Copy, Debug)]
-enum Sign {
-    /// Its name. Some send it with every event, empty.
-    Name,
-    /// The name of a count of tokens. Answers may be about tokens.
-    Count,
-}
-
-impl Sign {
-    /// Where in the text it is next.
-    fn find(self, text: &[u8]) -> Option<usize> {
-        match self {
-            Self::Name => member(&USAGE, b"{", text),
-            Self::Count => found::count(text),
-        }
-    }
-
-    /// The one to look for in events like these.
-    fn of(events: &[u8]) -> Self {
-        if found::TOKENS.find_iter(events).count() < USAGE.find_iter(events).count() {
-            Self::Count
-        } else {
-            Self::Name
-        }
-    }
-}
-
 /// So many places where a usage seems to be are kept: nearly always the last is one.
 const PLACES: usize = 8;
 
-/// So much is kept until there is enough to look at.
-const HELD: usize = 16 * 1024;
+/// What a stream used is in an event that ends in so many of its last bytes; what its message began with, in one that
+/// begins in so many of its first.
+pub(super) const EDGE: usize = 4 * 1024;
 
-/// A chunk of at most this part of it is small.
-const SMALL: usize = 4;
-
-/// This part of what is held tells what is rare in a stream's events.
-const FEW: usize = 8;
-
-/// This part of it is looked at first for the last usage.
-const FEWEST: usize = 64;
+/// So much is kept before what can't matter any more is let go of.
+const KEPT: usize = 2 * EDGE;
 
 /// The events of `text/event-stream`, each with a document for its data.
 ///
-/// An event is looked at only where it has the name of something that matters, which is found at
-/// the speed of memory. For that it must be there whole: the begin of one that was cut is kept
-/// until the rest comes, and small chunks until there are some. An event that is too long to be kept is
-/// walked over as it comes.
+/// What was used is told at a stream's end, so that nothing is looked at before, but its first events: the last ones are
+/// kept, and the others never read. An event that is too long to be kept is walked over as it comes.
 #[derive(Debug)]
 pub(super) struct Stream {
     events: Events,
     json: Json,
-    // What wasn't looked at yet, from an event's begin on. Empty inside of one that is walked over.
-    held: Vec<u8>,
+    // From an event's begin on. Empty inside of one that is walked over.
+    kept: Vec<u8>,
+    // The events before those.
+    before: Vec<u8>,
+    // How many bytes of the stream came before what is kept.
+    offset: u64,
+    // Whether the first events were looked at.
+    begun: bool,
+    // How many usages were found in events that have ended, and where the last of those events has.
+    told: u64,
+    end: u64,
+    // At least so many bytes of each edge are looked at, and so many are kept.
+    edge: usize,
     most: usize,
-    // Chosen by the first events that are looked at together.
-    sign: Option<Sign>,
 }
 
 impl Stream {
     pub(super) fn new() -> Self {
-        Self::holding(HELD)
+        Self::keeping(EDGE, KEPT)
     }
 
-    /// Which keeps at most so much to look at.
-    pub(super) fn holding(most: usize) -> Self {
+    /// Which looks at edges of this size, and keeps so much before it lets go: at least both.
+    pub(super) fn keeping(edge: usize, most: usize) -> Self {
         let mut json = Json::new();
         json.begin();
         Self {
             events: Events::begun(),
             json,
-            held: Vec::new(),
+            kept: Vec::new(),
+            before: Vec::new(),
+            offset: 0,
+            begun: false,
+            told: 0,
+            end: 0,
+            edge,
             most,
-            sign: None,
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn by_counts(most: usize) -> Self {
-        Self {
-            sign: Some(Sign::Count),
-            ..Self::holding(most)
-        }
-    }
-
-    /// Whether the chunk could be kept as it is.
+    /// Whether the chunk could be kept, and there is nothing else to do.
     #[inline]
     pub(super) fn keep(&mut self, chunk: &[u8]) -> bool {
-        let keeps = !self.events.is_inside()
-            && chunk.len() <= self.most / SMALL
-            && self.held.len() + chunk.len() <= self.most;
+        let keeps = self.kept.len() + chunk.len() < self.most && !self.events.is_inside();
         if keeps {
-            self.held.extend_from_slice(chunk);
+            self.kept.extend_from_slice(chunk);
         }
         keeps
     }
 
     pub(super) fn push(&mut self, mut chunk: &[u8]) {
-        if self.events.is_inside() {
-            self.walk(&mut chunk);
-        }
-        if self.keep(chunk) {
-            return;
-        }
-        let mut held = std::mem::take(&mut self.held);
-        if !held.is_empty() {
-            self.complete(&mut held, &mut chunk);
-        }
-        if self.events.is_inside() {
-            self.walk(&mut chunk);
-        }
-        let whole = if chunk.len() > self.most / SMALL {
-            over(chunk)
-        } else {
-            0
-        };
-        let (whole, mut rest) = chunk.split_at(whole);
-        self.skim(&held, whole);
-        held.clear();
-        self.held = held;
-        if rest.len() <= self.most && !self.events.is_inside() {
-            self.held.extend_from_slice(rest);
-        } else {
-            self.walk(&mut rest);
+        while !chunk.is_empty() {
+            if self.events.is_inside() {
+                self.walk(&mut chunk);
+            } else if self.begun && chunk.len() > self.most {
+                self.skip(&mut chunk);
+            } else {
+                let mut part = chunk.len();
+                if !self.begun {
+                    part = part.min(self.most - self.kept.len());
+                }
+                let (part, rest) = chunk.split_at(part);
+                self.kept.extend_from_slice(part);
+                chunk = rest;
+                if self.kept.len() >= self.most {
+                    self.turn();
+                }
+            }
         }
     }
 
-    /// Adds the rest of its last event to what was held. Looks at it all where that one is too long, and
-    /// walks over it.
-    fn complete(&mut self, held: &mut Vec<u8>, chunk: &mut &[u8]) {
-        let cut = over(held);
-        let begin = held.len() - cut;
-        let end = match begin {
-            0 => Some(0),
-            _ => end(&held[cut..], chunk).filter(|end| begin + end <= self.most),
-        };
-        if let Some(end) = end {
-            let (part, rest) = chunk.split_at(end);
-            *chunk = rest;
-            held.extend_from_slice(part);
-        } else {
-            self.skim(&held[..cut], &[]);
-            self.walk(&mut &held[cut..]);
-            held.clear();
+    /// The usage, if the stream had one.
+    pub(super) fn finish(mut self) -> Option<Usage> {
+        if !self.begun {
+            self.begin();
         }
-    }
-
-    pub(super) fn into_json(mut self) -> Json {
-        let held = std::mem::take(&mut self.held);
-        let cut = over(&held);
-        self.skim(&held[..cut], &[]);
-        self.walk(&mut &held[cut..]);
-        self.json
+        let kept = std::mem::take(&mut self.kept);
+        let total = self.offset + kept.len() as u64;
+        let mut last = std::mem::take(&mut self.before);
+        self.offset -= last.len() as u64;
+        if last.is_empty() {
+            last = kept;
+        } else {
+            last.extend_from_slice(&kept);
+        }
+        let far = over(&last[..last.len().saturating_sub(self.edge)]);
+        let (events, mut cut) = last[far..].split_at(over(&last[far..]));
+        self.offset += far as u64;
+        let end = self.last(events);
+        self.fail(&events[end.unwrap_or(0)..]);
+        self.offset += events.len() as u64;
+        self.walk(&mut cut);
+        if self.json.found.count() > self.told {
+            // Of an event without an end.
+            self.end = total;
+        }
+        if total - self.end >= self.edge as u64 {
+            self.json.found.forget();
+        }
+        self.json.found.finish()
     }
 
     /// How much is allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.held.capacity() + self.json.capacity()
+        self.kept.capacity() + self.before.capacity() + self.json.capacity()
+    }
+
+    /// Enough is kept: what came before it can't matter any more.
+    fn turn(&mut self) {
+        if !self.begun {
+            self.begin();
+        }
+        let whole = over(&self.kept);
+        if self.kept.len() - whole > self.most - self.edge {
+            self.let_go();
+        } else {
+            self.before.clear();
+            self.before.extend_from_slice(&self.kept[whole..]);
+            self.kept.truncate(whole);
+            self.offset += whole as u64;
+            std::mem::swap(&mut self.before, &mut self.kept);
+        }
+    }
+
+    /// Goes on with the last event as it comes: it is too long to be kept, and so long that nothing before it can matter.
+    fn let_go(&mut self) {
+        self.before.clear();
+        let mut kept = std::mem::take(&mut self.kept);
+        let whole = over(&kept);
+        self.offset += whole as u64;
+        self.walk(&mut &kept[whole..]);
+        kept.clear();
+        self.kept = kept;
+    }
+
+    /// Passes over what can't matter of a chunk that is larger than what is kept.
+    fn skip(&mut self, chunk: &mut &[u8]) {
+        let far = over(&chunk[..chunk.len() - self.edge]);
+        // A chunk may begin in the middle of a line, or of its end.
+        if far <= 2 {
+            self.let_go();
+            self.walk(chunk);
+            return;
+        }
+        self.offset += (self.kept.len() + far) as u64;
+        self.before.clear();
+        self.kept.clear();
+        *chunk = &chunk[far..];
+        if chunk.len() > self.most {
+            self.walk(chunk);
+        }
+    }
+
+    /// Looks at a stream's first events: what its message began with isn't always told again.
+    fn begin(&mut self) {
+        self.begun = true;
+        let kept = std::mem::take(&mut self.kept);
+        let whole = over(&kept);
+        let mut from = 0;
+        while self.json.found.count() == 0
+            && let Some(at) = member(&USAGE, b"{", &kept[from..whole])
+            && over(&kept[..from + at]) < self.edge
+        {
+            from = self.visit(&kept[..whole], from + at).0;
+        }
+        if whole >= self.edge {
+            self.json.found.is_past_begin();
+        }
+        self.kept = kept;
     }
 
     /// Walks to the event's end, or the chunk's.
     fn walk(&mut self, chunk: &mut &[u8]) {
+        let len = chunk.len();
+        let ended = self.step(chunk);
+        self.offset += (len - chunk.len()) as u64;
+        if ended {
+            self.tell(self.offset);
+            self.json.found.is_past_begin();
+        }
+    }
+
+    /// The same, wherever the chunk is: whether the event has ended.
+    fn step(&mut self, chunk: &mut &[u8]) -> bool {
         while let Some(part) = self.events.next(chunk) {
             match part {
                 Part::Name(_) => {}
                 Part::Data(data) => self.json.push(data),
                 Part::End => {
                     self.json.begin();
-                    return;
+                    return true;
                 }
             }
         }
+        false
     }
 
-    /// Looks at events that are all there and at what is behind them, and of those only at the ones that may
-    /// matter: a stream's first one with a usage, the last, and those with an error behind that.
-    fn skim(&mut self, events: &[u8], behind: &[u8]) {
-        if self.sign.is_none() {
-            let more = std::cmp::max_by_key(events, behind, |events| events.len());
-            self.sign = (more.len() >= self.most / FEW).then(|| Sign::of(more));
+    /// An event has ended there: whether it had a usage.
+    fn tell(&mut self, end: u64) -> bool {
+        let count = self.json.found.count();
+        let has_one = count > self.told;
+        if has_one {
+            (self.told, self.end) = (count, end);
         }
-        let sign = self.sign.unwrap_or(Sign::Name);
-        if self.json.found.count() == 0 {
-            self.first(sign, events);
-            self.first(sign, behind);
-        } else if let Some(last) = self.last(sign, behind, 0) {
-            // Nothing that came before it counts.
-            self.fail(&behind[last..]);
-        } else {
-            let last = self.last(sign, events, 0);
-            self.fail(&events[last.unwrap_or(0)..]);
-            self.fail(behind);
-        }
-    }
-
-    /// Looks for the first usage, and from there on for the last.
-    fn first(&mut self, sign: Sign, events: &[u8]) {
-        let (mut from, mut last) = (0, None);
-        while self.json.found.count() == 0 {
-            let Some(at) = sign.find(&events[from..]) else {
-                break;
-            };
-            let (end, has_one) = self.visit(events, from + at);
-            (from, last) = (end, has_one.then_some(end));
-        }
-        if self.json.found.count() > 0 {
-            last = self.last(sign, events, from).or(last);
-        }
-        self.fail(&events[last.unwrap_or(0)..]);
+        has_one
     }
 
     /// Looks for errors, where there is a usage that they would make void.
@@ -230,32 +244,14 @@ impl Stream {
         while self.json.found.has_last()
             && let Some(at) = member(&ERROR, b"{\"", &events[from..])
         {
-            (from, _) = self.visit(events, from + at);
+            from = self.visit(events, from + at).0;
         }
     }
 
-    /// Where the last event with a usage ends, of those that begin at `from` or behind it. Where all
-    /// have one, the last few are enough; else there are more and more to look at.
-    fn last(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
-        let (mut end, mut few) = (events.len(), self.most / FEWEST);
-        while end > from {
-            let begin = match few {
-                0 => from,
-                _ => from + over(&events[from..end.saturating_sub(few).max(from)]),
-            };
-            let last = self.last_of(sign, &events[..end], begin);
-            if last.is_some() {
-                return last;
-            }
-            (end, few) = (begin, few * FEW);
-        }
-        None
-    }
-
-    /// Where the last event with a usage ends, of those that begin at `from` or behind it.
-    fn last_of(&mut self, sign: Sign, events: &[u8], from: usize) -> Option<usize> {
-        let (mut at, mut places, mut count) = (from, [0; PLACES], 0);
-        while let Some(place) = sign.find(&events[at..]) {
+    /// Where the last event with a usage ends.
+    fn last(&mut self, events: &[u8]) -> Option<usize> {
+        let (mut at, mut places, mut count) = (0, [0; PLACES], 0);
+        while let Some(place) = member(&USAGE, b"{", &events[at..]) {
             places[count % PLACES] = at + place;
             count += 1;
             at += place + 1;
@@ -266,9 +262,9 @@ impl Stream {
             }
         }
         // None of so many was one, so that an earlier one may be.
-        let (mut at, mut last) = (from, None);
+        let (mut at, mut last) = (0, None);
         while count > PLACES
-            && let Some(place) = sign.find(&events[at..])
+            && let Some(place) = member(&USAGE, b"{", &events[at..])
         {
             let (end, has_one) = self.visit(events, at + place);
             (at, last) = (end, has_one.then_some(end).or(last));
@@ -278,12 +274,11 @@ impl Stream {
 
     /// Walks over the event in which this place is: where it ends, and whether it has a usage.
     fn visit(&mut self, events: &[u8], place: usize) -> (usize, bool) {
-        let heard = self.json.found.count();
         let begin = over(&events[..place]);
         let mut rest = &events[begin..];
-        self.walk(&mut rest);
-        let has_one = self.json.found.count() > heard;
-        (events.len() - rest.len(), has_one)
+        self.step(&mut rest);
+        let end = events.len() - rest.len();
+        (end, self.tell(self.offset + end as u64))
     }
 }
 

@@ -23,9 +23,8 @@ use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
 
 /// Of every stream.
 const SIZE: usize = 100 << 20;
-/// What a metered stream may take, in untouched ones. The goal is 1.10, which chunks of 1,000 bytes and Gemini's events
-/// miss: up to 1.20 was seen on an idle machine, and machines that check are busy.
-const MOST: f64 = 1.30;
+/// What a metered stream may take, in untouched ones.
+const MOST: f64 = 1.10;
 /// Rounds until a quiet one: noise adds, and takes nothing away.
 const ROUNDS: usize = 5;
 
@@ -212,16 +211,17 @@ fn median(mut of: Vec<f64>) -> f64 {
 
 /// `cargo test --release --all-features --test it -- --ignored --nocapture a_metered_stream`
 ///
-/// Of a hundred megabytes over loopback, on two cores; MB/s untouched, and how many times as long it takes metered at
-/// most, by the time that the threads were on a processor. Memory grew by nothing.
+/// Of a hundred megabytes over loopback, on two cores that others used too; MB/s untouched, and how many times as long it
+/// takes metered, in five runs, by the time that the threads were on a processor. Memory grew by nothing.
 ///
 /// | | an event a chunk | 1,000 bytes a chunk | 16 KiB a chunk |
 /// |---|---|---|---|
-/// | OpenAI's chat | 410: 1.08 | 1,237: 1.15 | 3,306: 1.09 |
-/// | Anthropic's messages | 186: 1.07 | 1,228: 1.15 | 2,933: 1.11 |
-/// | Gemini, with a usage in every event | 460: 1.12 | 1,240: 1.17 | 2,729: 1.12 |
+/// | OpenAI's chat | 374: 1.03 to 1.10 | 1,076: 1.05 to 1.10 | 3,615: 1.02 to 1.04 |
+/// | Anthropic's messages | 174: 1.01 to 1.05 | 1,075: 1.04 to 1.09 | 3,676: 1.03 to 1.06 |
+/// | Gemini, with a usage in every event | 423: 1.03 to 1.08 | 1,056: 1.05 to 1.09 | 3,668: 1.00 to 1.03 |
 ///
-/// Untouched ones against each other, while others built on both cores: 0.986 to 1.010.
+/// Untouched ones against each other, while others built on both cores: 0.986 to 1.010. Hence the goal itself is the bar, for the
+/// quietest of five rounds.
 #[test]
 #[ignore = "measures; only a release build says anything"]
 fn a_metered_stream_takes_little_longer_and_no_memory() {

@@ -1,21 +1,55 @@
+use super::super::stream::EDGE;
 use super::*;
+use crate::provider::events::{Events, Part};
 
-/// The same whatever it holds to look at.
+/// The same as walking over all of it, however much it looks at and keeps.
 fn scan(parts: &[&[u8]]) -> Option<Usage> {
-    let usage = super::scan(parts);
-    for most in [0, 7, 40, 300] {
-        let mut stream = Stream::holding(most);
-        parts.iter().for_each(|part| stream.push(part));
-        assert_eq!(stream.into_json().found.finish(), usage, "holding {most}");
-        let mut stream = Stream::by_counts(most);
-        parts.iter().for_each(|part| stream.push(part));
+    let stream = parts.concat();
+    for (edge, most) in [(1, 2), (1, 9), (60, 120), (60, 155), (200, 400)] {
+        let mut scanner = Stream::keeping(edge, most);
+        parts.iter().for_each(|part| scanner.push(part));
         assert_eq!(
-            stream.into_json().found.finish(),
-            usage,
-            "by counts, holding {most}"
+            scanner.finish(),
+            by_walking(edge, &stream),
+            "looking at {edge}, keeping {most}"
         );
     }
+    let usage = super::scan(parts);
+    assert_eq!(usage, by_walking(EDGE, &stream));
     usage
+}
+
+/// The usage of the last event that has one, if that ends in the last bytes; a message begins in the first.
+fn by_walking(edge: usize, stream: &[u8]) -> Option<Usage> {
+    let (mut json, mut events) = (Json::new(), Events::begun());
+    json.begin();
+    let (mut heard, mut end) = (0, 0);
+    for at in 0..stream.len() {
+        let was_inside = events.is_inside();
+        let mut byte = &stream[at..=at];
+        while let Some(part) = events.next(&mut byte) {
+            match part {
+                Part::Name(_) => {}
+                Part::Data(data) => json.push(data),
+                Part::End => {
+                    if json.found.count() > heard {
+                        (heard, end) = (json.found.count(), at + 1);
+                    }
+                    json.begin();
+                }
+            }
+        }
+        if events.is_inside() && !was_inside && at >= edge {
+            json.found.is_past_begin();
+        }
+    }
+    if json.found.count() > heard {
+        end = stream.len();
+    }
+    if stream.len() - end >= edge {
+        json.found.forget();
+    }
+    json.found.finish()
 }
 
 fn whole(stream: &str) -> Option<Usage> {
@@ -196,10 +230,74 @@ fn events_in_frames_read_wherever_they_are_cut() {
         let (a, b) = stream.split_at(at);
         assert_eq!(super::scan(&[a, b]), usage(10, 5, 15, 0), "cut at {at}");
     }
-    assert_eq!(
-        scan(&[&[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0], &stream]),
-        None
+    let broken = [0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(super::scan(&[&broken, &stream]), None);
+}
+
+#[test]
+fn what_is_told_long_before_the_end_is_not_what_was_used() {
+    let text = "data: {\"choices\":[{\"delta\":{\"content\":\"some\"}}],\"usage\":null}\n\n";
+    let long = format!(
+        "data: {{\"text\":\"{}\",\"usage\":{{\"prompt_tokens\":5}}}}\n\n",
+        "x".repeat(20_000)
     );
+    let told = "data: {\"usage\":{\"prompt_tokens\":5}}\n\n";
+    for event in [told, &long] {
+        for events in [0, 3, 20, 64, 66, 300] {
+            let stream = format!("{}{event}{}", text.repeat(100), text.repeat(events));
+            let expected = (events * text.len() < EDGE).then_some(Usage::new(5, 0));
+            for size in [1, 100, 1_000, 5_000, 9_000, 16_384, 100_000] {
+                let parts: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();
+                assert_eq!(
+                    super::scan(&parts),
+                    expected,
+                    "{events} events behind it, in {size}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_may_be_cut_between_its_lines() {
+    let text = "data: {\"choices\":[],\"usage\":null}\n\n".repeat(400);
+    let long = "x".repeat(30_000);
+    let event = format!(
+        "data: {{\ndata:  \"usage\":\ndata: {{\"prompt_tokens\":5}},\ndata: \"text\":\"{long}\"\ndata: }}"
+    );
+    for newline in ["\n", "\r\n", "\r"] {
+        let event = event.replace('\n', newline);
+        for cut in 0..80 {
+            let (begin, end) = event.split_at(cut);
+            for kept in [text.len(), text.len() - 9_000] {
+                let (before, after) = text.split_at(kept);
+                let begin = format!("{after}{begin}");
+                let parts = [before, &begin, end].map(str::as_bytes);
+                assert_eq!(super::scan(&parts), usage(5, 0, 5, 0), "cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_of_any_length_has_its_begin_and_its_end() {
+    let text = "event: content_block_delta\ndata: {\"delta\":{\"text\":\"some\"}}\n\n";
+    let start = "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":25,\"output_tokens\":3}}}\n\n";
+    let end = "event: message_delta\ndata: {\"usage\":{\"output_tokens\":15}}\n\nevent: message_stop\ndata: {}\n\n";
+    for pings in [0, 10, 200] {
+        for events in [0, 1, 60, 150, 1_000, 10_000] {
+            let pings = ": keep-alive\n\n".repeat(pings);
+            let stream = format!("{pings}{start}{}{end}", text.repeat(events));
+            for size in [1, 70, 1_000, 5_000, 16_384, 1 << 20] {
+                let parts: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();
+                assert_eq!(
+                    super::scan(&parts),
+                    usage(25, 15, 40, 0),
+                    "{events} in {size}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -215,9 +313,8 @@ fn no_stream_however_long_takes_memory() {
         );
         stream.push(b"\"}}\n\n");
     }
-    assert!(stream.capacity() <= 64 * 1024, "{}", stream.capacity());
-    let json = stream.into_json();
-    assert_eq!(json.found.finish(), None);
+    assert!(stream.capacity() <= 48 * 1024, "{}", stream.capacity());
+    assert_eq!(stream.finish(), None);
 }
 
 /// Pieces of events, good and bad.
@@ -257,6 +354,35 @@ proptest! {
             rest = other;
         }
         prop_assert_eq!(scan(&parts), expected);
+    }
+
+    #[test]
+    fn long_streams_in_any_cuts_give_the_same(
+        events in proptest::collection::vec((piece(), 0_usize..4, 0_usize..12_000), 0..12),
+        sizes in proptest::collection::vec(1_usize..20_000, 1..9),
+    ) {
+        let mut stream = "data: ".to_owned();
+        for (piece, kind, len) in events {
+            let long = "x".repeat(len);
+            stream += &match kind {
+                0 => format!("data: {{\"text\":\"{long}\"}}\n\n"),
+                1 => format!("data: {{\"text\":\"{long}\",\"usage\":{{\"prompt_tokens\":{len}}}}}\n\n"),
+                2 => format!("data: {{\"usage\":{{\"prompt_tokens\":{len}}},\"text\":\"{long}\"}}\r\n\r\n"),
+                _ => "data: {\"some\":\"text\"}\r\r".repeat(len / 20),
+            };
+            stream += &piece;
+        }
+        let mut rest = stream.as_bytes();
+        let mut parts = Vec::new();
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (part, other) = rest.split_at(*size.min(&rest.len()));
+            parts.push(part);
+            rest = other;
+        }
+        prop_assert_eq!(scan(&parts), super::whole(&stream));
     }
 
     #[test]
