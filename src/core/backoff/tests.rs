@@ -123,7 +123,7 @@ proptest! {
             1 => Jitter::Full,
             2 => Jitter::Equal,
             3 => Jitter::Decorrelated,
-            4 => Jitter::Proportional(percent),
+            4 => Jitter::Proportional(percent % 101),
             5 => Jitter::Above(percent),
             _ => Jitter::Additive(span(step)),
         };
