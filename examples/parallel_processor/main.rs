@@ -41,6 +41,7 @@ mod stats;
 mod stop;
 #[cfg(test)]
 mod testing;
+mod values;
 
 use std::{
     fs,
