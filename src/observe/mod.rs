@@ -16,6 +16,7 @@
 //! | | debug | `refused by the quota` | `pool`, `model`, `reason`, `limit`, `asked`, `left`, `wait` |
 //! | `tower_quota::limit` | info from a second on and without a hint, else debug | `the provider has refused` | `pool`, `model`, `resource`, `wait` (its hint) |
 //! | | info | `the provider states another limit` | `pool`, `limit` |
+//! | | info the first time for a limit, else debug | `plans with the limit that the provider states` | `pool`, `limit` |
 //! | | info | `the limit was changed` | `pool`, `limit` |
 //! | | info | `paused`, `resumed` | `pool`, `wait` |
 //! | `tower_quota::retry` | info for waits from a second on, else debug | `retrying` | `attempt` (how many were made), `of` (how many there may be), `cause`, `limit` (its resource, where the answer names one), `wait` |

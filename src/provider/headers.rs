@@ -108,11 +108,9 @@ impl Found {
             Some(Provider::Groq) if resource == REQUESTS => Some(DAY),
             Some(Provider::Groq) => Some(MINUTE),
             Some(Provider::Together) => Some(SECOND),
-            _ => {
-                let shown = self.flows[resource].then(|| shown(reading)).flatten();
-                let known = matches!(provider, Some(Provider::OpenAi | Provider::XAi));
-                shown.or_else(|| (known && resource != REQUESTS).then_some(MINUTE))
-            }
+            // A day's are told in errors alone.
+            Some(Provider::OpenAi | Provider::XAi) if resource != REQUESTS => Some(MINUTE),
+            _ => self.flows[resource].then(|| shown(reading)).flatten(),
         }
     }
 }
@@ -282,6 +280,26 @@ mod tests {
         assert_eq!(window(u64::MAX, 0, "8784h"), None);
         // A count of seconds is to a boundary.
         assert_eq!(window(2, 1, "30"), None);
+    }
+
+    #[test]
+    fn openai_states_tokens_by_the_minute_whatever_a_reset_looks_like() {
+        let headers = [
+            ("x-ratelimit-limit-tokens", "60000"),
+            ("x-ratelimit-remaining-tokens", "59960"),
+            ("x-ratelimit-reset-tokens", "57s"),
+        ]
+        .map(|(name, value)| {
+            (
+                http::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let headers = HeaderMap::from_iter(headers);
+        for provider in [Provider::OpenAi, Provider::XAi] {
+            let status = rate_status_as(Some(provider), &headers);
+            assert_eq!(status.tokens.window, Some(MINUTE));
+        }
     }
 
     #[test]

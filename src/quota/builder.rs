@@ -33,7 +33,7 @@ use crate::{
 /// | [`max_wait`](Self::max_wait) | 60 s, or what a limit per minute takes to be whole again: about 61 s |
 /// | [`max_queue`](Self::max_queue) | 10,000 |
 /// | [`keep_for`](Self::keep_for) | nothing: every priority may use all |
-/// | [`adopt`](Self::adopt) | off: limits are what they were given as |
+/// | [`adopt`](Self::adopt) | off: limits are what they were given as, or less where the provider states less |
 /// | [`cool_down`](Self::cool_down) | 15 s |
 /// | [`restore`](Self::restore) | nothing: everything is unspent |
 /// | [`named`](Self::named), [`of_model`](Self::of_model) | no names |
@@ -124,7 +124,8 @@ impl QuotaBuilder {
     }
 
     /// Takes the provider's word for its limits: amounts that its answers state replace those of this quota, also where
-    /// they are larger, and limits on requests, tokens, input or output tokens that this quota doesn't have are added.
+    /// they are larger, and limits on requests, tokens, input or output tokens that this quota doesn't have are added. Without it,
+    /// only smaller ones do, for as long as they are stated.
     pub const fn adopt(mut self) -> Self {
         self.adopt = true;
         self

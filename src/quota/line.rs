@@ -199,14 +199,15 @@ impl Line {
             (Resource::OutputTokens, &status.output_tokens),
         ];
         let adopts = self.settings.adopt;
-        if (readings.iter()).all(|(_, r)| r.remaining.is_none() && !(adopts && r.limit.is_some())) {
+        if (readings.iter()).all(|(_, r)| r.remaining.is_none() && r.limit.is_none()) {
             return;
         }
         let planned = |amount| builder::planned(amount, self.settings.headroom);
-        let mut learnt = [None; 4];
+        let (mut learnt, mut bounds) = ([None; 4], [None; 4]);
         self.change(|ledger| {
             let mut turn = false;
-            for ((resource, reading), learnt) in readings.into_iter().zip(&mut learnt) {
+            let told = learnt.iter_mut().zip(&mut bounds);
+            for ((resource, reading), (learnt, bound)) in readings.into_iter().zip(told) {
                 let stated = Stated {
                     limit: reading.limit,
                     remaining: reading.remaining,
@@ -215,11 +216,16 @@ impl Line {
                 if adopts && ledger.adopt(resource, stated, planned, cost, departure) {
                     (*learnt, turn) = (ledger.limit_of(resource, stated), true);
                 }
+                if !adopts {
+                    *bound = ledger.bound(resource, stated, planned, cost, departure);
+                    turn |= bound.is_some();
+                }
                 turn |= ledger.observe(resource, stated, departure);
             }
             turn
         });
         self.learnt(learnt.into_iter().flatten());
+        self.bounded(bounds.into_iter().flatten());
         self.look_at_use(&Cost::none());
     }
 

@@ -40,7 +40,8 @@
 //! [`TokenBudgetLayer`](crate::TokenBudgetLayer) tells it what answers say, and so may you by [`observe`](Quota::observe). What is
 //! left there lowers what is left here at once, and never raises it. What others spend from the same limits is held against
 //! ours for a window, and fades over the next two, because whoever spends steadily goes on when a window ends; an eighth
-//! of the limit stays ours. Limits that [`adopt`](QuotaBuilder::adopt) and [`discover`](Quota::discover) are those that the answers state.
+//! of the limit stays ours. Limits that [`adopt`](QuotaBuilder::adopt) and [`discover`](Quota::discover) are those that the answers state. All others
+//! are what they were given as, or what the answers state of the same resource and window where that is less: never more than was given.
 //!
 //! A 429 pauses the resource that it names, or everything, for its hint or else for a
 //! [`cool_down`](QuotaBuilder::cool_down); it halves what may go at once, down to a 256th of the limit, the rest going at

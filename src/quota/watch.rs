@@ -322,6 +322,19 @@ impl Line {
         }
     }
 
+    /// The provider states less of limits than they were given as, or more again; info the first time.
+    pub(super) fn bounded(&self, limits: impl Iterator<Item = (LimitId, bool)>) {
+        for (limit, first) in limits {
+            told!(
+                first,
+                target: target::LIMIT,
+                pool = self.watch.pool(),
+                %limit,
+                "plans with the limit that the provider states"
+            );
+        }
+    }
+
     /// A limit was changed by hand.
     pub(super) fn resized(&self, limit: LimitId) {
         let pool = self.watch.pool();

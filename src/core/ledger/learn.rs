@@ -122,9 +122,7 @@ impl Ledger {
         cost: &Cost,
         departure: Departure,
     ) -> bool {
-        // A limit of nothing is one that a plan doesn't have, and one that this very request exceeded can't be what it says.
-        let credible = |limit: &u64| *limit > 0 && *limit >= cost.of(resource);
-        let Some(limit) = stated.limit.filter(credible) else {
+        let Some(limit) = credible(stated, cost.of(resource)) else {
             return false;
         };
         let index = self.to_adopt(resource, stated.window);
@@ -148,6 +146,45 @@ impl Ledger {
         self.learn(index, &limit, planned(limit.amount));
         self.meters[index].charge(cost.of(resource), departure.at);
         true
+    }
+
+    /// What the provider states of a limit bounds what is planned with of it: no more than that, and no more than it was given as.
+    /// The limit, where that has changed something, and whether it is the first time.
+    pub(crate) fn bound(
+        &mut self,
+        resource: Resource,
+        stated: Stated,
+        planned: impl Fn(u64) -> u64,
+        cost: &Cost,
+        departure: Departure,
+    ) -> Option<(LimitId, bool)> {
+        let limit = credible(stated, cost.of(resource))?;
+        let index = self.to_bound(resource, limit, stated.window)?;
+        let meter = &self.meters[index];
+        let (given, stated) = (meter.given(), limit.min(meter.given()));
+        if meter.stated() == stated || !meter.hears(departure.at) {
+            return None;
+        }
+        let id = LimitId {
+            amount: planned(stated),
+            ..meter.id()
+        };
+        self.resize(id, stated);
+        Some((id, self.meters[index].bound(given)))
+    }
+
+    /// The limit that a figure for `resource` and this window bounds. One that states no window, and isn't what a limit was given
+    /// as, is taken for one per minute: of a longer window it would leave next to nothing.
+    fn to_bound(&self, resource: Resource, limit: u64, window: Option<Duration>) -> Option<usize> {
+        let of = |is: &dyn Fn(&Meter) -> bool| {
+            let mut meters = self.meters.iter();
+            meters.position(|meter| meter.id().resource == resource && is(meter))
+        };
+        let lasting = |window| of(&|meter| meter.is_known() && meter.id().window == window);
+        match window {
+            Some(window) => lasting(window),
+            None => of(&|meter| meter.given() == limit).or_else(|| lasting(MINUTE)),
+        }
     }
 
     /// It turned out what the limit of this index is.
@@ -218,4 +255,10 @@ impl Ledger {
         }
         true
     }
+}
+
+/// The stated limit. One of nothing is one that a plan doesn't have, and one that this very request exceeded, of which it was
+/// charged `cost`, can't be what it says.
+fn credible(stated: Stated, cost: u64) -> Option<u64> {
+    stated.limit.filter(|limit| *limit > 0 && *limit >= cost)
 }

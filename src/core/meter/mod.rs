@@ -39,6 +39,10 @@ pub(crate) struct Meter {
     id: LimitId,
     // What the provider's own figure for this limit is; the difference is headroom.
     stated: u64,
+    // What it was given as: the provider may state less.
+    given: u64,
+    // Whether the provider has ever stated less.
+    bounded: bool,
     transit: u64,
     held: u64,
     paused: Time,
@@ -96,6 +100,8 @@ impl Meter {
                 ..limit.id()
             },
             stated: limit.amount,
+            given: limit.amount,
+            bounded: false,
             transit,
             held: 0,
             paused: Time::ZERO,
@@ -116,6 +122,8 @@ impl Meter {
         Self {
             id: limit.id(),
             stated: MOST,
+            given: MOST,
+            bounded: false,
             transit: nanos(limit.transit_or_default()),
             held: 0,
             paused: Time::ZERO,
@@ -170,6 +178,11 @@ impl Meter {
     /// The limit's own amount, before headroom.
     pub(crate) const fn stated(&self) -> u64 {
         self.stated
+    }
+
+    /// The most that is planned with, before headroom, whatever the provider states.
+    pub(crate) const fn given(&self) -> u64 {
+        self.given
     }
 
     /// How much later than it left a charge may be counted.
@@ -321,7 +334,7 @@ impl Meter {
     /// Another amount from now on; what is spent stays spent.
     pub(crate) fn resize(&mut self, stated: u64, amount: u64, now: Time) {
         self.resized = now;
-        self.stated = stated;
+        (self.stated, self.given) = (stated, stated);
         self.id.amount = amount;
         self.account.resize(amount, self.burst);
         if let Some(brake) = &mut self.brake {
@@ -335,6 +348,12 @@ impl Meter {
         if let Some(spread) = &mut self.spread {
             spread.resize(quarter, (quarter / 16).max(1));
         }
+    }
+
+    /// Its amount is less than it was given as only because the provider states less. True the first time.
+    pub(crate) const fn bound(&mut self, given: u64) -> bool {
+        self.given = given;
+        !std::mem::replace(&mut self.bounded, true)
     }
 
     /// When `n` may leave behind `ahead` that waits already, at the earliest: a projection.

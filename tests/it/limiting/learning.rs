@@ -10,7 +10,7 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt};
 use tower_quota::{
-    Limit, Quota, Settle, TokenBudgetLayer,
+    Limit, Quota, RateReading, RateStatus, Settle, TokenBudgetLayer,
     testing::{Hint, Outcome, Provider, RateHeaders, Report, Shape},
 };
 
@@ -90,8 +90,13 @@ async fn without_rate_headers_it_grows_until_the_first_refusal_and_stays_useful(
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_that_change_are_adopted_where_that_is_asked_for() {
-    for (adopts, expected) in [(true, [250, TOKENS / 2]), (false, [500, TOKENS])] {
+async fn limits_that_change_are_adopted_where_that_is_asked_for_and_else_only_smaller_ones() {
+    for (adopts, (num, den)) in [
+        (true, (1, 2)),
+        (true, (2, 1)),
+        (false, (1, 2)),
+        (false, (2, 1)),
+    ] {
         let provider = provider(Shape::Rolling).build().unwrap();
         let mut builder = Quota::builder()
             .limit(Limit::requests_per_minute(500))
@@ -106,15 +111,89 @@ async fn limits_that_change_are_adopted_where_that_is_asked_for() {
         service.clone().oneshot(chat(20)).await.unwrap();
         provider.limits(Instant::now(), |limits| {
             limits
-                .requests_per_minute(250)
-                .tokens_per_minute(TOKENS / 2)
+                .requests_per_minute(500 * num / den)
+                .tokens_per_minute(TOKENS * num / den)
         });
         service.oneshot(chat(20)).await.unwrap();
         let amounts: Vec<_> = (quota.snapshot().limits.iter())
             .map(|l| l.limit.amount)
             .collect();
-        assert_eq!(amounts, expected);
+        let (num, den) = if adopts { (num, den) } else { (1, den) };
+        assert_eq!(amounts, [500 * num / den, TOKENS * num / den]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_was_told_too_large_is_served_at_the_rate_that_the_provider_states() {
+    let told = [
+        Limit::requests_per_minute(500),
+        Limit::tokens_per_minute(TOKENS * 20),
+    ];
+    for shape in SHAPES {
+        for (limit, (requests, tokens)) in told.iter().zip([(20, 1 << 30), (1 << 30, TOKENS)]) {
+            let provider = provider(shape)
+                .requests_per_minute(requests)
+                .tokens_per_minute(tokens)
+                .build()
+                .unwrap();
+            let quota = patient(Quota::builder().limit(limit.clone()));
+            let service = TokenBudgetLayer::new(quota.clone())
+                .cost(cost)
+                .settle(Settle::Keep)
+                .layer(provider.service());
+            let callers = if requests == 20 { 25 } else { 300 };
+            call_on(service, callers, MINUTE * 40, Duration::ZERO).await;
+            // By then the first answer has been read.
+            let late = provider.arrivals().into_iter();
+            let late = late.filter(|a| a.at > Duration::from_secs(4));
+            let refused = late.filter(|a| a.outcome != Outcome::Admitted).count();
+            let used = match requests {
+                20 => provider.report().admitted as f64 / (20.0 * 40.0),
+                _ => provider.report().utilisation(),
+            };
+            println!("{shape:?}, {limit}: {refused} refused, {used:.3} used");
+            assert_eq!(refused, 0, "{shape:?}, {limit}");
+            assert!(used > 0.9, "{shape:?}, {limit}: {used}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_planned_than_the_provider_states_and_than_was_given() {
+    let day = Duration::from_secs(86_400);
+    let quota = Quota::builder()
+        .limit(Limit::requests_per_minute(500))
+        .limit(Limit::requests(10_000, day))
+        .limit(Limit::tokens(100_000, day))
+        .headroom(0.5)
+        .build()
+        .unwrap();
+    let state = |requests, tokens| {
+        let mut status = RateStatus::new();
+        status.requests = requests;
+        status.tokens = tokens;
+        quota.observe(&status);
+        let limits = quota.snapshot().limits;
+        [0, 1, 2].map(|n: usize| (limits[n].limit.amount, limits[n].left))
+    };
+    let (of, none) = (|limit| RateReading::new().limit(limit), RateReading::new());
+    let day_of = |limit| of(limit).window(day);
+    // Half of what is stated; what others have spent of it is held against ours.
+    let others = state(of(20).remaining(14), none);
+    assert_eq!(others[0].0, 10);
+    assert!(others[0].1 <= 4, "{others:?}");
+    assert_eq!(others[1..], [(5_000, 5_000), (50_000, 50_000)]);
+    // It says no window: of a day it would leave nothing.
+    assert_eq!(state(of(100), of(200))[2], (50_000, 50_000));
+    assert_eq!(state(day_of(100), day_of(200)).map(|l| l.0), [50, 50, 100]);
+    // More, and as much as was given, and what can't be.
+    assert_eq!(state(of(400), none).map(|l| l.0), [200, 50, 100]);
+    assert_eq!(state(of(900), day_of(300)).map(|l| l.0), [250, 50, 150]);
+    assert_eq!(state(day_of(20_000), of(0)).map(|l| l.0), [250, 5_000, 150]);
+    // Whoever changes it by hand gives it anew.
+    quota.resize(Limit::requests_per_minute(800)).unwrap();
+    assert_eq!(state(of(900), none)[0].0, 400);
+    assert_eq!(state(of(600), none)[0].0, 300);
 }
 
 #[tokio::test(start_paused = true)]

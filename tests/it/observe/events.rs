@@ -136,6 +136,37 @@ async fn what_the_provider_refuses_and_how_limits_change_is_told() {
     assert_eq!(told, ["the limit was changed", "paused", "resumed"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_was_told_too_large_is_told_once() {
+    let events = Events::new();
+    let quota = Quota::builder()
+        .limit(Limit::requests_per_minute(500))
+        .named("groq")
+        .build()
+        .unwrap();
+    for limit in [20, 20, 900, 30, 20] {
+        let mut stated = RateStatus::new();
+        stated.requests = RateReading::new().limit(limit).remaining(limit);
+        quota.observe(&stated);
+        quota.observe(&stated);
+    }
+    let told = events.called("plans with the limit that the provider states");
+    let told: Vec<_> = told
+        .iter()
+        .map(|told| (told.level, told.target, told.of("limit")))
+        .collect();
+    let of = |level, limit| (level, "tower_quota::limit", limit);
+    assert_eq!(
+        told,
+        [
+            of(Level::INFO, "20 requests per minute"),
+            of(Level::DEBUG, "500 requests per minute"),
+            of(Level::DEBUG, "30 requests per minute"),
+            of(Level::DEBUG, "20 requests per minute"),
+        ]
+    );
+}
+
 /// Keys of callers, what they say, and what headers hold.
 #[tokio::test(start_paused = true)]
 async fn secrets_are_told_to_nobody() {
