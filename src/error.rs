@@ -26,6 +26,8 @@ pub enum Reason {
     Paused,
     /// The circuit breaker is open.
     CircuitOpen,
+    /// The store that counts for all who share the quota can't be reached.
+    Unavailable,
 }
 
 /// Whose limit it was, which decides the status of a refusal that becomes a response.
@@ -127,7 +129,8 @@ impl Rejected {
 
     /// Whether it was the caller's own limit.
     pub(crate) fn is_callers(&self) -> bool {
-        self.scope == Scope::Caller && self.reason != Reason::CircuitOpen
+        self.scope == Scope::Caller
+            && !matches!(self.reason, Reason::CircuitOpen | Reason::Unavailable)
     }
 
     /// Finds our refusal in an error or in anything that caused it, however it was wrapped.
@@ -153,6 +156,7 @@ impl fmt::Display for Rejected {
             Reason::InFlightFull => "too many requests in flight",
             Reason::Paused => "the quota is paused",
             Reason::CircuitOpen => "the circuit is open",
+            Reason::Unavailable => "the shared quota can't be reached",
         })?;
         if let Some(limit) = &self.limit {
             write!(f, ": asks for {} of {limit}", self.asked)?;

@@ -140,6 +140,8 @@
 //! | `hyper`, `axum` | their request bodies pass the layers that would send again: one try |
 //! | `tiktoken` | exact counts of tokens for OpenAI's models: [`tokens::exact`](https://docs.rs/tower-quota/latest/tower_quota/tokens/exact/), 5 MB of vocabularies |
 //! | `metrics` | counters, histograms and gauges through the `metrics` crate: [`observe`] |
+//! | `redis` | [one quota for many processes](quota::shared), over Redis or Valkey |
+//! | `redis-tls` | the same by TLS |
 //! | `serde` | [snapshots](quota::Snapshot) can be serialised, [saved states](quota::SavedState) read as well |
 //! | `testing` | [`testing`](https://docs.rs/tower-quota/latest/tower_quota/testing/): a provider in a box, a real HTTP server on loopback |
 #![cfg_attr(docsrs, feature(doc_cfg))]

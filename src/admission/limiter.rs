@@ -66,7 +66,7 @@ impl<C, P> Limiter<C, P> {
         K: Hash + Eq + Clone,
     {
         let template = self.quota.clone();
-        self.keyed_by(key, move |_| template.fresh_for_key())
+        self.keyed_by(key, move |key| template.fresh_for_key(key))
     }
 
     pub(crate) fn keyed_by<K, F>(

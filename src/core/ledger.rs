@@ -13,6 +13,7 @@ pub(crate) use self::{fit::Spare, learn::Stated, saved::SavedLedger};
 use super::{
     cost::{Cost, Resource},
     meter::Meter,
+    pool::Change,
     settlement::{Departure, Settle, Settlement},
     time::{Time, nanos},
 };
@@ -126,6 +127,10 @@ impl Ledger {
 
     pub(crate) fn meters(&self) -> &[Meter] {
         &self.meters
+    }
+
+    pub(crate) fn meters_mut(&mut self) -> &mut [Meter] {
+        &mut self.meters
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -270,6 +275,7 @@ impl Ledger {
         if all {
             self.paused = self.paused.max(until);
         }
+        self.tell_pause(resource.filter(|_| !all), until);
     }
 
     /// Whether anything is paused now.
@@ -282,6 +288,18 @@ impl Ledger {
         self.paused = Time::ZERO;
         for meter in &mut self.meters {
             meter.resume();
+            meter.tell(Change::Resume);
+        }
+    }
+
+    /// Others who share a limit with us pause as well.
+    fn tell_pause(&mut self, resource: Option<Resource>, until: Time) {
+        let span = until.since(self.now).as_micros();
+        let pause = Change::Pause(u64::try_from(span).unwrap_or(u64::MAX));
+        for meter in &mut self.meters {
+            if resource.is_none_or(|resource| resource == meter.id().resource) {
+                meter.tell(pause);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! isn't taken lapses; its waiter keeps its rank but is passed over until it looks again.
 
 mod flows;
+mod order;
 mod turn;
 mod waiter;
 

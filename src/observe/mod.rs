@@ -29,6 +29,9 @@
 //! | `tower_quota::respond` | warn | `no answer in time`, `the service failed` | `error` |
 //! | | debug | `the provider's refusal is hidden` | `status` |
 //! | `tower_quota::state` | info | `went on from a saved state` | `pool`, `down` |
+//! | `tower_quota::store` | warn | `the shared store is away` | `pool`, `error`, `policy` |
+//! | | info | `the shared store is back` | `pool`, `away` (for how long) |
+//! | | warn | `the server evicts quotas …` | `policy` |
 //! | `tower_quota::alert` | error | `the hook for alerts panicked` | `alert` |
 //!
 //! `limit` is the one that stood in the way when the request got in line, `wait` and `waited` are spans like `1.5s`, `pool` is the
@@ -66,6 +69,8 @@
 //! | `tower_quota_tokens` | histogram | `pool`, `model`, `kind` (`total`, `input`, `output`) | what the provider counted for a request |
 //! | `tower_quota_tries_total` | counter | `pool`, `model`, `kind` (`first`, `retry`) | tries of calls |
 //! | `tower_quota_limit`, `tower_quota_left` | gauge | `pool`, `model`, `limit` | a limit's amount, and what is left of it, of the first eight limits |
+//! | `tower_quota_store_up` | gauge | `pool`, `model` | 1 where the shared store answers, else 0; from the first time it didn't |
+//! | `tower_quota_store_failures_total` | counter | `pool`, `model` | how often it went away |
 //! | `tower_quota_in_flight`, `tower_quota_waiting` | gauge | `pool`, `model` | requests in flight and in line |
 //! | `tower_quota_circuits` | gauge | `pool`, `state` (`closed`, `open`, `half-open`, …) | circuits in that state: 1 or 0 where there is one, more with keys |
 //! | `tower_quota_circuit_changes_total` | counter | `pool`, `from`, `to` | changes of state; `to` is `would have opened` of one that only measures |
@@ -129,5 +134,6 @@ pub(crate) mod target {
     pub(crate) const FALLBACK: &str = "tower_quota::fallback";
     pub(crate) const RESPOND: &str = "tower_quota::respond";
     pub(crate) const STATE: &str = "tower_quota::state";
+    pub(crate) const STORE: &str = "tower_quota::store";
     pub(crate) const ALERT: &str = "tower_quota::alert";
 }

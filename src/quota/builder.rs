@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Priority, Quota, calendar,
     line::Line,
+    shared::Shared,
     state::{self, Restored},
     sync::Arc,
 };
@@ -41,14 +42,14 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct QuotaBuilder {
-    limits: Vec<Limit>,
+    pub(super) limits: Vec<Limit>,
     max_in_flight: usize,
     max_per_request: u64,
     pub(super) headroom: f64,
     max_wait: Option<Duration>,
     pub(super) max_queue: usize,
     pub(super) adopt: bool,
-    discover: bool,
+    pub(super) discover: bool,
     cool_down: Duration,
     pub(super) pool: Option<Arc<str>>,
     pub(super) model: Option<Arc<str>>,
@@ -57,6 +58,8 @@ pub struct QuotaBuilder {
     pub(super) keyed: bool,
     pub(super) restored: Option<Arc<Restored>>,
     pub(super) kept: Vec<(Priority, f64)>,
+    // Where a store counts.
+    pub(super) shared: Option<Shared>,
 }
 
 impl QuotaBuilder {
@@ -77,6 +80,7 @@ impl QuotaBuilder {
             keyed: false,
             restored: None,
             kept: Vec::new(),
+            shared: None,
         }
     }
 
@@ -164,16 +168,6 @@ impl QuotaBuilder {
         Ok(Quota { line })
     }
 
-    /// Limits without a stated shape become buckets.
-    pub(super) fn for_key(mut self) -> Self {
-        // What it is told by is that of the quota that it is made from.
-        (self.keyed, self.alerts) = (true, None);
-        for limit in &mut self.limits {
-            limit.shape.get_or_insert(Shape::Bucket);
-        }
-        self
-    }
-
     /// The longest wait, stated or by default: a minute's amount that leaves at once is free again after a minute and the
     /// transit allowance, and whoever comes next is to have that turn.
     pub(super) fn longest_wait(&self) -> Duration {
@@ -199,10 +193,14 @@ impl QuotaBuilder {
         let meters = self.limits.iter().map(|limit| {
             let boundaries = calendar::boundaries(limit, wall, base);
             let planned = planned(limit.amount, self.headroom);
+            if let Some(shared) = &self.shared {
+                return shared.meter(limit, planned, base);
+            }
             Meter::new(limit, planned, boundaries, base)
         });
         let mut meters: Vec<Meter> = meters.collect();
-        if self.adopt {
+        // What a store counts is the same for all processes: nothing is added.
+        if self.adopt && self.shared.is_none() {
             let learnt = LEARNT.iter().filter(|resource| {
                 let limited = |limit: &Limit| limit.resource == **resource;
                 !self.limits.iter().any(limited)
@@ -219,7 +217,7 @@ impl QuotaBuilder {
         }
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         let refuse = |setting, problem: String| Err(ConfigError::new(setting, problem));
         if self.limits.is_empty() && self.max_in_flight == usize::MAX && !self.adopt {
             return refuse(

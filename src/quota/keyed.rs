@@ -6,7 +6,8 @@ use std::{
     hash::Hash,
 };
 
-use super::{Quota, sync::Mutex};
+use super::{Quota, QuotaBuilder, sync::Mutex};
+use crate::core::limit::Shape;
 
 /// How many keys have a quota of their own, at the most.
 const MOST_KEYS: usize = 100_000;
@@ -68,6 +69,18 @@ impl<K: Hash + Eq + Clone> KeyedQuotas<K> {
         drop(keys);
         drop(evicted);
         quota
+    }
+}
+
+impl QuotaBuilder {
+    /// Limits without a stated shape become buckets.
+    pub(super) fn for_key(mut self) -> Self {
+        // What it is told by is that of the quota that it is made from.
+        (self.keyed, self.alerts) = (true, None);
+        for limit in &mut self.limits {
+            limit.shape.get_or_insert(Shape::Bucket);
+        }
+        self
     }
 }
 

@@ -11,10 +11,11 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    QuotaBuilder, builder,
+    QuotaBuilder,
     calendar::Calendars,
     outputs::Outputs,
     refusal::rejected,
+    shared::Desk,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Timer},
     watch::{Standing, Watch},
@@ -22,13 +23,12 @@ use super::{
 use crate::{
     core::{
         cost::{Cost, Resource},
-        ledger::{Fit, Ledger, Spare, Stated},
+        ledger::{Fit, Ledger, Spare},
         queue::{Key, Look, Next, Place, Queue},
         settlement::Departure,
         time::Time,
     },
     error::{Reason, Rejected},
-    verdict::RateStatus,
 };
 
 /// How many wakers are taken at a time while the lock is held.
@@ -37,13 +37,13 @@ const AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) ledger: Ledger,
-    queue: Queue<Waker>,
+    pub(super) queue: Queue<Waker>,
 }
 
 /// Everything that the handles of one quota share.
 #[derive(Debug)]
 pub(super) struct Line {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     origin: Instant,
     // The ledger's time at the origin.
     base: Time,
@@ -54,6 +54,8 @@ pub(super) struct Line {
     calendars: Calendars,
     pub(super) outputs: Outputs,
     pub(super) watch: Arc<Watch>,
+    // Set where a store counts.
+    pub(super) shared: Option<Arc<Desk>>,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -111,6 +113,7 @@ impl Line {
             max_wait: settings.longest_wait(),
             calendars,
             outputs: Outputs::new(),
+            shared: settings.desk(line),
             settings,
             watch,
         })
@@ -175,9 +178,13 @@ impl Line {
         let mut state = self.state.lock();
         state.ledger.advance(now);
         let turn = f(&mut state.ledger) && state.queue.waiting() > 0;
+        let owes = self.shared.is_some() && Self::owes(&state.ledger);
         drop(state);
         if turn {
             self.turn();
+        }
+        if owes {
+            self.in_demand();
         }
     }
 
@@ -188,45 +195,6 @@ impl Line {
             ledger.pause(resource, until);
             true
         });
-    }
-
-    /// What the provider says of its limits, as the request that left then, and was charged `cost`, found them.
-    pub(super) fn observe(&self, status: &RateStatus, cost: &Cost, departure: Departure) {
-        let readings = [
-            (Resource::Requests, &status.requests),
-            (Resource::Tokens, &status.tokens),
-            (Resource::InputTokens, &status.input_tokens),
-            (Resource::OutputTokens, &status.output_tokens),
-        ];
-        let adopts = self.settings.adopt;
-        if (readings.iter()).all(|(_, r)| r.remaining.is_none() && r.limit.is_none()) {
-            return;
-        }
-        let planned = |amount| builder::planned(amount, self.settings.headroom);
-        let (mut learnt, mut bounds) = ([None; 4], [None; 4]);
-        self.change(|ledger| {
-            let mut turn = false;
-            let told = learnt.iter_mut().zip(&mut bounds);
-            for ((resource, reading), (learnt, bound)) in readings.into_iter().zip(told) {
-                let stated = Stated {
-                    limit: reading.limit,
-                    remaining: reading.remaining,
-                    window: reading.window,
-                };
-                if adopts && ledger.adopt(resource, stated, planned, cost, departure) {
-                    (*learnt, turn) = (ledger.limit_of(resource, stated), true);
-                }
-                if !adopts {
-                    *bound = ledger.bound(resource, stated, planned, cost, departure);
-                    turn |= bound.is_some();
-                }
-                turn |= ledger.observe(resource, stated, departure);
-            }
-            turn
-        });
-        self.learnt(learnt.into_iter().flatten());
-        self.bounded(bounds.into_iter().flatten());
-        self.look_at_use(&Cost::none());
     }
 
     /// Looks at the accounts and at the line, those whose time was up taken back.

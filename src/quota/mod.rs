@@ -82,15 +82,17 @@ mod outputs;
 mod permit;
 mod priority;
 mod refusal;
+pub mod shared;
 mod snapshot;
 mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod told;
 mod watch;
 
-use std::fmt;
+use std::{fmt, hash::Hash};
 
 use tokio::time::Instant;
 
@@ -298,6 +300,7 @@ impl Quota {
     ) -> Result<Grant, Rejected> {
         let place = (!begun).then(|| rank.place());
         if let Err(rejected) = self.line.ask_now(&cost, !begun, place) {
+            self.line.wished(&cost, &rejected);
             self.line.refused(&rejected);
             return Err(rejected);
         }
@@ -330,6 +333,7 @@ impl Quota {
             Asked::Granted => Reserved::Granted(self.granted(cost, begun, rank)),
             Asked::Queued(key, standing) => {
                 let standing = standing.of(rank.priority.class());
+                self.line.in_demand();
                 Reserved::Queued(Waiting::new(Arc::clone(&self.line), key, standing))
             }
             Asked::Refused(rejected) => {
@@ -356,9 +360,9 @@ impl Quota {
 
     /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
     /// stated shape are buckets there.
-    pub(crate) fn fresh_for_key(&self) -> Self {
+    pub(crate) fn fresh_for_key(&self, key: &impl Hash) -> Self {
         let watch = Arc::clone(&self.line.watch);
-        let settings = self.line.settings().clone().for_key();
+        let settings = self.line.settings().clone().for_key().shared_by(key);
         let origin = settings.begins();
         Self {
             line: Line::new(settings.ledger(origin), origin, settings, watch),

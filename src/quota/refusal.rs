@@ -5,6 +5,7 @@ use crate::{
         cost::Cost,
         ledger::{Blame, Fit, Ledger},
         limit::LimitId,
+        meter::Stock,
         time::Time,
     },
     error::{Reason, Rejected},
@@ -50,6 +51,10 @@ fn describe(ledger: &Ledger, fit: Fit, at: Option<Time>, reason: Reason, now: Ti
             let meter = &ledger.meters()[index];
             rejected.limit = Some(meter.id());
             rejected.left = meter.left();
+            if meter.stock().is_some_and(Stock::is_closed) {
+                rejected.reason = Reason::Unavailable;
+                return rejected;
+            }
         }
         Some(Blame::Pause(index)) => {
             rejected.limit = Some(ledger.meters()[index].id());

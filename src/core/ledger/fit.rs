@@ -23,6 +23,10 @@ impl Spare {
         })
     }
 
+    pub(crate) const fn in_millionths(self) -> u32 {
+        self.0
+    }
+
     /// This share of a number, rounded up.
     const fn of(self, whole: u64) -> u64 {
         (whole as u128 * self.0 as u128).div_ceil(Self::WHOLE as u128) as u64
@@ -30,7 +34,8 @@ impl Spare {
 
     /// How much has to be free of a meter for `n`: all of it at the most, so that nobody is shut out for ever.
     fn with(self, n: u64, meter: &Meter) -> u64 {
-        if n == 0 || self == Self::NOTHING || !meter.is_known() {
+        // What a store counts has to stay free over there.
+        if n == 0 || self == Self::NOTHING || !meter.is_known() || meter.stock().is_some() {
             return n;
         }
         let largest = meter.largest();

@@ -1,6 +1,6 @@
 //! An account of one of the shapes.
 
-use super::{bucket::Bucket, fixed::Fixed, rolling::Rolling};
+use super::{bucket::Bucket, fixed::Fixed, rolling::Rolling, stock::Stock};
 use crate::core::time::Time;
 
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub(super) enum Account {
     Rolling(Rolling),
     Bucket(Bucket),
     Fixed(Fixed),
+    /// A store that others share counts.
+    Stock(Box<Stock>),
 }
 
 impl Account {
@@ -19,6 +21,7 @@ impl Account {
             Self::Rolling(account) => account.advance(now),
             Self::Bucket(account) => account.advance(now),
             Self::Fixed(account) => account.advance(now),
+            Self::Stock(stock) => stock.advance(now),
         }
     }
 
@@ -28,6 +31,7 @@ impl Account {
             Self::Rolling(account) => account.used(),
             Self::Bucket(account) => account.used(),
             Self::Fixed(account) => account.used(),
+            Self::Stock(stock) => stock.used(),
         }
     }
 
@@ -37,6 +41,7 @@ impl Account {
             Self::Rolling(account) => account.fits(n, held),
             Self::Bucket(account) => account.fits(n, held),
             Self::Fixed(account) => account.fits(n, held, now),
+            Self::Stock(stock) => stock.fits(n, held),
         }
     }
 
@@ -46,6 +51,7 @@ impl Account {
             Self::Rolling(account) => account.earliest(n, held, from, now),
             Self::Bucket(account) => account.earliest(n, held, from),
             Self::Fixed(account) => account.earliest(n, held, from, now),
+            Self::Stock(stock) => stock.earliest(n, held, from, now),
         }
     }
 
@@ -55,6 +61,7 @@ impl Account {
             Self::Rolling(account) => account.project(n, held, now),
             Self::Bucket(account) => account.earliest(n, held, now),
             Self::Fixed(account) => account.project(n, held, now),
+            Self::Stock(stock) => stock.project(n, held, now),
         }
     }
 
@@ -64,6 +71,15 @@ impl Account {
             Self::Rolling(account) => account.charge(n, now),
             Self::Bucket(account) => account.charge(n),
             Self::Fixed(account) => account.charge(n, now),
+            Self::Stock(stock) => stock.charge(n),
+        }
+    }
+
+    /// What was held has left.
+    pub(super) fn date(&mut self, n: u64, now: Time) {
+        match self {
+            Self::Stock(stock) => stock.date(n, now),
+            other => other.charge(n, now),
         }
     }
 
@@ -73,6 +89,7 @@ impl Account {
             Self::Rolling(account) => account.give_back(n, dated),
             Self::Bucket(account) => account.give_back(n, dated),
             Self::Fixed(account) => account.give_back(n, dated),
+            Self::Stock(stock) => stock.give_back(n, dated),
         }
     }
 
@@ -82,12 +99,13 @@ impl Account {
             Self::Rolling(account) => account.give_back(n, dated),
             Self::Bucket(account) => account.refund(n, dated),
             Self::Fixed(account) => account.refund(n, dated, now),
+            Self::Stock(stock) => stock.refund(n, dated),
         }
     }
 
     pub(super) fn refused(&mut self, n: u64, dated: Time) {
         match self {
-            Self::Unknown | Self::Bucket(_) => {}
+            Self::Unknown | Self::Bucket(_) | Self::Stock(_) => {}
             Self::Rolling(account) => account.refused(n, dated),
             Self::Fixed(account) => account.refused(n, dated),
         }
@@ -99,6 +117,7 @@ impl Account {
             Self::Unknown | Self::Bucket(_) => {}
             Self::Rolling(account) => account.observe(used, dated, now),
             Self::Fixed(account) => account.observe(used, dated, now),
+            Self::Stock(stock) => stock.observe(used, dated),
         }
     }
 
@@ -108,6 +127,7 @@ impl Account {
             Self::Unknown | Self::Bucket(_) => true,
             Self::Rolling(account) => account.is_alone(),
             Self::Fixed(account) => account.is_alone(),
+            Self::Stock(stock) => stock.is_alone(),
         }
     }
 
@@ -117,6 +137,7 @@ impl Account {
             Self::Rolling(account) => account.resize(amount),
             Self::Bucket(account) => account.resize(amount, burst.unwrap_or(amount)),
             Self::Fixed(account) => account.resize(amount),
+            Self::Stock(stock) => stock.resize(amount),
         }
     }
 }

@@ -13,11 +13,14 @@ mod paces;
 mod rolling;
 mod saved;
 mod shared;
+mod stock;
+mod stocked;
 #[cfg(test)]
 pub(in crate::core) mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use self::stock::Stock;
 use self::{
     account::Account, brake::Brake, bucket::Bucket, fixed::Fixed, rolling::Rolling, shared::Shared,
 };
@@ -161,7 +164,7 @@ impl Meter {
     pub(crate) fn boundaries(&self) -> Option<&Arc<dyn Boundaries>> {
         match &self.account {
             Account::Fixed(account) => account.boundaries(),
-            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) => None,
+            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) | Account::Stock(_) => None,
         }
     }
 
@@ -202,6 +205,7 @@ impl Meter {
     pub(crate) const fn largest(&self) -> u64 {
         match &self.account {
             Account::Bucket(account) => account.capacity(),
+            Account::Stock(stock) => stock.capacity(),
             Account::Unknown | Account::Rolling(_) | Account::Fixed(_) => self.id.amount,
         }
     }
@@ -268,7 +272,13 @@ impl Meter {
     /// Dates a held charge: it left now.
     pub(crate) fn date(&mut self, n: u64, now: Time) {
         self.release(n);
-        self.charge(n, now);
+        let n = n.min(MOST);
+        if n > 0 {
+            self.account.date(n, now);
+            if self.is_paced() {
+                self.charge_paces(n);
+            }
+        }
     }
 
     /// Charges `n` that left now, fitting or not: what doesn't fit is owed.
@@ -372,7 +382,7 @@ impl Meter {
     pub(crate) fn boundary(&self) -> Option<Time> {
         match &self.account {
             Account::Fixed(account) => account.end(),
-            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) => None,
+            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) | Account::Stock(_) => None,
         }
     }
 }

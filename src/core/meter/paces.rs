@@ -40,6 +40,8 @@ impl Meter {
     /// From now on the last quarter of the amount is spread over the window: so that requests leave, and answers come, while
     /// others have been answered already.
     pub(crate) fn spread(&mut self, on: bool, now: Time) {
+        // The store's order decides who goes when.
+        let on = on && self.stock().is_none();
         if on != self.spread.is_some() {
             let (quarter, window) = (self.last_quarter(), nanos(self.id.window));
             let at_once = (quarter / 16).max(1);

@@ -113,7 +113,8 @@ impl Meter {
             used: sent.used(),
             paused: self.paused.nanos(),
             account: match &sent.account {
-                Account::Unknown => return None,
+                // What a store counts it keeps.
+                Account::Unknown | Account::Stock(_) => return None,
                 Account::Rolling(account) => SavedAccount::Rolling(account.save()),
                 Account::Bucket(account) => SavedAccount::Bucket(account.save()),
                 Account::Fixed(account) => SavedAccount::Fixed(account.save()),

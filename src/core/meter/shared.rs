@@ -71,7 +71,7 @@ impl Meter {
                     return true;
                 }
             }
-            Account::Unknown | Account::Fixed(_) => {}
+            Account::Unknown | Account::Fixed(_) | Account::Stock(_) => {}
         }
         false
     }

@@ -20,6 +20,8 @@ pub(super) const WAITING: &str = "tower_quota_waiting";
 pub(super) const CIRCUITS: &str = "tower_quota_circuits";
 pub(super) const CIRCUIT_CHANGES: &str = "tower_quota_circuit_changes_total";
 pub(super) const CIRCUIT_REFUSED: &str = "tower_quota_circuit_refused_total";
+pub(super) const STORE_UP: &str = "tower_quota_store_up";
+pub(super) const STORE_FAILURES: &str = "tower_quota_store_failures_total";
 
 /// Tells the installed recorder what each metric means and its unit. Once, after it was installed.
 pub fn describe_metrics() {
@@ -34,6 +36,7 @@ pub fn describe_metrics() {
         (TRIES, "Tries of calls, first ones and retries"),
         (CIRCUIT_CHANGES, "Changes of circuits' states"),
         (CIRCUIT_REFUSED, "Calls that circuits have refused"),
+        (STORE_FAILURES, "How often the shared store went away"),
     ];
     let gauges = [
         (LIMIT, "What a limit allows in a window"),
@@ -44,6 +47,7 @@ pub fn describe_metrics() {
         ),
         (WAITING, "Requests in line"),
         (CIRCUITS, "Circuits in a state"),
+        (STORE_UP, "Whether the shared store answers"),
     ];
     with_recorder(|recorder| {
         for (name, text) in counters {
@@ -76,6 +80,8 @@ pub(super) enum Which {
     Circuits(&'static str),
     CircuitChanges(&'static str, &'static str),
     CircuitRefused,
+    StoreUp,
+    StoreFailures,
 }
 
 impl Which {
@@ -138,6 +144,8 @@ impl Which {
                 CIRCUIT_CHANGES
             }
             Self::CircuitRefused => CIRCUIT_REFUSED,
+            Self::StoreUp => STORE_UP,
+            Self::StoreFailures => STORE_FAILURES,
         };
         Key::from_parts(metric, labels)
     }

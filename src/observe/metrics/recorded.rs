@@ -90,6 +90,7 @@ impl Metrics {
             Reason::InFlightFull => "in_flight_full",
             Reason::Paused => "paused",
             Reason::CircuitOpen => "circuit_open",
+            Reason::Unavailable => "unavailable",
         };
         self.count(Which::Refused(limit, reason));
     }
@@ -137,6 +138,14 @@ impl Metrics {
 
     pub(crate) fn circuit_refused(&self) {
         self.count(Which::CircuitRefused);
+    }
+
+    /// The store that counts is away, or isn't any more.
+    pub(crate) fn store_away(&self, away: bool) {
+        if away {
+            self.count(Which::StoreFailures);
+        }
+        self.set(Which::StoreUp, if away { 0.0 } else { 1.0 });
     }
 
     /// Whether gauges are to be set, as of this instant; by whoever asks, then.

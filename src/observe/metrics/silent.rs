@@ -33,6 +33,8 @@ impl Metrics {
 
     pub(crate) const fn circuit_refused(&self) {}
 
+    pub(crate) const fn store_away(&self, _away: bool) {}
+
     pub(crate) const fn is_due(&self, _now: Time) -> bool {
         false
     }

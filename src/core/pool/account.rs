@@ -1,0 +1,299 @@
+//! One limit's account in a pool.
+
+use std::collections::BTreeMap;
+
+use super::{PoolLimit, PoolShape};
+
+/// What `n` of a limit are worth at its rate, in microseconds. As a double, as every store computes it.
+fn span(n: u64, limit: &PoolLimit) -> f64 {
+    n as f64 * (limit.window as f64 / limit.amount as f64)
+}
+
+fn up(n: u64, limit: &PoolLimit) -> u64 {
+    span(n, limit).ceil() as u64
+}
+
+fn down(n: u64, limit: &PoolLimit) -> u64 {
+    span(n, limit).floor() as u64
+}
+
+impl PoolLimit {
+    /// The largest cost that ever fits.
+    pub(crate) const fn holds(&self) -> u64 {
+        if matches!(self.shape, PoolShape::Bucket) && self.burst > 0 {
+            self.burst
+        } else {
+            self.amount
+        }
+    }
+
+    /// The slot in which what leaves at `at` counts: rounded up.
+    const fn slot(&self, at: u64) -> u64 {
+        (at + self.transit).div_ceil(self.step)
+    }
+
+    /// Slots up to this one don't count any more at `at`.
+    const fn expired(&self, at: u64) -> u64 {
+        at.saturating_sub(self.window) / self.step
+    }
+
+    /// The first boundary after `at`; 0 where a window opens with its first use.
+    const fn end(&self, at: u64) -> u64 {
+        let [first, second] = self.ends;
+        if second == 0 {
+            0
+        } else if at < first {
+            first
+        } else if at < second {
+            second
+        } else {
+            second + ((at - second) / self.window + 1) * self.window
+        }
+    }
+
+    const fn opens_with_use(&self) -> bool {
+        self.ends[1] == 0
+    }
+
+    fn kept(&self, beside: u32) -> u64 {
+        (self.holds() as f64 * f64::from(beside) / 1e6).ceil() as u64
+    }
+}
+
+/// One account. Of what its limit's shape doesn't need, everything stays 0.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dim {
+    // Rolling: by slot; all that count are later than `low`.
+    slots: BTreeMap<u64, u64>,
+    low: u64,
+    sum: u64,
+    // Bucket: when it is full again. Others: the same of their pace.
+    full: u64,
+    // Fixed.
+    window: Window,
+    pub(super) paused: u64,
+    pub(super) outside: u64,
+    pub(super) outside_at: u64,
+    pub(super) foreign: u64,
+}
+
+/// A fixed window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    used: u64,
+    // What leaves shortly before the end counts in the next window as well.
+    next: u64,
+    // 0: it hasn't opened.
+    end: u64,
+    // What left earlier isn't in `used`.
+    since: u64,
+}
+
+impl Window {
+    fn at(self, limit: &PoolLimit, at: u64) -> Self {
+        if self.end != 0 && at < self.end {
+            return self;
+        }
+        let end = limit.end(at);
+        if self.end == 0 || end == 0 || limit.end(self.end) != end {
+            return Self {
+                end,
+                since: at,
+                ..Self::default()
+            };
+        }
+        Self {
+            used: self.next,
+            next: 0,
+            end,
+            since: self.end - limit.transit,
+        }
+    }
+
+    const fn straddles(&self, limit: &PoolLimit, at: u64) -> bool {
+        self.end != 0 && at + limit.transit >= self.end
+    }
+
+    /// Whether `n` fits at `at`.
+    const fn fits(&self, limit: &PoolLimit, n: u64, at: u64) -> bool {
+        if self.used + n > limit.amount {
+            return false;
+        }
+        if limit.opens_with_use() {
+            // It ended somewhere in between: nothing leaves before it surely has.
+            return self.end == 0 || at + 2 * limit.transit < self.end;
+        }
+        !self.straddles(limit, at) || self.next + n <= limit.amount
+    }
+
+    fn charge(&mut self, limit: &PoolLimit, n: u64, at: u64) {
+        if self.end == 0 {
+            (self.end, self.since) = (at + limit.window + limit.transit, at);
+        }
+        self.used += n;
+        if !limit.opens_with_use() && self.straddles(limit, at) {
+            self.next += n;
+        }
+    }
+}
+
+impl Dim {
+    /// Forgets what doesn't count any more at `now`.
+    pub(super) fn advance(&mut self, limit: &PoolLimit, now: u64) {
+        match limit.shape {
+            PoolShape::Rolling => self.expire(limit.expired(now)),
+            PoolShape::Fixed => self.window = self.window.at(limit, now),
+            PoolShape::Bucket => {}
+        }
+        if self.outside > 0 && now >= self.outside_at + limit.window {
+            self.outside = 0;
+        }
+    }
+
+    fn expire(&mut self, slot: u64) {
+        while let Some(first) = self
+            .slots
+            .first_entry()
+            .filter(|first| *first.key() <= slot)
+        {
+            self.sum -= first.remove();
+        }
+        self.low = self.low.max(slot);
+    }
+
+    /// What counts now.
+    pub(super) fn used(&self, limit: &PoolLimit, now: u64) -> u64 {
+        match limit.shape {
+            PoolShape::Rolling => self.sum,
+            PoolShape::Fixed => self.window.used,
+            PoolShape::Bucket => {
+                let missing = self.full.saturating_sub(now) as f64;
+                let used = (missing * (limit.amount as f64 / limit.window as f64)).ceil();
+                (used as u64).min(limit.holds())
+            }
+        }
+    }
+
+    /// The first instant from `from` on at which `n` fits and leaves so much free.
+    pub(super) fn earliest(&mut self, limit: &PoolLimit, n: u64, beside: u32, from: u64) -> u64 {
+        let mut at = from.max(self.paused);
+        let whole = (n + limit.kept(beside)).min(limit.holds()).max(n);
+        match limit.shape {
+            PoolShape::Rolling => {
+                let mut expired = limit.expired(at);
+                let mut sum = self.sum;
+                for (slot, amount) in &self.slots {
+                    if *slot > expired {
+                        if sum + whole <= limit.amount {
+                            break;
+                        }
+                        (expired, at) = (*slot, *slot * limit.step + limit.window);
+                    }
+                    sum -= amount;
+                }
+            }
+            PoolShape::Bucket => {
+                return self.paced(limit, whole, limit.holds(), at);
+            }
+            PoolShape::Fixed => {
+                // This window, the next, and one that holds nothing at all.
+                for _ in 0..3 {
+                    let window = self.window.at(limit, at);
+                    if window.fits(limit, whole, at) {
+                        break;
+                    }
+                    at = window.end;
+                }
+            }
+        }
+        if limit.burst > 0 {
+            return self.paced(limit, n.min(limit.burst), limit.burst, at);
+        }
+        at
+    }
+
+    /// The first instant from `at` on at which `n` fit into what holds `most` and refills.
+    fn paced(&self, limit: &PoolLimit, n: u64, most: u64, at: u64) -> u64 {
+        let until = (self.full + up(n, limit)).saturating_sub(up(most, limit));
+        at.max(until)
+    }
+
+    /// Charges `n` that leaves at `at`.
+    pub(super) fn charge(&mut self, limit: &PoolLimit, n: u64, at: u64) {
+        match limit.shape {
+            PoolShape::Rolling => {
+                let slot = limit.slot(at);
+                if slot > self.low {
+                    *self.slots.entry(slot).or_default() += n;
+                    self.sum += n;
+                }
+            }
+            PoolShape::Bucket => {
+                self.full = self.full.max(at + limit.transit) + up(n, limit);
+                return;
+            }
+            PoolShape::Fixed => {
+                let window = self.window.at(limit, at);
+                self.window = window;
+                self.window.charge(limit, n, at);
+            }
+        }
+        if limit.burst > 0 {
+            self.full = self.full.max(at) + up(n, limit);
+        }
+    }
+
+    /// Takes back a charge of that date; `unsent`: the provider never had it.
+    pub(super) fn back(&mut self, limit: &PoolLimit, n: u64, dated: u64, unsent: bool, now: u64) {
+        // What refilled since would have overflowed.
+        let refilled = if unsent { now.saturating_sub(dated) } else { 0 };
+        let worth = down(n, limit).saturating_sub(refilled);
+        match limit.shape {
+            PoolShape::Rolling => {
+                let slot = limit.slot(dated);
+                if let Some(amount) = self.slots.get_mut(&slot) {
+                    let n = n.min(*amount);
+                    *amount -= n;
+                    self.sum -= n;
+                    if *amount == 0 {
+                        self.slots.remove(&slot);
+                    }
+                }
+            }
+            PoolShape::Bucket => {
+                self.full -= worth.min(self.full.saturating_sub(now));
+                return;
+            }
+            PoolShape::Fixed => {
+                let window = &mut self.window;
+                if dated >= window.since && window.end != 0 {
+                    window.used = window.used.saturating_sub(n);
+                    if window.straddles(limit, dated) {
+                        window.next = window.next.saturating_sub(n);
+                    }
+                }
+            }
+        }
+        if limit.burst > 0 && unsent {
+            self.full -= worth.min(self.full.saturating_sub(now));
+        }
+    }
+
+    /// Charges what left then; in a fixed window only what is of this one.
+    pub(super) fn replay(&mut self, limit: &PoolLimit, n: u64, at: u64, now: u64) {
+        match limit.shape {
+            PoolShape::Fixed if limit.opens_with_use() => {
+                if at + limit.window + limit.transit > now {
+                    self.charge(limit, n, at);
+                }
+            }
+            PoolShape::Fixed => {
+                let window = &mut self.window;
+                if at + limit.window >= window.end {
+                    window.charge(limit, n, at);
+                }
+            }
+            PoolShape::Rolling | PoolShape::Bucket => self.charge(limit, n, at),
+        }
+    }
+}

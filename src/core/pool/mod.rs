@@ -1,0 +1,222 @@
+//! A pool that many processes share, as a store keeps it: arithmetic only, in whole microseconds.
+//!
+//! The script of the Redis store does the same, number for number; sums stay below 2^53, where doubles are exact.
+
+mod account;
+mod adjust;
+mod call;
+mod fair;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+pub use self::call::{Adjust, Ask, Call, Change, Decision, PoolLimit, PoolShape, Reply, Stamp};
+use self::{
+    account::Dim,
+    fair::{Fair, Had},
+};
+
+/// Nothing is granted for so long after a pool has lost its state, while those who use it replay what they have sent.
+const LEARNING: u64 = 150_000;
+/// The store's clock is taken to have been set where it is so much away from what a process expects.
+const STEPPED: u64 = 5_000_000;
+/// What was called less long ago knows the clock better than whoever expects another.
+const RECENT: u64 = 1_000_000;
+/// A process that hasn't told for so long that it is alive isn't.
+const ALIVE: u64 = 60_000_000;
+
+/// The state of one pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    epoch: u64,
+    /// Nobody is granted anything earlier than whoever came before.
+    last: u64,
+    paused: u64,
+    learning: u64,
+    foreign_at: u64,
+    /// What the clock that counts is behind the store's, because that was set.
+    skew: i64,
+    seen: u64,
+    fair: Fair,
+    dims: Vec<Dim>,
+    had: HashMap<u64, Had>,
+    processes: HashMap<u64, u64>,
+    replies: HashMap<u64, (u64, Reply)>,
+}
+
+impl Pool {
+    fn new(limits: usize, epoch: u64, learning: u64) -> Self {
+        Self {
+            epoch,
+            last: 0,
+            paused: 0,
+            learning,
+            foreign_at: 0,
+            skew: 0,
+            seen: 0,
+            fair: Fair::default(),
+            dims: vec![Dim::default(); limits],
+            had: HashMap::new(),
+            processes: HashMap::new(),
+            replies: HashMap::new(),
+        }
+    }
+
+    /// What the clock that counts shows when the store's shows `raw`.
+    fn clock(&mut self, raw: u64, expected: u64) -> u64 {
+        let now = raw.saturating_add_signed(-self.skew);
+        let off = now.abs_diff(expected);
+        // Somebody has called a moment ago, by this very clock.
+        let known = now >= self.seen && now - self.seen < RECENT;
+        if expected > 0 && off > STEPPED && !known {
+            self.skew = raw as i64 - expected as i64;
+            return expected;
+        }
+        now
+    }
+
+    /// Does what a call asks for. `raw` is what the store's clock shows.
+    pub(crate) fn call(
+        pool: &mut Option<Self>,
+        raw: u64,
+        limits: &[PoolLimit],
+        call: &Call,
+    ) -> Reply {
+        let created = pool.is_none();
+        let lost = created && call.epoch != 0;
+        let pool = pool.get_or_insert_with(|| {
+            let learning = if lost { raw + LEARNING } else { 0 };
+            Self::new(limits.len(), call.fresh, learning)
+        });
+        if !created
+            && let Some((seq, reply)) = pool.replies.get(&call.process)
+            && *seq == call.seq
+        {
+            return reply.clone();
+        }
+        if call.epoch != 0 && call.epoch != pool.epoch {
+            return Reply {
+                epoch: pool.epoch,
+                created,
+                lost: true,
+                now: Stamp(raw.saturating_add_signed(-pool.skew)),
+                processes: pool.processes.len() as u32,
+                ..Reply::default()
+            };
+        }
+        let now = pool.clock(raw, call.clock);
+        pool.seen = now;
+        if call.beat || created {
+            pool.processes.insert(call.process, raw);
+            let alive = |seen: u64| seen + ALIVE >= raw;
+            pool.replies
+                .retain(|id, _| pool.processes.get(id).is_some_and(|seen| alive(*seen)));
+            pool.processes.retain(|_, seen| alive(*seen));
+        }
+        // What stands further ahead than anything can have been reserved is of a clock that was set.
+        let furthest = limits
+            .iter()
+            .map(|limit| limit.window + limit.transit)
+            .max();
+        if pool.last > now.saturating_add(2 * furthest.unwrap_or(0)) {
+            pool.last = now;
+        }
+        for (dim, limit) in pool.dims.iter_mut().zip(limits) {
+            dim.advance(limit, now);
+        }
+        for adjust in &call.adjusts {
+            pool.adjust(limits, adjust, now);
+        }
+        let window = limits.iter().map(|limit| limit.window).min().unwrap_or(1);
+        let mut had = pool.had.get(&call.process).copied().unwrap_or_default();
+        had.advance(window, now, pool.processes.len() as u64);
+        let mut dims = pool.dims.iter().zip(limits);
+        let tight = dims.any(|(dim, limit)| 2 * dim.used(limit, now) >= limit.holds());
+        let mut decisions = Vec::with_capacity(call.asks.len());
+        for ask in &call.asks {
+            let decision = pool.decide(limits, ask, now, (&mut had, window, tight));
+            decisions.push(decision);
+        }
+        if decisions
+            .iter()
+            .any(|decision| matches!(decision, Decision::Granted { .. }))
+        {
+            had.had_its_turn();
+        }
+        pool.had.insert(call.process, had);
+        let dims = pool.dims.iter().zip(limits);
+        let reply = Reply {
+            epoch: pool.epoch,
+            created,
+            lost: false,
+            now: Stamp(now),
+            processes: pool.processes.len() as u32,
+            used: dims.map(|(dim, limit)| dim.used(limit, now)).collect(),
+            outside: pool.dims.iter().map(|dim| dim.outside).collect(),
+            decisions,
+        };
+        pool.replies.insert(call.process, (call.seq, reply.clone()));
+        reply
+    }
+
+    fn decide(
+        &mut self,
+        limits: &[PoolLimit],
+        ask: &Ask,
+        now: u64,
+        (had, window, tight): (&mut Had, u64, bool),
+    ) -> Decision {
+        let all = limits.len();
+        for (limit, (of, cost)) in limits.iter().zip(&ask.cost).enumerate() {
+            if *cost > of.holds() {
+                return Decision::Never { limit };
+            }
+        }
+        if had.is_over(window, now, self.processes.len() as u64) {
+            if let Some(at_least) = self.fair.puts_off(had, tight, window, now) {
+                return Decision::Wait {
+                    at_least,
+                    limit: all,
+                };
+            }
+        } else {
+            self.fair.hungry = now;
+        }
+        let mut blame = all;
+        let mut at = now.max(self.last).max(self.paused).max(self.learning);
+        loop {
+            let before = at;
+            for (index, (dim, limit)) in self.dims.iter_mut().zip(limits).enumerate() {
+                let cost = ask.cost[index];
+                if cost > 0 {
+                    let earliest = dim.earliest(limit, cost, ask.beside, at);
+                    if earliest > at {
+                        (at, blame) = (earliest, index);
+                    }
+                }
+            }
+            if at == before {
+                break;
+            }
+        }
+        if at > now.saturating_add(ask.horizon) {
+            self.fair.full = now;
+            return Decision::Wait {
+                at_least: at - now,
+                limit: blame,
+            };
+        }
+        self.last = at;
+        had.add(limits, &ask.cost);
+        for ((dim, limit), cost) in self.dims.iter_mut().zip(limits).zip(&ask.cost) {
+            if *cost > 0 {
+                dim.charge(limit, *cost, at);
+            }
+        }
+        Decision::Granted {
+            send_in: at - now,
+            at: Stamp(at),
+        }
+    }
+}

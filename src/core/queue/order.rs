@@ -1,0 +1,37 @@
+//! Those who wait, one after the other.
+
+use super::{Queue, waiter::Key};
+use crate::core::{cost::Cost, ledger::Spare, list::List, time::Time};
+
+impl<W> Queue<W> {
+    /// Shows those who wait, whoever is next first and the others by rank, as long as `look` wants more: what they ask for,
+    /// whether they take a place in flight, and what has to stay free beside them.
+    pub(crate) fn in_order(
+        &self,
+        now: Time,
+        mut look: impl FnMut(Key, &Cost, bool, Spare) -> bool,
+    ) {
+        let first = self.head();
+        let mut show = |index: u32| {
+            let waiter = &self.places[index as usize];
+            look(Key(index), &waiter.cost, waiter.slot, waiter.spare(now))
+        };
+        if !first.is_none_or(&mut show) {
+            return;
+        }
+        let mut at = self.lines.each_ref().map(List::head);
+        loop {
+            let ranked = at.iter().enumerate().filter_map(|(line, index)| {
+                let index = (*index)?;
+                Some((self.places[index as usize].order(), line, index))
+            });
+            let Some((_, line, index)) = ranked.min() else {
+                return;
+            };
+            at[line] = self.places[index as usize].links.next();
+            if Some(index) != first && !show(index) {
+                return;
+            }
+        }
+    }
+}

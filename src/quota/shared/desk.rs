@@ -1,0 +1,288 @@
+//! Where lines hand in what they want of the store, and the future that sees to it.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    OnStoreDown, PoolId, session,
+    store::{QuotaStore, StoreError},
+    talk::Talk,
+};
+use crate::{
+    core::cost::Cost,
+    observe::{Metrics, target},
+    quota::{
+        line::Line,
+        sync::{Arc, Mutex, Weak},
+    },
+};
+
+/// How a quota is shared.
+#[derive(Clone)]
+pub(in crate::quota) struct Shared {
+    pub(in crate::quota) hub: Arc<Hub>,
+    pub(super) pool: PoolId,
+    pub(super) slots: u32,
+    pub(super) lease: Duration,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all quotas share that one driver sees to.
+pub(in crate::quota) struct Hub {
+    pub(super) store: Arc<dyn QuotaStore>,
+    pub(super) on_down: OnStoreDown,
+    pub(super) expected: Option<u32>,
+    pub(super) patience: Duration,
+    pub(super) process: u64,
+    pub(super) name: Arc<str>,
+    metrics: Metrics,
+    ready: Mutex<VecDeque<Arc<Line>>>,
+    // How many desks there are: without any, the driver's work is done.
+    desks: Mutex<usize>,
+    notify: Notify,
+    // Since when the store is away.
+    down: Mutex<Option<Instant>>,
+    gone: AtomicBool,
+}
+
+impl Hub {
+    pub(super) fn new(
+        store: Arc<dyn QuotaStore>,
+        on_down: OnStoreDown,
+        expected: Option<u32>,
+        patience: Duration,
+        name: Arc<str>,
+    ) -> Self {
+        Self {
+            store,
+            on_down,
+            expected,
+            patience,
+            process: number(),
+            metrics: Metrics::new(Some(Arc::clone(&name)), None),
+            name,
+            ready: Mutex::new(VecDeque::new()),
+            desks: Mutex::new(0),
+            notify: Notify::new(),
+            down: Mutex::new(None),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Since when the store is away.
+    pub(super) fn down(&self) -> Option<Instant> {
+        *self.down.lock()
+    }
+
+    pub(super) fn went_down(&self, since: Instant, error: &StoreError) {
+        let began = {
+            let mut down = self.down.lock();
+            let began = down.is_none();
+            down.get_or_insert(since);
+            began
+        };
+        if began {
+            tracing::warn!(target: target::STORE, pool = &*self.name, %error, policy = ?self.on_down, "the shared store is away");
+            self.metrics.store_away(true);
+        }
+    }
+
+    pub(super) fn came_back(&self) {
+        let since = self.down.lock().take();
+        if let Some(since) = since {
+            let away = since.elapsed();
+            tracing::info!(target: target::STORE, pool = &*self.name, ?away, "the shared store is back");
+            self.metrics.store_away(false);
+        }
+    }
+}
+
+/// A number below 2^53 and never 0.
+pub(super) fn number() -> u64 {
+    rand::random_range(1..1 << 53)
+}
+
+/// Where one line hands in what it wants.
+pub(in crate::quota) struct Desk {
+    line: Weak<Line>,
+    pub(super) shared: Shared,
+    scheduled: AtomicBool,
+    pub(super) notify: Notify,
+    talk: Mutex<Option<Box<Talk>>>,
+    wish: Mutex<Option<Cost>>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    pub(in crate::quota) fn new(line: Weak<Line>, shared: Shared) -> Self {
+        *shared.hub.desks.lock() += 1;
+        Self {
+            line,
+            shared,
+            scheduled: AtomicBool::new(false),
+            notify: Notify::new(),
+            talk: Mutex::new(None),
+            wish: Mutex::new(None),
+        }
+    }
+
+    pub(in crate::quota) const fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// There is something to see to.
+    pub(super) fn wake(&self) {
+        if self.is_forsaken() {
+            if let Some(line) = self.line.upgrade() {
+                line.close(true);
+            }
+        } else if self.scheduled.swap(true, Ordering::SeqCst) {
+            self.notify.notify_one();
+        } else if let Some(line) = self.line.upgrade() {
+            let hub = &self.shared.hub;
+            hub.ready.lock().push_back(line);
+            hub.notify.notify_one();
+        }
+    }
+
+    pub(super) fn wish(&self, cost: &Cost) {
+        let cost = cost.clone();
+        let old = self.wish.lock().replace(cost);
+        drop(old);
+        self.wake();
+    }
+
+    pub(super) fn take_wish(&self) -> Option<Cost> {
+        self.wish.lock().take()
+    }
+
+    pub(super) fn begin(&self) -> Box<Talk> {
+        self.talk.lock().take().unwrap_or_default()
+    }
+
+    pub(super) fn end(&self, talk: Box<Talk>) {
+        *self.talk.lock() = Some(talk);
+        self.scheduled.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has wished for something.
+    pub(super) fn has_wish(&self) -> bool {
+        self.wish.lock().is_some()
+    }
+
+    /// Nobody sees to anything any more.
+    pub(super) fn is_forsaken(&self) -> bool {
+        self.shared.hub.gone.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        *self.shared.hub.desks.lock() -= 1;
+        self.shared.hub.notify.notify_one();
+    }
+}
+
+/// Talks to the store for all quotas that were built with it, those of keys included. Spawn it: `tokio::spawn(driver)`.
+///
+/// It ends when the last handle of those quotas is gone and what they held has been given back. Nothing is granted without it:
+/// where it is dropped earlier, requests are refused as [`Unavailable`](crate::Reason::Unavailable).
+#[must_use = "nothing is granted unless the driver is spawned"]
+pub struct Driver {
+    work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    hub: Arc<Hub>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("pool", &self.hub.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            work: Some(Box::pin(drive(Arc::clone(&hub)))),
+            hub,
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.work {
+            Some(work) => {
+                let done = work.as_mut().poll(cx);
+                if done.is_ready() {
+                    self.work = None;
+                }
+                done
+            }
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.work.take().is_some() {
+            self.hub.gone.store(true, Ordering::SeqCst);
+            let waiting = std::mem::take(&mut *self.hub.ready.lock());
+            for line in waiting {
+                line.close(true);
+            }
+        }
+    }
+}
+
+async fn drive(hub: Arc<Hub>) {
+    let mut sessions = FuturesUnordered::new();
+    loop {
+        loop {
+            let line = hub.ready.lock().pop_front();
+            let Some(line) = line else { break };
+            sessions.push(Box::pin(session::serve(line)));
+        }
+        if sessions.is_empty() && *hub.desks.lock() == 0 {
+            return;
+        }
+        let mut notified = pin!(hub.notify.notified());
+        poll_fn(|cx| {
+            let ended = matches!(sessions.poll_next_unpin(cx), Poll::Ready(Some(())));
+            if notified.as_mut().poll(cx).is_ready() || ended {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}

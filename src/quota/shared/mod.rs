@@ -1,0 +1,110 @@
+//! One quota for many processes: a store counts, each process keeps its own line.
+//!
+//! Limits are an organisation's, so all of its processes share one quota. [`shared`](crate::quota::QuotaBuilder::shared) moves it into
+//! a store; limits, layers and errors stay what they were.
+//!
+#![cfg_attr(feature = "redis", doc = "```no_run")]
+#![cfg_attr(not(feature = "redis"), doc = "```ignore")]
+//! use tower_quota::{Cost, Limit, Quota, quota::shared::RedisStore};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (quota, driver) = Quota::builder()
+//!     .limit(Limit::requests_per_minute(500))
+//!     .limit(Limit::tokens_per_minute(30_000))
+//!     .named("openai")
+//!     .shared(RedisStore::connect("redis://localhost:6379")?)
+//!     .build()?;
+//! tokio::spawn(driver);
+//!
+//! let permit = quota.acquire(Cost::tokens(1_200)).await?;
+//! # drop(permit); Ok(()) }
+//! ```
+//!
+//! # Who decides what
+//!
+//! The store grants amounts, all limits or none, on its own clock: first come, first served among the processes. Who inside of a
+//! process gets what was granted is decided by its line, so that priorities and turns hold there, and only there.
+//!
+//! Everything that a process has to say goes in one call at a time for each pool: what was given back or used beyond its
+//! estimate, a pause after a 429, how much others spend, and up to 64 requests. While it is on its way those who come are for the
+//! next. Where a request has to wait the answer says for how long; two seconds ahead at most, or a quarter of the
+//! shortest window, it is reserved, and whoever has waited for five seconds, or half that window, is reserved further ahead, so
+//! that nobody large starves.
+//!
+//! [`try_acquire`](crate::Quota::try_acquire) answers from what is granted already and never waits for the store. Where that is too
+//! little it is refused, and as much is asked for; it stays here for 50 ms, or the [`lease`](SharedQuotaBuilder::lease).
+//!
+//! A rolling window is kept in 60 [`slots`](SharedQuotaBuilder::slots), each charge up to one slot longer than it counts. With as many
+//! slots as a quota of one process has, 1,024, it decides as that does. A request that is held for long before it leaves counts from
+//! when it leaves. What the answer to a request gives back is given back to when it was granted, or earlier.
+//!
+//! # What it doesn't do
+//!
+//! [`discover`](crate::Quota::discover) and [`restore`](crate::quota::QuotaBuilder::restore) are refused; limits that
+//! [`adopt`](crate::quota::QuotaBuilder::adopt) change their amounts, none is added. `max_in_flight` and `max_queue` are each
+//! process's own, so is what a 429 does to bursts. Windows that open with their [first use](crate::Anchor::first_use) send nothing in their last
+//! moments, twice the transit allowance.
+//!
+//! # When the store is away
+//!
+//! It is taken to be away when it hasn't answered for 100 ms, by [`patience`](SharedQuotaBuilder::patience); nobody waits
+//! longer than that for it. What happens then is [`OnStoreDown`]. Both edges are events under `tower_quota::store`, at `warn` and
+//! `info`, and metrics: `tower_quota_store_up`, `tower_quota_store_failures_total`.
+//!
+//! | what happens | what it comes to |
+//! |---|---|
+//! | no answer, a broken connection | the same call is made again under its number, over another connection, and done once |
+//! | the server has become a replica, or loads | another connection, by Sentinel's word or the cluster's |
+//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 150 ms; each process replays what it has sent, and who finds it out what the pool held |
+//! | its scripts are flushed | sent again |
+//! | its clock is set by more than 5 s | what counts goes on as if it hadn't been |
+//! | a wrong password, no permission, no memory | as away; asked again every two seconds |
+//! | it stands still, and goes on | what it had been asked is done once |
+//! | a process dies | what it was granted and hadn't sent counts until it expires |
+//!
+//! # A server
+//!
+//! Redis from 6.2 on, or Valkey. Memory has to suffice: with `allkeys-*` policies pools are evicted, which is noticed but costs
+//! 150 ms each; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk. A replica that is promoted
+//! lacks what hadn't reached it: `min-replicas-to-write 1` keeps that small.
+//!
+//! A pool is two keys, `tower-quota:{pool}:q` and `tower-quota:{pool}:n`, in one slot of a cluster, which expire two days after
+//! their last use. Keys of [keyed](crate::RateLimitLayer::keyed) layers have pools of their own, under the first half of the key's
+//! SHA-256: never the key itself. These permissions are enough:
+//!
+//! ```text
+//! user pool on >secret resetkeys ~tower-quota:* resetchannels -@all +eval +evalsha +time +hmget +hset +hdel +zadd +zrem +zrangebyscore +zcard +pexpire
+//! ```
+//!
+//! # Another store
+//!
+//! [`QuotaStore`] is the seam, and `conformance`, with the feature `testing`, puts any store to the test.
+
+mod builder;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod conformance;
+mod desk;
+mod line;
+mod memory;
+mod outage;
+#[cfg(feature = "redis")]
+mod redis;
+mod session;
+mod store;
+mod talk;
+
+pub(in crate::quota) use self::desk::{Desk, Shared};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use self::redis::RedisStore;
+pub use self::{
+    builder::{PoolId, SharedQuotaBuilder},
+    desk::Driver,
+    memory::MemoryStore,
+    outage::OnStoreDown,
+    store::{QuotaStore, StoreError, StoreFuture},
+};
+pub use crate::core::pool::{
+    Adjust, Ask, Call, Change, Decision, PoolLimit, PoolShape, Reply, Stamp,
+};

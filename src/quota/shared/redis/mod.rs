@@ -1,0 +1,408 @@
+//! A store in Redis or Valkey.
+//!
+//! One script does a whole call, on the server's clock; one hash a pool, so that a pool is in one slot of a cluster.
+
+mod node;
+mod wire;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    time::{Duration, SystemTime},
+};
+
+use ::redis::{
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Script,
+    ServerErrorKind, Value, aio::MultiplexedConnection, cmd,
+};
+use tokio::time::timeout;
+
+use self::node::{Node, Tls};
+use super::{
+    PoolId,
+    store::{QuotaStore, StoreError, StoreFuture},
+};
+use crate::{
+    core::pool::{Call, PoolLimit, Reply},
+    error::ConfigError,
+    quota::sync::{Arc, Mutex},
+};
+
+const SCRIPT: &str = include_str!("script.lua");
+/// A connection that hasn't answered for so long is given up.
+const SILENCE: Duration = Duration::from_millis(220);
+/// How often a call may be sent elsewhere because the pool has moved.
+const MOVES: usize = 4;
+
+/// A store in Redis 6.2 or later, or in Valkey: standalone, behind Sentinel, or a cluster.
+///
+/// It connects when it's first asked, and again whenever it has to: a connection is given up when it breaks, when nothing has
+/// come for 220 ms, and when the server has become a replica. A call is repeated by whoever made it, under its number, so that it
+/// is done once. A clone shares the connections.
+///
+/// | address | |
+/// |---|---|
+/// | `redis://user:password@host:6379/0` | plain |
+/// | `rediss://user:password@host:6379/0` | by TLS, with the feature `redis-tls` |
+/// | `redis+unix:///run/redis.sock` | by a socket of this machine |
+#[derive(Clone)]
+pub struct RedisStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    seeds: Vec<ConnectionInfo>,
+    // The name of the primary that sentinels know, and how to log in there.
+    primary: Option<(String, ConnectionInfo)>,
+    tls: Option<Tls>,
+    prefix: String,
+    nodes: Mutex<HashMap<String, Arc<Node>>>,
+    // Where pools have moved to.
+    moved: Mutex<HashMap<PoolId, ConnectionInfo>>,
+    seed: AtomicUsize,
+    script: Script,
+    clock: Option<Arc<AtomicI64>>,
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Addresses may hold passwords.
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.inner.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+fn address(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    let info = url.into_connection_info();
+    // The text isn't shown: it may hold a password.
+    let info = info.map_err(|error| {
+        ConfigError::new("redis", format!("not an address: {}", error.category()))
+    })?;
+    let redis = info.redis_settings().clone().set_skip_set_lib_name();
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
+    let tcp = tcp.set_user_timeout(Duration::from_secs(1));
+    Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
+}
+
+impl RedisStore {
+    fn new(seeds: Vec<ConnectionInfo>, primary: Option<(String, ConnectionInfo)>) -> Self {
+        let inner = Inner {
+            seeds,
+            primary,
+            tls: None,
+            prefix: "tower-quota".into(),
+            nodes: Mutex::new(HashMap::new()),
+            moved: Mutex::new(HashMap::new()),
+            seed: AtomicUsize::new(0),
+            script: Script::new(SCRIPT),
+            clock: None,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The server at this address. One node of a cluster is enough: the others are found by what it says.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for what isn't an address. Nothing is connected yet.
+    pub fn connect(url: &str) -> Result<Self, ConfigError> {
+        Self::connect_any([url])
+    }
+
+    /// The cluster of which these are some nodes: any that lives is asked where a pool is.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for what isn't an address, and for none.
+    pub fn connect_any<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let seeds: Vec<_> = urls.into_iter().map(address).collect::<Result<_, _>>()?;
+        if seeds.is_empty() {
+            return Err(ConfigError::new("redis", "no address was given"));
+        }
+        Ok(Self::new(seeds, None))
+    }
+
+    /// The primary that these sentinels know under `name`. `login` is an address whose user, password, number of the database
+    /// and kind of connection are taken for the primary; its host and port aren't.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for what isn't an address, and for none.
+    pub fn sentinel<'a>(
+        name: &str,
+        sentinels: impl IntoIterator<Item = &'a str>,
+        login: &str,
+    ) -> Result<Self, ConfigError> {
+        let store = Self::connect_any(sentinels)?;
+        let primary = Some((name.to_owned(), address(login)?));
+        Ok(Self::new(store.inner.seeds.clone(), primary))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("settings come before the first clone");
+        change(inner);
+        self
+    }
+
+    /// What keys begin with, so that several programs share a server. Default: `tower-quota`.
+    ///
+    /// # Panics
+    ///
+    /// Where the store was cloned already.
+    pub fn prefix(self, prefix: &str) -> Self {
+        let prefix = prefix.replace(['{', '}'], "_");
+        self.with(|inner| inner.prefix = prefix)
+    }
+
+    /// Trusts this certificate, in PEM, instead of the public authorities.
+    ///
+    /// # Panics
+    ///
+    /// Where the store was cloned already.
+    #[cfg(feature = "redis-tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "redis-tls")))]
+    pub fn trust(self, certificate: impl Into<Vec<u8>>) -> Self {
+        let certificate = certificate.into();
+        self.with(|inner| inner.tls = Some(Tls { root: certificate }))
+    }
+
+    /// Has the script take its time from this machine's clock, so many microseconds off, instead of from the server's.
+    #[doc(hidden)]
+    pub fn clock_for_tests(self, off: std::sync::Arc<AtomicI64>) -> Self {
+        self.with(|inner| inner.clock = Some(off))
+    }
+}
+
+/// What a server's refusal means.
+fn explain(error: &RedisError) -> StoreError {
+    let why = match error.code() {
+        Some(code) => format!("{code} {}", error.detail().unwrap_or_default()),
+        None => error.category().to_owned(),
+    };
+    let lasts = match error.kind() {
+        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => true,
+        ErrorKind::Server(kind) => !matches!(
+            kind,
+            ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ReadOnly
+                | ServerErrorKind::ClusterDown
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+        ),
+        ErrorKind::Extension => !matches!(
+            error.code(),
+            Some("UNBLOCKED" | "BUSY" | "MISCONF" | "NOREPLICAS")
+        ),
+        _ => false,
+    };
+    if lasts {
+        StoreError::Rejected(why)
+    } else {
+        StoreError::Unavailable(why)
+    }
+}
+
+/// Whether another connection may help.
+fn is_of_connection(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Server(kind) => matches!(
+            kind,
+            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly
+        ),
+        ErrorKind::Extension => error.code() == Some("NOAUTH"),
+        _ => true,
+    }
+}
+
+impl Inner {
+    /// The node that has the pool, as far as it's known, and whether it was told so.
+    fn route(&self, pool: &PoolId) -> (ConnectionInfo, bool) {
+        if let Some(moved) = self.moved.lock().get(pool) {
+            return (moved.clone(), true);
+        }
+        let seed = self.seed.load(Ordering::Relaxed) % self.seeds.len();
+        (self.seeds[seed].clone(), false)
+    }
+
+    fn node(&self, info: &ConnectionInfo) -> Arc<Node> {
+        let mut nodes = self.nodes.lock();
+        let node = nodes
+            .entry(info.addr().to_string())
+            .or_insert_with(|| Arc::new(Node::new()));
+        Arc::clone(node)
+    }
+
+    fn client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
+        node::client(info, self.tls.as_ref())
+    }
+
+    /// What was known of the way to the pool was wrong.
+    fn lose_way(&self, pool: &PoolId) {
+        if self.moved.lock().remove(pool).is_none() {
+            self.seed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn command(
+        &self,
+        name: &str,
+        body: &str,
+        pool: &PoolId,
+        packed: &[u8],
+        process: u64,
+    ) -> ::redis::Cmd {
+        let mut command = cmd(name);
+        command
+            .arg(body)
+            .arg(2)
+            .arg(format!("{}:{{{pool}}}:q", self.prefix))
+            .arg(format!("{}:{{{pool}}}:n", self.prefix))
+            .arg(packed)
+            .arg(format!("{process:x}"));
+        if let Some(off) = &self.clock {
+            let now = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            let now = (now.as_micros() as i64).saturating_add(off.load(Ordering::Relaxed));
+            command.arg(now);
+        }
+        command
+    }
+
+    async fn run(
+        &self,
+        connection: &mut MultiplexedConnection,
+        asking: bool,
+        pool: &PoolId,
+        packed: &[u8],
+        process: u64,
+    ) -> Result<Vec<u8>, RedisError> {
+        let send = async |connection: &mut MultiplexedConnection, command: ::redis::Cmd| {
+            if asking {
+                let mut both = ::redis::pipe();
+                both.cmd("ASKING").ignore().add_command(command);
+                let (answer,): (Vec<u8>,) = both.query_async(connection).await?;
+                return Ok(answer);
+            }
+            command.query_async(connection).await
+        };
+        let command = self.command("EVALSHA", self.script.get_hash(), pool, packed, process);
+        match send(connection, command).await {
+            // Then it wasn't done.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                let command = self.command("EVAL", SCRIPT, pool, packed, process);
+                send(connection, command).await
+            }
+            other => other,
+        }
+    }
+
+    async fn call(
+        &self,
+        pool: &PoolId,
+        limits: &[PoolLimit],
+        call: &Call,
+    ) -> Result<Reply, StoreError> {
+        let packed = wire::write(limits, call);
+        let (mut info, mut asking) = (self.route(pool).0, false);
+        for _ in 0..MOVES {
+            let node = self.node(&info);
+            let (mut connection, generation) = match node.connection(self, &info).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    self.lose_way(pool);
+                    return Err(error);
+                }
+            };
+            let answer = self.run(&mut connection, asking, pool, &packed, call.process);
+            let error = match timeout(SILENCE, answer).await {
+                Ok(Ok(bytes)) => {
+                    let garbled =
+                        || StoreError::Rejected("an answer that isn't the script's".into());
+                    return wire::read(&bytes).ok_or_else(garbled);
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    node.give_up(generation);
+                    self.lose_way(pool);
+                    return Err(StoreError::Unavailable("no answer".into()));
+                }
+            };
+            let Some(elsewhere) = moved_to(&error, &info) else {
+                if is_of_connection(&error) {
+                    node.give_up(generation);
+                    self.lose_way(pool);
+                }
+                return Err(explain(&error));
+            };
+            // It wasn't done here.
+            asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+            if !asking {
+                self.moved.lock().insert(pool.clone(), elsewhere.clone());
+            }
+            info = elsewhere;
+        }
+        self.lose_way(pool);
+        Err(StoreError::Unavailable(
+            "the pool moves from node to node".into(),
+        ))
+    }
+}
+
+/// Where a pool is instead.
+fn moved_to(error: &RedisError, from: &ConnectionInfo) -> Option<ConnectionInfo> {
+    let (node, _) = error.redirect_node()?;
+    let (host, port) = node.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let here = |own: &String| {
+        if host.is_empty() {
+            own.clone()
+        } else {
+            host.to_owned()
+        }
+    };
+    let to = match from.addr() {
+        ConnectionAddr::Tcp(own, _) => ConnectionAddr::Tcp(here(own), port),
+        ConnectionAddr::TcpTls {
+            host: own,
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host: here(own),
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ if host.is_empty() => return None,
+        _ => ConnectionAddr::Tcp(host.to_owned(), port),
+    };
+    Some(from.clone().set_addr(to))
+}
+
+impl QuotaStore for RedisStore {
+    fn call<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        limits: &'a [PoolLimit],
+        call: &'a Call,
+    ) -> StoreFuture<'a> {
+        Box::pin(self.inner.call(pool, limits, call))
+    }
+}
+
+/// A text in an answer.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}

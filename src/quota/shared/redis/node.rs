@@ -1,0 +1,237 @@
+//! A connection to one server, and another one when that is of no more use.
+
+use std::time::Duration;
+
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, Value,
+    aio::MultiplexedConnection, cmd,
+};
+use tokio::time::{Instant, timeout};
+
+use super::{Inner, explain, text};
+use crate::{
+    observe::target,
+    quota::{shared::store::StoreError, sync::Mutex},
+};
+
+/// So long a connection may take.
+const CONNECT: Duration = Duration::from_millis(250);
+/// After a connection that failed the next one waits: from so long to so long.
+const LEAST: Duration = Duration::from_millis(20);
+const MOST: Duration = Duration::from_secs(1);
+
+/// How servers by TLS are known.
+#[derive(Clone)]
+pub(super) struct Tls {
+    #[cfg_attr(not(feature = "redis-tls"), allow(dead_code))]
+    pub(super) root: Vec<u8>,
+}
+
+pub(super) fn client(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Client, RedisError> {
+    #[cfg(feature = "redis-tls")]
+    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        // Of several that are built in rustls takes none by itself.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        if let Some(Tls { root }) = tls {
+            let certificates = ::redis::TlsCertificates {
+                client_tls: None,
+                root_cert: Some(root.clone()),
+            };
+            return Client::build_with_tls(info, certificates);
+        }
+    }
+    let _ = tls;
+    Client::open(info)
+}
+
+/// One server.
+pub(super) struct Node {
+    live: Mutex<Live>,
+    // One connection is made at a time.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+struct Live {
+    connection: Option<MultiplexedConnection>,
+    generation: u64,
+    failures: u32,
+    // No further connection before, and why.
+    retry: Option<(Instant, StoreError)>,
+}
+
+impl Node {
+    pub(super) const fn new() -> Self {
+        let live = Live {
+            connection: None,
+            generation: 0,
+            failures: 0,
+            retry: None,
+        };
+        Self {
+            live: Mutex::new(live),
+            connecting: tokio::sync::Mutex::const_new(()),
+        }
+    }
+
+    /// The connection of that generation is of no more use.
+    pub(super) fn give_up(&self, generation: u64) {
+        let mut live = self.live.lock();
+        let old = if live.generation == generation {
+            live.connection.take()
+        } else {
+            None
+        };
+        drop(live);
+        drop(old);
+    }
+
+    fn live(&self) -> Option<Result<(MultiplexedConnection, u64), StoreError>> {
+        let live = self.live.lock();
+        if let Some(connection) = &live.connection {
+            return Some(Ok((connection.clone(), live.generation)));
+        }
+        let (until, error) = live.retry.as_ref()?;
+        (Instant::now() < *until).then(|| Err(error.clone()))
+    }
+
+    /// The connection, made where there is none.
+    pub(super) async fn connection(
+        &self,
+        store: &Inner,
+        info: &ConnectionInfo,
+    ) -> Result<(MultiplexedConnection, u64), StoreError> {
+        if let Some(live) = self.live() {
+            return live;
+        }
+        let _alone = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return live;
+        }
+        let made = match timeout(CONNECT, store.open(info)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StoreError::Unavailable("no connection in time".into())),
+        };
+        let mut live = self.live.lock();
+        match made {
+            Ok(connection) => {
+                live.generation += 1;
+                live.failures = 0;
+                live.retry = None;
+                live.connection = Some(connection.clone());
+                Ok((connection, live.generation))
+            }
+            Err(error) => {
+                let wait = (LEAST * 2u32.pow(live.failures.min(6))).min(MOST);
+                live.failures += 1;
+                let wait = wait.mul_f64(rand::random_range(0.5..1.0));
+                live.retry = Some((Instant::now() + wait, error.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn open(&self, info: &ConnectionInfo) -> Result<MultiplexedConnection, StoreError> {
+        let primary = match &self.primary {
+            Some((name, login)) => Some(self.primary_of(name, login).await?),
+            None => None,
+        };
+        let info = primary.as_ref().unwrap_or(info);
+        let mut connection = self.connect(info).await?;
+        look_after_memory(&mut connection).await;
+        Ok(connection)
+    }
+
+    async fn connect(&self, info: &ConnectionInfo) -> Result<MultiplexedConnection, StoreError> {
+        let client = self.client(info.clone()).map_err(|error| explain(&error))?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None);
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await;
+        connection.map_err(|error| explain(&error))
+    }
+
+    /// Where the primary is, by the first sentinel that knows.
+    async fn primary_of(
+        &self,
+        name: &str,
+        login: &ConnectionInfo,
+    ) -> Result<ConnectionInfo, StoreError> {
+        let mut last = StoreError::Unavailable("no sentinel knows the primary".into());
+        for sentinel in &self.seeds {
+            match timeout(CONNECT / 2, self.ask_sentinel(sentinel, name)).await {
+                Ok(Ok((host, port))) => {
+                    let to = match login.addr() {
+                        ConnectionAddr::TcpTls {
+                            insecure,
+                            tls_params,
+                            ..
+                        } => ConnectionAddr::TcpTls {
+                            host,
+                            port,
+                            insecure: *insecure,
+                            tls_params: tls_params.clone(),
+                        },
+                        _ => ConnectionAddr::Tcp(host, port),
+                    };
+                    return Ok(login.clone().set_addr(to));
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => {}
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask_sentinel(
+        &self,
+        sentinel: &ConnectionInfo,
+        name: &str,
+    ) -> Result<(String, u16), StoreError> {
+        let mut connection = self.connect(sentinel).await?;
+        let mut command = cmd("SENTINEL");
+        command.arg("get-master-addr-by-name").arg(name);
+        let answer: Value = command
+            .query_async(&mut connection)
+            .await
+            .map_err(|error| explain(&error))?;
+        let parts = match &answer {
+            Value::Array(parts) => parts.iter().filter_map(text).collect(),
+            _ => Vec::new(),
+        };
+        match parts.as_slice() {
+            [host, port] => {
+                let port = port
+                    .parse()
+                    .map_err(|_| StoreError::Unavailable("a sentinel names no port".into()))?;
+                Ok((host.clone(), port))
+            }
+            _ => Err(StoreError::Unavailable(format!(
+                "no sentinel knows a primary {name:?}"
+            ))),
+        }
+    }
+}
+
+/// A server that evicts what was written forgets what was sent.
+async fn look_after_memory(connection: &mut MultiplexedConnection) {
+    let mut command = cmd("CONFIG");
+    command.arg("GET").arg("maxmemory-policy");
+    // Not everybody may ask.
+    let answer: Result<Vec<String>, RedisError> = command.query_async(connection).await;
+    if let Ok([_, policy]) = answer.as_deref()
+        && policy.starts_with("allkeys")
+    {
+        tracing::warn!(
+            target: target::STORE,
+            policy,
+            "the server evicts quotas where it runs out of memory: use `noeviction`, or a server of their own"
+        );
+    }
+}

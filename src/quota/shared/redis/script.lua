@@ -1,0 +1,532 @@
+-- One call of one process to one pool: its changes, then its asks. The same, number for number, as `core/pool`.
+--
+-- KEYS[1]  hash: `h` the accounts, `<limit>:<slot>` what counts in a slot, `p<process>` the last call's number and answer
+-- KEYS[2]  sorted set: who uses the pool, by when they last said so
+-- ARGV[1]  the call as little-endian doubles; ARGV[2] the process; ARGV[3] what the clock shows, for tests
+local K, PROCESS = KEYS[1], 'p' .. ARGV[2]
+local pack, unpack_ = struct.pack, struct.unpack
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local call = redis.call
+local packed = ARGV[1]
+local A = {unpack_('<' .. string.rep('d', #packed / 8), packed)}
+local seq, epoch, fresh, expected, beat, ttl = A[1], A[2], A[3], A[4], A[5], A[6]
+local n, changes, asks = A[7], A[8], A[9]
+
+local raw
+if ARGV[3] then
+  raw = tonumber(ARGV[3])
+else
+  local time = call('TIME')
+  raw = time[1] * 1000000 + time[2]
+end
+
+-- What is written at the end, at once: nothing happens by halves.
+local writes, w, drops = {}, 0, {}
+local function send(...)
+  return pack('<' .. string.rep('d', select('#', ...)), ...)
+end
+
+local state = call('HMGET', K, 'h', PROCESS)
+local H, created = nil, 0
+if state[1] then
+  H = {unpack_('<' .. string.rep('d', #state[1] / 8), state[1])}
+  if H[9] ~= n then
+    H = nil
+  end
+end
+if not H then
+  created = 1
+  H = {fresh, 0, 0, 0, 0, 0, 0, 0, n, 0, 0, 0}
+  if epoch ~= 0 then
+    H[4] = raw + 150000
+  end
+  for i = 13, 12 + 10 * n do
+    H[i] = 0
+  end
+elseif state[2] and unpack_('<d', state[2]) == seq then
+  return string.sub(state[2], 41)
+end
+
+local function keep()
+  w = w + 2
+  writes[w - 1], writes[w] = 'h', pack('<' .. string.rep('d', 12 + 10 * n), unpack(H))
+  call('HSET', K, unpack(writes))
+  if drops[1] then
+    call('HDEL', K, unpack(drops))
+  end
+end
+
+if epoch ~= 0 and epoch ~= H[1] then
+  if created == 1 then
+    H[8] = 0
+    keep()
+    call('PEXPIRE', K, ttl)
+  end
+  return send(H[1], created, 1, raw - H[6], H[8], 0, 0)
+end
+
+-- The clock that counts goes on where the server's is set.
+local now = raw - H[6]
+if expected > 0 and (now - expected > 5000000 or expected - now > 5000000) and not (now >= H[7] and now - H[7] < 1000000) then
+  H[6] = raw - expected
+  now = expected
+end
+H[7] = now
+if beat == 1 or created == 1 then
+  call('ZADD', KEYS[2], raw, ARGV[2])
+  local gone = call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', raw - 60000000))
+  if gone[1] then
+    call('ZREM', KEYS[2], unpack(gone))
+    for i = 1, #gone do
+      drops[#drops + 1] = 'p' .. gone[i]
+    end
+  end
+  H[8] = call('ZCARD', KEYS[2])
+  call('PEXPIRE', KEYS[2], ttl)
+end
+
+-- Limits: 1 shape (0 rolling, 1 bucket, 2 fixed), 2 amount, 3 window, 4 transit, 5 step, 6 burst, 7 and 8 boundaries.
+-- Accounts at o: rolling 1 low, 2 the last slot, 3 what is in it, 4 sum; fixed 1 used, 2 next, 3 end, 4 since;
+-- 5 when it is full again, 6 paused, 7 outside, 8 since when, 9 foreign.
+local L, O, S, holds = {}, {}, {}, {}
+local furthest, shortest = 0, 1 / 0
+for i = 1, n do
+  local o = 9 + 8 * (i - 1)
+  L[i] = {A[o + 1], A[o + 2], A[o + 3], A[o + 4], A[o + 5], A[o + 6], A[o + 7], A[o + 8]}
+  O[i] = 12 + 10 * (i - 1)
+  S[i] = {}
+  local l = L[i]
+  holds[i] = (l[1] == 1 and l[6] > 0) and l[6] or l[2]
+  furthest = max(furthest, l[3] + l[4])
+  shortest = min(shortest, l[3])
+end
+if H[2] > now + 2 * furthest then
+  H[2] = now
+end
+
+local dirty = {}
+local function field(i, slot)
+  return i .. ':' .. string.format('%.0f', slot)
+end
+-- Slots are read sixteen at a time.
+local function amount(i, slot)
+  local o = O[i]
+  if slot == H[o + 2] then
+    return H[o + 3]
+  end
+  local slots = S[i]
+  local a = slots[slot]
+  if not a then
+    local fields, last = {}, min(slot + 15, H[o + 2] - 1)
+    if last < slot then
+      last = slot
+    end
+    for s = slot, last do
+      fields[#fields + 1] = field(i, s)
+    end
+    local got = call('HMGET', K, unpack(fields))
+    for s = slot, last do
+      if not slots[s] then
+        slots[s] = tonumber(got[s - slot + 1] or 0)
+      end
+    end
+    a = slots[slot]
+  end
+  return a
+end
+local function put(i, slot, a)
+  if slot == H[O[i] + 2] then
+    H[O[i] + 3] = a
+  else
+    S[i][slot] = a
+    dirty[field(i, slot)] = a
+  end
+end
+-- Slots up to this one don't count any more.
+local function expire(i, slot)
+  local o = O[i]
+  local low, last = H[o + 1], min(slot, H[o + 2])
+  if H[o + 4] > 0 or last > low then
+    if last - low > 4096 then
+      low = last - 4096
+    end
+    for s = low + 1, last do
+      local a = amount(i, s)
+      if a > 0 then
+        H[o + 4] = H[o + 4] - a
+        if s == H[o + 2] then
+          H[o + 3] = 0
+        else
+          S[i][s] = 0
+          dirty[field(i, s)] = 0
+        end
+      end
+    end
+  end
+  if slot > H[o + 1] then
+    H[o + 1] = slot
+  end
+end
+
+local function span(i, c)
+  return c * (L[i][3] / L[i][2])
+end
+local function bound(l, at)
+  if l[8] == 0 then
+    return 0
+  elseif at < l[7] then
+    return l[7]
+  elseif at < l[8] then
+    return l[8]
+  end
+  return l[8] + (floor((at - l[8]) / l[3]) + 1) * l[3]
+end
+-- A fixed window at an instant: used, next, end, since.
+local function window(i, at)
+  local l, o = L[i], O[i]
+  local ends = H[o + 3]
+  if ends ~= 0 and at < ends then
+    return H[o + 1], H[o + 2], ends, H[o + 4]
+  end
+  local new = bound(l, at)
+  if ends == 0 or new == 0 or bound(l, ends) ~= new then
+    return 0, 0, new, at
+  end
+  return H[o + 2], 0, new, ends - l[4]
+end
+local function open(i, at)
+  local o = O[i]
+  H[o + 1], H[o + 2], H[o + 3], H[o + 4] = window(i, at)
+end
+local function straddles(l, ends, at)
+  return ends ~= 0 and at + l[4] >= ends
+end
+local function enter(i, c, at)
+  local l, o = L[i], O[i]
+  if H[o + 3] == 0 then
+    H[o + 3], H[o + 4] = at + l[3] + l[4], at
+  end
+  H[o + 1] = H[o + 1] + c
+  if l[8] ~= 0 and straddles(l, H[o + 3], at) then
+    H[o + 2] = H[o + 2] + c
+  end
+end
+
+local function paced(i, c, most, at)
+  return max(at, max(0, H[O[i] + 5] + ceil(span(i, c)) - ceil(span(i, most))))
+end
+local function earliest(i, c, beside, from)
+  local l, o = L[i], O[i]
+  local at = max(from, H[o + 6])
+  local whole = max(min(c + ceil(holds[i] * beside / 1e6), holds[i]), c)
+  if l[1] == 0 then
+    local gone, sum = max(H[o + 1], floor(max(at - l[3], 0) / l[5])), H[o + 4]
+    local last = H[o + 2]
+    for s = H[o + 1] + 1, min(gone, last) do
+      sum = sum - amount(i, s)
+    end
+    local s = gone + 1
+    while sum + whole > l[2] and s <= last do
+      local a = amount(i, s)
+      if a > 0 then
+        sum = sum - a
+        at = s * l[5] + l[3]
+      end
+      s = s + 1
+    end
+  elseif l[1] == 1 then
+    return paced(i, whole, holds[i], at)
+  else
+    for _ = 1, 3 do
+      local used, next_, ends = window(i, at)
+      local fits = used + whole <= l[2]
+      if fits then
+        if l[8] == 0 then
+          fits = ends == 0 or at + 2 * l[4] < ends
+        else
+          fits = not straddles(l, ends, at) or next_ + whole <= l[2]
+        end
+      end
+      if fits then
+        break
+      end
+      at = ends
+    end
+  end
+  if l[6] > 0 then
+    return paced(i, min(c, l[6]), l[6], at)
+  end
+  return at
+end
+local function charge(i, c, at)
+  local l, o = L[i], O[i]
+  if l[1] == 0 then
+    local slot = ceil((at + l[4]) / l[5])
+    if slot > H[o + 1] then
+      local last = H[o + 2]
+      if slot > last then
+        if H[o + 3] > 0 then
+          S[i][last] = H[o + 3]
+          dirty[field(i, last)] = H[o + 3]
+        end
+        -- Between the two is nothing.
+        if slot - last < 64 then
+          for s = last + 1, slot - 1 do
+            S[i][s] = 0
+          end
+        end
+        H[o + 2], H[o + 3] = slot, c
+      else
+        put(i, slot, amount(i, slot) + c)
+      end
+      H[o + 4] = H[o + 4] + c
+    end
+  elseif l[1] == 1 then
+    H[o + 5] = max(H[o + 5], at + l[4]) + ceil(span(i, c))
+    return
+  else
+    open(i, at)
+    enter(i, c, at)
+  end
+  if l[6] > 0 then
+    H[o + 5] = max(H[o + 5], at) + ceil(span(i, c))
+  end
+end
+local function back(i, c, dated, unsent)
+  local l, o = L[i], O[i]
+  local refilled = unsent and max(0, now - dated) or 0
+  local worth = min(max(0, floor(span(i, c)) - refilled), max(0, H[o + 5] - now))
+  if l[1] == 0 then
+    local slot = ceil((dated + l[4]) / l[5])
+    if slot > H[o + 1] and slot <= H[o + 2] then
+      local a = amount(i, slot)
+      c = min(c, a)
+      if c > 0 then
+        put(i, slot, a - c)
+        H[o + 4] = H[o + 4] - c
+      end
+    end
+  elseif l[1] == 1 then
+    H[o + 5] = H[o + 5] - worth
+    return
+  elseif dated >= H[o + 4] and H[o + 3] ~= 0 then
+    H[o + 1] = max(0, H[o + 1] - c)
+    if straddles(l, H[o + 3], dated) then
+      H[o + 2] = max(0, H[o + 2] - c)
+    end
+  end
+  if l[6] > 0 and unsent then
+    H[o + 5] = H[o + 5] - worth
+  end
+end
+local function replay(i, c, at)
+  local l, o = L[i], O[i]
+  if l[1] == 2 and l[8] == 0 then
+    if at + l[3] + l[4] > now then
+      charge(i, c, at)
+    end
+  elseif l[1] == 2 then
+    if at + l[3] >= H[o + 3] then
+      enter(i, c, at)
+    end
+  else
+    charge(i, c, at)
+  end
+end
+
+local function used(i)
+  local l, o = L[i], O[i]
+  if l[1] == 0 then
+    return H[o + 4]
+  elseif l[1] == 1 then
+    return min(ceil(max(0, H[o + 5] - now) * (l[2] / l[3])), holds[i])
+  end
+  return H[o + 1]
+end
+
+for i = 1, n do
+  local l, o = L[i], O[i]
+  if l[1] == 0 then
+    expire(i, floor(max(now - l[3], 0) / l[5]))
+  elseif l[1] == 2 then
+    open(i, now)
+  end
+  if H[o + 7] > 0 and now >= H[o + 8] + l[3] then
+    H[o + 7] = 0
+  end
+end
+
+local at = 9 + 8 * n
+-- 1 late, 2 back, 3 unsent, 4 replay, 5 foreign, 6 outside, 7 pause, 8 resume
+for _ = 1, changes do
+  local kind, when = A[at + 1], A[at + 2]
+  local all = true
+  for i = 1, n do
+    all = all and A[at + 2 + i] == 0
+  end
+  if kind == 7 and all then
+    H[3] = max(H[3], now + when)
+  elseif kind == 8 then
+    H[3] = 0
+  elseif kind == 5 then
+    H[5] = max(0, now - when)
+  end
+  for i = 1, n do
+    local o, c = O[i], A[at + 2 + i]
+    if kind == 8 then
+      H[o + 6] = 0
+    elseif c > 0 then
+      if kind == 1 then
+        charge(i, c, now)
+      elseif kind == 2 then
+        back(i, c, when, false)
+      elseif kind == 3 then
+        back(i, c, when, true)
+      elseif kind == 4 then
+        local known = min(c, H[o + 9])
+        if known > 0 then
+          H[o + 9] = H[o + 9] - known
+          back(i, known, H[5], false)
+        end
+        replay(i, c, max(0, now - when))
+      elseif kind == 5 then
+        local rest = c - used(i)
+        if rest > 0 then
+          H[o + 9] = H[o + 9] + rest
+          replay(i, rest, H[5])
+        end
+      elseif kind == 6 then
+        if c > H[o + 7] then
+          charge(i, c - H[o + 7], now)
+          H[o + 7] = c
+        end
+        H[o + 8] = now
+      elseif kind == 7 then
+        H[o + 6] = max(H[o + 6], now + when)
+      end
+    end
+  end
+  at = at + 2 + n
+end
+
+-- What this process has had, in shares of the limits, by spans of the shortest window; and when there wasn't enough for all
+-- (11), and somebody asked who has had less than its share (12).
+local began, had, before, put_off = 0, 0, 0, 0
+if state[2] then
+  local _
+  _, began, had, before, put_off = unpack_('<ddddd', state[2])
+end
+local spans = floor(max(0, now - began) / shortest)
+local function earlier()
+  return before < 0 and 2 / H[8] or before
+end
+if began == 0 then
+  before = -1
+elseif spans > 0 then
+  before = spans == 1 and earlier() / 2 + had or 0
+  had = 0
+end
+began = began + spans * shortest
+
+local tight, turn = false, false
+local grace = min(100000, floor(shortest / 32))
+for i = 1, n do
+  tight = tight or 2 * used(i) >= holds[i]
+end
+
+local answers, r = {}, 0
+for _ = 1, asks do
+  local horizon, beside = A[at + 1], A[at + 2]
+  local never
+  for i = 1, n do
+    if A[at + 2 + i] > holds[i] then
+      never = never or i
+    end
+  end
+  if never then
+    answers[r + 1], answers[r + 2], answers[r + 3] = 2, 0, never - 1
+  else
+    local late
+    local into = max(0, now - began) / shortest
+    if (had + earlier() * (1 - into / 2)) * H[8] >= 3 - into then
+      local contended = tight or H[11] > 0 and max(0, now - H[11]) < shortest
+      if contended and H[12] > 0 and now < H[12] + grace then
+        if put_off == 0 then
+          put_off = now
+        end
+        late = now < put_off + grace
+      end
+    else
+      H[12] = now
+    end
+    local blame = n + 1
+    local x = max(now, H[2], H[3], H[4])
+    while not late do
+      local then_ = x
+      for i = 1, n do
+        local c = A[at + 2 + i]
+        if c > 0 then
+          local e = earliest(i, c, beside, x)
+          if e > x then
+            x, blame = e, i
+          end
+        end
+      end
+      if x == then_ then
+        break
+      end
+    end
+    if late then
+      answers[r + 1], answers[r + 2], answers[r + 3] = 1, put_off + grace - now, n
+    elseif x > now + horizon then
+      H[11] = now
+      answers[r + 1], answers[r + 2], answers[r + 3] = 1, x - now, blame - 1
+    else
+      H[2] = x
+      local most = 0
+      for i = 1, n do
+        most = max(most, A[at + 2 + i] / L[i][2])
+      end
+      had = had + most
+      turn = true
+      for i = 1, n do
+        if A[at + 2 + i] > 0 then
+          charge(i, A[at + 2 + i], x)
+        end
+      end
+      answers[r + 1], answers[r + 2], answers[r + 3] = 0, x - now, x
+    end
+  end
+  r = r + 3
+  at = at + 2 + n
+end
+
+if turn then
+  put_off = 0
+end
+
+local reply = {H[1], created, 0, now, H[8], n, asks}
+local m = 7
+for i = 1, n do
+  reply[m + 1], reply[m + 2] = used(i), H[O[i] + 7]
+  m = m + 2
+end
+for i = 1, r do
+  reply[m + i] = answers[i]
+end
+reply = pack('<' .. string.rep('d', m + r), unpack(reply))
+for name, a in pairs(dirty) do
+  if a > 0 then
+    writes[w + 1], writes[w + 2] = name, string.format('%.0f', a)
+    w = w + 2
+  else
+    drops[#drops + 1] = name
+  end
+end
+writes[w + 1], writes[w + 2] = PROCESS, pack('<ddddd', seq, began, had, before, put_off) .. reply
+w = w + 2
+keep()
+if beat == 1 or created == 1 then
+  call('PEXPIRE', K, ttl)
+end
+return reply

@@ -1,0 +1,283 @@
+//! What a process knows of a pool.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+use super::outage::Local;
+use crate::core::{
+    pool::{Adjust, Call, Change, Decision, PoolLimit, Reply, Stamp},
+    queue::Key,
+};
+
+/// Processes say about so often that they are alive, with a call that they make anyway.
+const BEAT: Duration = Duration::from_secs(15);
+/// A call that wasn't answered for so long isn't repeated: the store may have forgotten the process.
+const REPEATED: Duration = Duration::from_secs(30);
+
+/// A call that may or may not have been done.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) call: Call,
+    pub(super) limits: Vec<PoolLimit>,
+    pub(super) since: Instant,
+}
+
+/// Who is in front of the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) key: Key,
+    pub(super) cost: Vec<u64>,
+    pub(super) since: Instant,
+}
+
+/// What a process knows of a pool, and has yet to tell it.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    pub(super) seq: u64,
+    pub(super) epoch: u64,
+    beat: Option<Instant>,
+    /// The store's clock, and when it showed that.
+    clock: Option<(Instant, u64)>,
+    pub(super) heard: Option<Instant>,
+    pub(super) used: Vec<u64>,
+    pub(super) processes: u32,
+    /// What was granted here and counts, by its date.
+    own: VecDeque<(u64, Vec<u64>)>,
+    /// What left while the store couldn't be reached.
+    owed: Vec<(Instant, Vec<u64>)>,
+    pub(super) unanswered: Option<Unanswered>,
+    /// The pool has lost its state, and whether it was found out by this process.
+    lost: Option<bool>,
+    /// Who is in front of the line, since when, and not granted before.
+    pub(super) head: Option<Head>,
+    /// Before that it isn't granted.
+    pub(super) wait: Option<Instant>,
+    pub(super) local: Option<Local>,
+    pub(super) retry: Option<Instant>,
+    pub(super) failures: u32,
+    /// When the share of this process alone grants more.
+    pub(super) alone: Option<Instant>,
+    /// What is to be told with the next call, by limit; and whether that is made for its sake.
+    pub(super) changes: Vec<(usize, Change, u64)>,
+    pub(super) owing: bool,
+    kept: Vec<Adjust>,
+    /// Those for whom the last call asked, in order.
+    pub(super) asked: Vec<Key>,
+    pub(super) closed: bool,
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Talk {
+    /// What the store's clock shows now; 0 where it was never heard.
+    pub(super) fn clock(&self, now: Instant) -> u64 {
+        self.clock.map_or(0, |(at, clock)| {
+            clock + micros(now.saturating_duration_since(at))
+        })
+    }
+
+    /// Whether there is something to be said whatever is asked for.
+    pub(super) const fn owes(&self) -> bool {
+        self.lost.is_some() || !self.owed.is_empty()
+    }
+
+    /// The next call.
+    pub(super) fn call(
+        &mut self,
+        (process, fresh): (u64, u64),
+        limits: &[PoolLimit],
+        now: Instant,
+    ) -> Call {
+        let mut adjusts = Vec::new();
+        // A pool that begins anew knows its clock better.
+        let clock = if self.lost.is_some() {
+            0
+        } else {
+            self.clock(now)
+        };
+        if let Some(created) = self.lost.take() {
+            self.replay(created, now, &mut adjusts);
+        }
+        let told = adjusts.len();
+        for (at, cost) in self.owed.drain(..) {
+            adjusts.push(Adjust {
+                change: Change::Replay(micros(now.saturating_duration_since(at))),
+                cost,
+            });
+        }
+        adjusts.append(&mut self.kept);
+        for (limit, change, n) in std::mem::take(&mut self.changes) {
+            let same = adjusts[told..]
+                .iter_mut()
+                .find(|adjust| adjust.change == change);
+            match same {
+                Some(adjust) => adjust.cost[limit] += n,
+                None => {
+                    let mut cost = vec![0; limits.len()];
+                    cost[limit] = n;
+                    adjusts.push(Adjust { change, cost });
+                }
+            }
+        }
+        self.book(&adjusts[told..], limits, now);
+        self.seq += 1;
+        let beat = self
+            .beat
+            .is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
+        if beat {
+            self.beat = Some(now);
+        }
+        Call {
+            process,
+            seq: self.seq,
+            epoch: self.epoch,
+            fresh,
+            clock,
+            beat,
+            adjusts,
+            asks: Vec::new(),
+        }
+    }
+
+    /// Everything of ours that counts; and who finds the pool empty tells what else was in it.
+    fn replay(&self, created: bool, now: Instant, adjusts: &mut Vec<Adjust>) {
+        let clock = self.clock(now);
+        for (at, cost) in &self.own {
+            let ago = clock.saturating_sub(*at);
+            adjusts.push(Adjust {
+                change: Change::Replay(ago),
+                cost: cost.clone(),
+            });
+        }
+        if let (true, Some(heard)) = (created, self.heard) {
+            let ago = micros(now.saturating_duration_since(heard));
+            // Last, so that what is ours isn't taken from what is theirs.
+            adjusts.push(Adjust {
+                change: Change::Foreign(ago),
+                cost: self.used.clone(),
+            });
+        }
+    }
+
+    /// Keeps account of what counts for us over there.
+    fn book(&mut self, adjusts: &[Adjust], limits: &[PoolLimit], now: Instant) {
+        let clock = self.clock(now);
+        for adjust in adjusts {
+            match adjust.change {
+                Change::Late => self.add(clock, &adjust.cost, limits),
+                Change::Replay(ago) => self.add(clock.saturating_sub(ago), &adjust.cost, limits),
+                Change::Back(at) | Change::Unsent(at) => {
+                    let later = self.own.partition_point(|(date, _)| *date <= at.0);
+                    if let Some((_, cost)) =
+                        later.checked_sub(1).and_then(|at| self.own.get_mut(at))
+                    {
+                        for (n, back) in cost.iter_mut().zip(&adjust.cost) {
+                            *n = n.saturating_sub(*back);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn add(&mut self, at: u64, cost: &[u64], limits: &[PoolLimit]) {
+        let longest = limits
+            .iter()
+            .map(|limit| limit.window + limit.transit + limit.step)
+            .max()
+            .unwrap_or(0);
+        let fine = limits.iter().map(|limit| limit.step).min().unwrap_or(1) / 2;
+        while self
+            .own
+            .front()
+            .is_some_and(|(date, _)| date.saturating_add(longest) < at)
+        {
+            self.own.pop_front();
+        }
+        match self.own.back_mut() {
+            Some((date, sum)) if at <= date.saturating_add(fine) => {
+                for (sum, n) in sum.iter_mut().zip(cost) {
+                    *sum += n;
+                }
+            }
+            _ => self.own.push_back((at, cost.to_vec())),
+        }
+    }
+
+    /// What was answered. False where nothing was done, because the pool had lost its state.
+    pub(super) fn hear(
+        &mut self,
+        call: &Call,
+        limits: &[PoolLimit],
+        reply: &Reply,
+        now: Instant,
+    ) -> bool {
+        if reply.lost {
+            self.lost = Some(reply.created || self.lost == Some(true));
+            self.epoch = reply.epoch;
+            return false;
+        }
+        for (ask, decision) in call.asks.iter().zip(&reply.decisions) {
+            if let Decision::Granted { at, .. } = decision {
+                self.add(at.0, &ask.cost, limits);
+            }
+        }
+        self.epoch = reply.epoch;
+        self.clock = Some((now, reply.now.0));
+        self.heard = Some(now);
+        self.used.clone_from(&reply.used);
+        self.processes = reply.processes;
+        true
+    }
+
+    /// A call of which nothing was done: what it had to tell goes into the next.
+    pub(super) fn keep(&mut self, call: Call) {
+        // What was given back, and what had been replayed, is in what is replayed now.
+        let tells = |adjust: &Adjust| {
+            matches!(
+                adjust.change,
+                Change::Outside | Change::Pause(_) | Change::Resume
+            )
+        };
+        self.kept.extend(call.adjusts.into_iter().filter(tells));
+    }
+
+    /// What left without the store's knowledge.
+    pub(super) fn owe(&mut self, cost: &[u64], at: Instant) {
+        match self.owed.last_mut() {
+            Some((last, sum))
+                if at.saturating_duration_since(*last) < Duration::from_millis(100) =>
+            {
+                for (sum, n) in sum.iter_mut().zip(cost) {
+                    *sum += n;
+                }
+            }
+            _ => self.owed.push((at, cost.to_vec())),
+        }
+    }
+
+    /// A call that is to be made again, if it still may be.
+    pub(super) fn again(&mut self, now: Instant) -> Option<Unanswered> {
+        let unanswered = self.unanswered.take()?;
+        if now.saturating_duration_since(unanswered.since) < REPEATED {
+            return Some(unanswered);
+        }
+        // What it had to tell is told anew: what was asked for, if it was granted, is forgotten in time.
+        for adjust in unanswered.call.adjusts {
+            if matches!(adjust.change, Change::Late | Change::Replay(_)) {
+                self.owe(&adjust.cost, unanswered.since);
+            }
+        }
+        None
+    }
+
+    /// How old an answer is, by the clock that it tells.
+    pub(super) fn age(&self, reply: &Reply, now: Instant) -> Duration {
+        let Stamp(then) = reply.now;
+        Duration::from_micros(self.clock(now).saturating_sub(then))
+    }
+}

@@ -1,0 +1,124 @@
+//! A line over a store in memory: everything that a process decides by itself.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tower_quota::{
+    Cost, Limit, Priority, Quota, Reason, Usage,
+    quota::shared::{Driver, MemoryStore},
+};
+
+const WINDOW: Duration = Duration::from_secs(6);
+
+fn shared(store: &Arc<MemoryStore>, limits: &[Limit]) -> (Quota, Driver) {
+    let builder = limits.iter().fold(Quota::builder(), |builder, limit| {
+        builder.limit(limit.clone())
+    });
+    builder
+        .shared(Arc::clone(store))
+        .pool("test")
+        .build()
+        .unwrap()
+}
+
+fn spawned(store: &Arc<MemoryStore>, limits: &[Limit]) -> Quota {
+    let (quota, driver) = shared(store, limits);
+    tokio::spawn(driver);
+    quota
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_quotas_over_one_store_share_its_limit() {
+    let store = Arc::new(MemoryStore::new());
+    let limit = Limit::requests(10, WINDOW);
+    let (one, other) = (
+        spawned(&store, std::slice::from_ref(&limit)),
+        spawned(&store, &[limit]),
+    );
+    let began = Instant::now();
+    for at in 0..20 {
+        let quota = if at % 2 == 0 { &one } else { &other };
+        let permit = quota.acquire(Cost::request()).await.unwrap();
+        drop(permit);
+        let waited = began.elapsed();
+        if at < 10 {
+            assert!(waited < Duration::from_millis(50), "{at}: {waited:?}");
+        } else {
+            assert!(
+                waited >= WINDOW && waited < WINDOW * 11 / 10,
+                "{at}: {waited:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn try_acquire_answers_from_what_is_granted_and_asks_for_more() {
+    let store = Arc::new(MemoryStore::new());
+    let quota = spawned(&store, &[Limit::requests(2, WINDOW)]);
+    let refused = quota.try_acquire(Cost::request()).unwrap_err();
+    assert_eq!(refused.reason, Reason::LimitReached);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    drop(quota.try_acquire(Cost::request()).unwrap());
+    // What nobody takes goes back.
+    quota.try_acquire(Cost::request()).unwrap_err();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let other = spawned(&store, &[Limit::requests(2, WINDOW)]);
+    drop(other.acquire(Cost::request()).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_urgent_go_first() {
+    let store = Arc::new(MemoryStore::new());
+    let quota = spawned(&store, &[Limit::requests(1, WINDOW)]);
+    drop(quota.acquire(Cost::request()).await.unwrap());
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for (name, priority) in [
+        ("slow", Priority::Background),
+        ("fast", Priority::Interactive),
+    ] {
+        let (quota, order) = (quota.clone(), Arc::clone(&order));
+        tasks.push(tokio::spawn(async move {
+            drop(quota.acquire_as(Cost::request(), priority).await.unwrap());
+            order.lock().unwrap().push(name);
+        }));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), ["fast", "slow"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cancelled_or_settled_is_there_for_others() {
+    let store = Arc::new(MemoryStore::new());
+    let limits = [Limit::tokens(100, WINDOW)];
+    let (one, other) = (spawned(&store, &limits), spawned(&store, &limits));
+    let permit = one.acquire(Cost::tokens(100)).await.unwrap();
+    permit.cancel();
+    let began = Instant::now();
+    let permit = other.acquire(Cost::tokens(100)).await.unwrap();
+    permit.settle(Usage::new(20, 10));
+    drop(one.acquire(Cost::tokens(70)).await.unwrap());
+    assert!(began.elapsed() < WINDOW / 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_driver_ends_with_the_last_handle_and_nothing_is_granted_without_it() {
+    let store = Arc::new(MemoryStore::new());
+    let (quota, driver) = shared(&store, &[Limit::requests(5, WINDOW)]);
+    let driver = tokio::spawn(driver);
+    drop(quota.acquire(Cost::request()).await.unwrap());
+    drop(quota);
+    tokio::time::timeout(Duration::from_secs(5), driver)
+        .await
+        .unwrap()
+        .unwrap();
+
+    let (quota, driver) = shared(&store, &[Limit::requests(5, WINDOW)]);
+    drop(driver);
+    let refused = quota.acquire(Cost::request()).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::Unavailable);
+}

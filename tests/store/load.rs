@@ -1,0 +1,160 @@
+//! Many processes that send as much as they may.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tower_quota::{
+    Cost, Limit, Quota,
+    quota::shared::{OnStoreDown, RedisStore},
+};
+
+use crate::server::Server;
+
+const WINDOW: Duration = Duration::from_secs(4);
+const LIMIT: usize = 600;
+const PROCESSES: usize = 16;
+const WINDOWS: usize = 4;
+
+/// A process of its own: writes when it sent something, in microseconds since 1970.
+#[tokio::test]
+#[ignore = "one of many processes, started by the test below"]
+async fn a_process() {
+    let Ok(url) = std::env::var("POOL_URL") else {
+        return;
+    };
+    let builder = Quota::builder().limit(Limit::requests(LIMIT as u64, WINDOW));
+    let builder = builder
+        .shared(RedisStore::connect(&url).unwrap())
+        .pool("load");
+    let (quota, driver) = builder
+        .on_store_down(OnStoreDown::FailClosed)
+        .build()
+        .unwrap();
+    tokio::spawn(driver);
+    // All begin at once.
+    let start: u64 = std::env::var("START").unwrap().parse().unwrap();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_micros() as u64;
+    tokio::time::sleep(Duration::from_micros(start.saturating_sub(now))).await;
+    let until = Instant::now() + WINDOW * WINDOWS as u32 + Duration::from_millis(500);
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let quota = quota.clone();
+            tokio::spawn(async move {
+                let mut sent = Vec::new();
+                while Instant::now() < until {
+                    let Ok(Ok(permit)) =
+                        tokio::time::timeout_at(until.into(), quota.acquire(Cost::request())).await
+                    else {
+                        continue;
+                    };
+                    sent.push(
+                        SystemTime::now()
+                            .duration_since(SystemTime::UNIX_EPOCH)
+                            .unwrap()
+                            .as_micros(),
+                    );
+                    drop(permit);
+                }
+                sent
+            })
+        })
+        .collect();
+    let mut out = std::io::stdout().lock();
+    for caller in callers {
+        for at in caller.await.unwrap() {
+            writeln!(out, "SENT {at}").unwrap();
+        }
+    }
+}
+
+#[test]
+fn sixteen_processes_use_all_of_a_limit_and_no_more_and_each_its_share() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let start = SystemTime::now() + Duration::from_millis(1_500);
+    let start = start
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_micros();
+    let children: Vec<_> = (0..PROCESSES)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["load::a_process", "--exact", "--ignored", "--nocapture"])
+                .env("POOL_URL", server.url())
+                .env("START", start.to_string())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut by_process = Vec::new();
+    for mut child in children {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let sent: Vec<u64> = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.split_once("SENT ")?.1.trim().parse().ok())
+            .collect();
+        child.wait().unwrap();
+        by_process.push(sent);
+    }
+    let mut all: Vec<u64> = by_process.concat();
+    all.sort_unstable();
+    let window = WINDOW.as_micros() as u64;
+    let (mut first, mut most) = (0, 0);
+    for (last, at) in all.iter().enumerate() {
+        while *at >= all[first] + window {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    let whole = all
+        .iter()
+        .filter(|at| **at < all[0] + window * WINDOWS as u64)
+        .count();
+    let used = whole as f64 / (LIMIT * WINDOWS) as f64;
+    let calls = server.calls() as f64 / all.len() as f64;
+    let fewest = by_process.iter().map(Vec::len).min().unwrap();
+    let largest = by_process.iter().map(Vec::len).max().unwrap();
+    println!(
+        "{PROCESSES} processes x 8 callers: {most} of {LIMIT} in a window at most, {:.1} % used in {WINDOWS} windows, \
+         {calls:.2} calls a request, slowest {fewest} to fastest {largest}: {:.2}",
+        used * 100.0,
+        fewest as f64 / largest as f64
+    );
+    assert!(most <= LIMIT);
+    assert!(used >= 0.97);
+    assert!(calls <= 1.5);
+    assert!(fewest as f64 >= 0.8 * largest as f64);
+}
+
+#[tokio::test]
+async fn at_a_low_rate_a_request_is_one_call() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let builder = Quota::builder()
+        .limit(Limit::requests_per_minute(600))
+        .shared(server.store())
+        .pool("slow");
+    let (quota, driver) = builder.build().unwrap();
+    tokio::spawn(driver);
+    for _ in 0..10 {
+        quota
+            .acquire(Cost::request())
+            .await
+            .unwrap()
+            .settle(tower_quota::Usage::new(1, 1));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let calls = server.calls();
+    println!("10 requests, 5 a second: {calls} calls");
+    assert!(calls <= 12);
+}

@@ -1,0 +1,17 @@
+//! A quota that many processes share: in memory, and over real servers.
+#![allow(unreachable_pub)]
+// What was left out, and figures that were measured, are printed for those who read the log.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![cfg(feature = "testing")]
+
+#[cfg(all(feature = "redis", unix))]
+mod faults;
+#[cfg(all(feature = "redis", unix))]
+mod fleet;
+mod line;
+#[cfg(all(feature = "redis", unix))]
+mod load;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
+#[cfg(all(feature = "redis", unix))]
+mod server;
