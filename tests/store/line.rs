@@ -122,3 +122,48 @@ async fn the_driver_ends_with_the_last_handle_and_nothing_is_granted_without_it(
     let refused = quota.acquire(Cost::request()).await.unwrap_err();
     assert_eq!(refused.reason, Reason::Unavailable);
 }
+
+/// When each of a row of requests is granted.
+async fn instants(quota: &Quota) -> Vec<Duration> {
+    let began = Instant::now();
+    let (mut dice, mut granted) = (7u64, Vec::new());
+    let mut below = |n: u64| {
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % n
+    };
+    for _ in 0..200 {
+        let permit = quota.acquire(Cost::tokens(1 + below(30))).await.unwrap();
+        granted.push(began.elapsed());
+        match below(6) {
+            0 => permit.cancel(),
+            1 => permit.settle(Usage::new(1, 0)),
+            _ => drop(permit),
+        }
+        tokio::time::sleep(Duration::from_millis(below(900))).await;
+    }
+    granted
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_quota_decides_as_one_of_a_single_process_does_where_it_is_as_fine() {
+    // A whole number of steps of both, so that dates are rounded alike.
+    let window = Duration::from_millis(6_144);
+    let limit = Limit::tokens(100, window);
+    let alone = instants(&Quota::new(limit.clone()).unwrap()).await;
+    let wall = std::time::SystemTime::UNIX_EPOCH + window * 1_000_000;
+    let builder = Quota::builder()
+        .limit(limit)
+        .shared(MemoryStore::starting_at(wall));
+    let (quota, driver) = builder.pool("trace").slots(1_024).build().unwrap();
+    tokio::spawn(driver);
+    let shared = instants(&quota).await;
+    for (at, (alone, shared)) in alone.iter().zip(&shared).enumerate() {
+        let apart = alone.abs_diff(*shared);
+        assert!(
+            apart <= Duration::from_millis(2),
+            "request {at}: {alone:?} alone, {shared:?} shared"
+        );
+    }
+}

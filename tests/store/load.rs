@@ -158,3 +158,45 @@ async fn at_a_low_rate_a_request_is_one_call() {
     println!("10 requests, 5 a second: {calls} calls");
     assert!(calls <= 12);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_spares_calls_where_thousands_go_a_second() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let mut calls = Vec::new();
+    for lease in [Duration::ZERO, Duration::from_millis(100)] {
+        let before = server.calls();
+        let limit = Limit::requests_per_minute(100_000_000);
+        let builder = Quota::builder()
+            .limit(limit)
+            .shared(server.store())
+            .pool("lease")
+            .lease(lease);
+        let (quota, driver) = builder.build().unwrap();
+        tokio::spawn(driver);
+        let until = Instant::now() + Duration::from_secs(1);
+        let callers: Vec<_> = (0..32)
+            .map(|_| {
+                let quota = quota.clone();
+                tokio::spawn(async move {
+                    let mut sent = 0u64;
+                    while Instant::now() < until {
+                        drop(quota.acquire(Cost::request()).await.unwrap());
+                        sent += 1;
+                        tokio::task::yield_now().await;
+                    }
+                    sent
+                })
+            })
+            .collect();
+        let mut sent = 0;
+        for caller in callers {
+            sent += caller.await.unwrap();
+        }
+        let made = server.calls() - before;
+        println!("lease of {lease:?}: {sent} requests a second, {made} calls");
+        calls.push(made as f64 / sent as f64);
+    }
+    assert!(calls[1] < calls[0] / 5.0, "{calls:?}");
+}

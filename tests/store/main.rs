@@ -7,11 +7,17 @@
 #[cfg(all(feature = "redis", unix))]
 mod faults;
 #[cfg(all(feature = "redis", unix))]
+mod figures;
+#[cfg(all(feature = "redis", unix))]
 mod fleet;
 mod line;
 #[cfg(all(feature = "redis", unix))]
 mod load;
 #[cfg(all(feature = "redis", unix))]
+mod proxy;
+#[cfg(all(feature = "redis", unix))]
 mod redis;
 #[cfg(all(feature = "redis", unix))]
 mod server;
+#[cfg(all(feature = "redis", unix))]
+mod wire;

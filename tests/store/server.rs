@@ -142,15 +142,32 @@ impl Server {
         self.raw(command).unwrap()
     }
 
+    fn stats(&self) -> Vec<String> {
+        let text = match self.command(&["INFO", "commandstats"]) {
+            ::redis::Value::BulkString(bytes) => String::from_utf8(bytes).unwrap(),
+            ::redis::Value::VerbatimString { text, .. } => text,
+            other => panic!("{other:?}"),
+        };
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// How many scripts it has run.
     pub fn calls(&self) -> u64 {
-        let ::redis::Value::BulkString(bytes) = self.command(&["INFO", "commandstats"]) else {
-            return match self.command(&["INFO", "commandstats"]) {
-                ::redis::Value::VerbatimString { text, .. } => count(&text),
-                other => panic!("{other:?}"),
-            };
-        };
-        count(&String::from_utf8(bytes).unwrap())
+        let stats = self.stats();
+        let scripts = stats.iter().filter(|line| line.starts_with("cmdstat_eval"));
+        scripts.map(|line| field(line, "calls=") as u64).sum()
+    }
+
+    /// What the costliest of its commands takes it, in microseconds.
+    pub fn micros(&self) -> f64 {
+        let stats = self.stats();
+        let asked = ["cmdstat_evalsha:", "cmdstat_incr:"];
+        let asked = stats
+            .iter()
+            .filter(|line| asked.iter().any(|name| line.starts_with(name)));
+        asked
+            .map(|line| field(line, "usec_per_call="))
+            .fold(0.0, f64::max)
     }
 
     fn signal(&self, name: &str) {
@@ -181,18 +198,12 @@ impl Server {
     }
 }
 
-fn count(text: &str) -> u64 {
-    text.lines()
-        .filter(|line| line.starts_with("cmdstat_evalsha:") || line.starts_with("cmdstat_eval:"))
-        .filter_map(|line| {
-            line.split("calls=")
-                .nth(1)?
-                .split(',')
-                .next()?
-                .parse::<u64>()
-                .ok()
-        })
-        .sum()
+fn field(line: &str, name: &str) -> f64 {
+    let value = line
+        .split(name)
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }
 
 impl Drop for Server {

@@ -50,6 +50,8 @@ pub(crate) struct Stock {
     // What left from then on is of a lot of that stamp.
     log: VecDeque<(Time, Stamp)>,
     changes: Vec<(Change, u64)>,
+    // What has left since somebody asked.
+    taken: u64,
 }
 
 impl Stock {
@@ -65,6 +67,7 @@ impl Stock {
             closed: false,
             log: VecDeque::new(),
             changes: Vec::new(),
+            taken: 0,
         }
     }
 
@@ -160,6 +163,7 @@ impl Stock {
     /// `n` leave now.
     pub(crate) fn date(&mut self, n: u64, now: Time) {
         self.advance(now);
+        self.taken += n;
         let mut rest = n;
         while rest > 0 && self.ripe > 0 {
             let lot = &mut self.lots[0];
@@ -277,6 +281,11 @@ impl Stock {
         };
         let owed = self.changes.iter().map(weight).fold(0, u64::saturating_add);
         !self.changes.is_empty() && owed > least || self.changes.len() > 64
+    }
+
+    /// What has left since this was asked last.
+    pub(crate) const fn taken(&mut self) -> u64 {
+        std::mem::replace(&mut self.taken, 0)
     }
 
     pub(crate) fn take_changes(&mut self) -> Vec<(Change, u64)> {

@@ -19,6 +19,8 @@ const NEW: f64 = -1.0;
 pub(super) struct Fair {
     pub(super) full: u64,
     pub(super) hungry: u64,
+    /// Who that was: nobody lets itself go first.
+    pub(super) by: u64,
 }
 
 /// What a process has had, in shares of the limits, by spans of the shortest window.
@@ -82,9 +84,14 @@ impl Fair {
         tight: bool,
         window: u64,
         now: u64,
+        process: u64,
     ) -> Option<u64> {
         let contended = tight || self.full > 0 && now.saturating_sub(self.full) < window;
-        if !contended || self.hungry == 0 || now >= self.hungry + grace(window) {
+        if !contended
+            || self.by == process
+            || self.hungry == 0
+            || now >= self.hungry + grace(window)
+        {
             return None;
         }
         if had.put_off == 0 {

@@ -135,7 +135,7 @@ impl Pool {
         let tight = dims.any(|(dim, limit)| 2 * dim.used(limit, now) >= limit.holds());
         let mut decisions = Vec::with_capacity(call.asks.len());
         for ask in &call.asks {
-            let decision = pool.decide(limits, ask, now, (&mut had, window, tight));
+            let decision = pool.decide(limits, ask, now, (call.process, &mut had, window, tight));
             decisions.push(decision);
         }
         if decisions
@@ -165,7 +165,7 @@ impl Pool {
         limits: &[PoolLimit],
         ask: &Ask,
         now: u64,
-        (had, window, tight): (&mut Had, u64, bool),
+        (process, had, window, tight): (u64, &mut Had, u64, bool),
     ) -> Decision {
         let all = limits.len();
         for (limit, (of, cost)) in limits.iter().zip(&ask.cost).enumerate() {
@@ -174,14 +174,14 @@ impl Pool {
             }
         }
         if had.is_over(window, now, self.processes.len() as u64) {
-            if let Some(at_least) = self.fair.puts_off(had, tight, window, now) {
+            if let Some(at_least) = self.fair.puts_off(had, tight, window, now, process) {
                 return Decision::Wait {
                     at_least,
                     limit: all,
                 };
             }
         } else {
-            self.fair.hungry = now;
+            (self.fair.hungry, self.fair.by) = (now, process);
         }
         let mut blame = all;
         let mut at = now.max(self.last).max(self.paused).max(self.learning);

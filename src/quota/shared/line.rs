@@ -35,6 +35,9 @@ pub(super) struct Plan {
     pub(super) keys: Vec<Key>,
     /// How many wait.
     pub(super) waiting: usize,
+    /// What has left since the last plan, and what is in stock that nobody here waits for; by limit.
+    pub(super) taken: Vec<u64>,
+    pub(super) free: Vec<u64>,
     /// When something in stock is to be given back.
     pub(super) sweep: Option<Instant>,
 }
@@ -90,6 +93,7 @@ impl Line {
             };
             stock.sweep(held, nanos(keep), now);
             plan.owes |= stock.owes();
+            plan.taken.push(stock.taken());
             let changes = stock.take_changes().into_iter();
             let heard = changes.filter(|(change, _)| {
                 !matches!(change, Change::Back(Stamp(0)) | Change::Unsent(Stamp(0)))
@@ -154,6 +158,7 @@ impl Line {
                 });
             }
         }
+        plan.free = left;
         plan
     }
 

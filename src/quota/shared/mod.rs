@@ -85,6 +85,7 @@ mod builder;
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod conformance;
 mod desk;
+mod flight;
 mod line;
 mod memory;
 mod outage;

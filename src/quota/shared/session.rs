@@ -1,24 +1,20 @@
 //! Sees to one line, as long as it wants something of the store: one call at a time.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{
     OnStoreDown,
     desk::{Desk, number},
+    flight::{Answer, Flight, Woken},
     line::Plan,
     outage::Local,
     store::StoreError,
     talk::{Head, Talk, Unanswered},
 };
 use crate::{
-    core::pool::{Ask, Call, Decision, PoolLimit, Reply, Stamp},
+    core::pool::{Ask, Decision, PoolLimit, Stamp},
     quota::{line::Line, sync::Arc},
 };
 
@@ -31,30 +27,11 @@ const KEEP: Duration = Duration::from_millis(50);
 /// After so long in front of the line a request is reserved however far ahead.
 const IMPATIENT: Duration = Duration::from_secs(5);
 
-type Answer = (Call, Vec<PoolLimit>, Result<Reply, StoreError>);
-
-/// A call on its way.
-struct Flight {
-    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
-    since: Instant,
-    // Since when the call, which may have been made before, is unanswered.
-    first: Instant,
-    // What is kept of it, in case that the flight is given up.
-    overdue: bool,
-}
-
-/// What woke a session.
-enum Woken {
-    Answered(Box<Answer>),
-    Overdue,
-    Other,
-}
-
 /// One line's session. However it ends, what it knows goes back to the desk.
-struct Session {
+pub(super) struct Session {
     line: Arc<Line>,
-    desk: Arc<Desk>,
-    talk: Box<Talk>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) talk: Box<Talk>,
 }
 
 impl Drop for Session {
@@ -170,6 +147,18 @@ impl Session {
             if let Some(ask) = plan.asks.first_mut().filter(|_| now >= since + impatient) {
                 ask.horizon = longest;
             }
+        }
+        let lease = self.desk.shared().lease;
+        if let Some(last) = plan.asks.last().filter(|_| !lease.is_zero()) {
+            let ahead = self
+                .talk
+                .demand
+                .ahead(&plan.taken, &plan.free, &last.cost, lease, now);
+            plan.asks.extend(ahead.map(|cost| Ask {
+                cost,
+                horizon: 0,
+                beside: 0,
+            }));
         }
         plan
     }
@@ -358,71 +347,5 @@ impl Session {
     /// Whether it is of no more use for now.
     fn is_done(&self, plan: &Plan) -> bool {
         plan.waiting == 0 && plan.asks.is_empty() && !self.talk.owing && plan.sweep.is_none()
-    }
-
-    /// Until something may have changed.
-    async fn sleep(
-        &self,
-        plan: &Plan,
-        away: bool,
-        mut flight: Option<&mut Flight>,
-        now: Instant,
-    ) -> Woken {
-        let hub = &self.desk.shared().hub;
-        let overdue = flight
-            .as_ref()
-            .filter(|flight| !flight.overdue && !away)
-            .map(|flight| flight.since + hub.patience);
-        let until = if away {
-            let closes = match (hub.on_down, hub.down()) {
-                (OnStoreDown::Wait { max }, Some(since)) => {
-                    Some(since + max).filter(|at| *at > now)
-                }
-                _ => None,
-            };
-            [
-                self.talk.alone,
-                self.talk.retry.filter(|_| flight.is_none()),
-                closes,
-                plan.sweep,
-            ]
-        } else {
-            [
-                overdue,
-                self.talk.wait.filter(|_| flight.is_none()),
-                self.talk.retry,
-                plan.sweep.filter(|_| flight.is_none()),
-            ]
-        };
-        // Those who leave the line don't say so.
-        let idle = (plan.waiting > 0).then(|| now + Duration::from_secs(1));
-        let until = until.into_iter().chain([idle]).flatten().min();
-        let until = until.map(|at| at.max(now + Duration::from_micros(200)));
-        // While a call is on its way those who come are for the next one; but not while the store is away.
-        let listens = away || flight.is_none();
-        let mut notified = pin!(self.desk.notify.notified());
-        let mut timer = pin!(until.map(sleep_until));
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Some(flight) = &mut flight
-                && let Poll::Ready(answer) = flight.answer.as_mut().poll(cx)
-            {
-                return Poll::Ready(Woken::Answered(Box::new(answer)));
-            }
-            if listens && notified.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Woken::Other);
-            }
-            if let Some(timer) = timer.as_mut().as_pin_mut()
-                && timer.poll(cx).is_ready()
-            {
-                let is_overdue = overdue.is_some_and(|at| Instant::now() >= at);
-                return Poll::Ready(if is_overdue {
-                    Woken::Overdue
-                } else {
-                    Woken::Other
-                });
-            }
-            Poll::Pending
-        })
-        .await
     }
 }

@@ -174,6 +174,20 @@ fn providers_in_boxes_are_shared_freely() {
 }
 
 #[test]
+fn what_is_shared_among_processes_is_shared_among_threads() {
+    use tower_quota::quota::shared::{
+        Adjust, Ask, Call, Change, Decision, Driver, MemoryStore, OnStoreDown, PoolId, PoolLimit,
+        PoolShape, Reply, SharedQuotaBuilder, Stamp, StoreError,
+    };
+    have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Change, Decision, OnStoreDown, PoolLimit, PoolShape, Stamp);
+    have!(Clone, Debug, Send, Sync, Unpin, PartialEq => Adjust, Ask, Call, PoolId, Reply, StoreError);
+    have!(Debug, Send, Sync, Unpin => MemoryStore, SharedQuotaBuilder);
+    have!(Debug, Send, Unpin => Driver);
+    #[cfg(feature = "redis")]
+    have!(Clone, Debug, Send, Sync, Unpin => tower_quota::quota::shared::RedisStore);
+}
+
+#[test]
 fn no_public_type_is_forgotten() {
     let here = include_str!("auto_traits.rs");
     let words: HashSet<&str> = here.split(|c: char| !c.is_alphanumeric()).collect();

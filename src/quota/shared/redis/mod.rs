@@ -2,6 +2,7 @@
 //!
 //! One script does a whole call, on the server's clock; one hash a pool, so that a pool is in one slot of a cluster.
 
+mod errors;
 mod node;
 mod wire;
 
@@ -13,12 +14,15 @@ use std::{
 };
 
 use ::redis::{
-    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Script,
-    ServerErrorKind, Value, aio::MultiplexedConnection, cmd,
+    Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Script, ServerErrorKind,
+    Value, aio::MultiplexedConnection, cmd,
 };
 use tokio::time::timeout;
 
-use self::node::{Node, Tls};
+use self::{
+    errors::{explain, is_of_connection, moved_to},
+    node::{Node, Tls},
+};
 use super::{
     PoolId,
     store::{QuotaStore, StoreError, StoreFuture},
@@ -178,49 +182,6 @@ impl RedisStore {
     }
 }
 
-/// What a server's refusal means.
-fn explain(error: &RedisError) -> StoreError {
-    let why = match error.code() {
-        Some(code) => format!("{code} {}", error.detail().unwrap_or_default()),
-        None => error.category().to_owned(),
-    };
-    let lasts = match error.kind() {
-        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => true,
-        ErrorKind::Server(kind) => !matches!(
-            kind,
-            ServerErrorKind::BusyLoading
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::ReadOnly
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::Moved
-                | ServerErrorKind::Ask
-        ),
-        ErrorKind::Extension => !matches!(
-            error.code(),
-            Some("UNBLOCKED" | "BUSY" | "MISCONF" | "NOREPLICAS")
-        ),
-        _ => false,
-    };
-    if lasts {
-        StoreError::Rejected(why)
-    } else {
-        StoreError::Unavailable(why)
-    }
-}
-
-/// Whether another connection may help.
-fn is_of_connection(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Server(kind) => matches!(
-            kind,
-            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly
-        ),
-        ErrorKind::Extension => error.code() == Some("NOAUTH"),
-        _ => true,
-    }
-}
-
 impl Inner {
     /// The node that has the pool, as far as it's known, and whether it was told so.
     fn route(&self, pool: &PoolId) -> (ConnectionInfo, bool) {
@@ -354,37 +315,6 @@ impl Inner {
             "the pool moves from node to node".into(),
         ))
     }
-}
-
-/// Where a pool is instead.
-fn moved_to(error: &RedisError, from: &ConnectionInfo) -> Option<ConnectionInfo> {
-    let (node, _) = error.redirect_node()?;
-    let (host, port) = node.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    let here = |own: &String| {
-        if host.is_empty() {
-            own.clone()
-        } else {
-            host.to_owned()
-        }
-    };
-    let to = match from.addr() {
-        ConnectionAddr::Tcp(own, _) => ConnectionAddr::Tcp(here(own), port),
-        ConnectionAddr::TcpTls {
-            host: own,
-            insecure,
-            tls_params,
-            ..
-        } => ConnectionAddr::TcpTls {
-            host: here(own),
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
-        _ if host.is_empty() => return None,
-        _ => ConnectionAddr::Tcp(host.to_owned(), port),
-    };
-    Some(from.clone().set_addr(to))
 }
 
 impl QuotaStore for RedisStore {

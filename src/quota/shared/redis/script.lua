@@ -428,7 +428,7 @@ elseif spans > 0 then
 end
 began = began + spans * shortest
 
-local tight, turn = false, false
+local tight, turn, me = false, false, tonumber(ARGV[2], 16)
 local grace = min(100000, floor(shortest / 32))
 for i = 1, n do
   tight = tight or 2 * used(i) >= holds[i]
@@ -450,14 +450,14 @@ for _ = 1, asks do
     local into = max(0, now - began) / shortest
     if (had + earlier() * (1 - into / 2)) * H[8] >= 3 - into then
       local contended = tight or H[11] > 0 and max(0, now - H[11]) < shortest
-      if contended and H[12] > 0 and now < H[12] + grace then
+      if contended and H[10] ~= me and H[12] > 0 and now < H[12] + grace then
         if put_off == 0 then
           put_off = now
         end
         late = now < put_off + grace
       end
     else
-      H[12] = now
+      H[12], H[10] = now, me
     end
     local blame = n + 1
     local x = max(now, H[2], H[3], H[4])
