@@ -173,6 +173,13 @@ impl Pool {
                 return Decision::Never { limit };
             }
         }
+        // Nothing ahead either, before all have replayed.
+        if now < self.learning {
+            return Decision::Wait {
+                at_least: self.learning - now,
+                limit: all,
+            };
+        }
         if had.is_over(window, now, self.processes.len() as u64) {
             if let Some(at_least) = self.fair.puts_off(had, tight, window, now, process) {
                 return Decision::Wait {
@@ -184,7 +191,7 @@ impl Pool {
             (self.fair.hungry, self.fair.by) = (now, process);
         }
         let mut blame = all;
-        let mut at = now.max(self.last).max(self.paused).max(self.learning);
+        let mut at = now.max(self.last).max(self.paused);
         loop {
             let before = at;
             for (index, (dim, limit)) in self.dims.iter_mut().zip(limits).enumerate() {

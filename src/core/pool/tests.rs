@@ -229,8 +229,8 @@ fn a_pool_that_lost_its_state_grants_nothing_until_it_has_learnt_what_was_sent()
     assert_eq!(
         replay.decisions,
         [Decision::Wait {
-            at_least: 60 * SECOND,
-            limit: 0
+            at_least: LEARNING,
+            limit: 1
         }]
     );
     // The other replays what the first knew of already.

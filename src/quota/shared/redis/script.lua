@@ -446,9 +446,11 @@ for _ = 1, asks do
   if never then
     answers[r + 1], answers[r + 2], answers[r + 3] = 2, 0, never - 1
   else
-    local late
+    local late, learns = false, now < H[4]
     local into = max(0, now - began) / shortest
-    if (had + earlier() * (1 - into / 2)) * H[8] >= 3 - into then
+    if learns then
+      late = true
+    elseif (had + earlier() * (1 - into / 2)) * H[8] >= 3 - into then
       local contended = tight or H[11] > 0 and max(0, now - H[11]) < shortest
       if contended and H[10] ~= me and H[12] > 0 and now < H[12] + grace then
         if put_off == 0 then
@@ -460,7 +462,7 @@ for _ = 1, asks do
       H[12], H[10] = now, me
     end
     local blame = n + 1
-    local x = max(now, H[2], H[3], H[4])
+    local x = max(now, H[2], H[3])
     while not late do
       local then_ = x
       for i = 1, n do
@@ -477,7 +479,7 @@ for _ = 1, asks do
       end
     end
     if late then
-      answers[r + 1], answers[r + 2], answers[r + 3] = 1, put_off + grace - now, n
+      answers[r + 1], answers[r + 2], answers[r + 3] = 1, learns and H[4] - now or put_off + grace - now, n
     elseif x > now + horizon then
       H[11] = now
       answers[r + 1], answers[r + 2], answers[r + 3] = 1, x - now, blame - 1
