@@ -174,8 +174,10 @@ async fn a_late_call_whose_service_breaks_holds_nothing_either() {
 async fn a_place_further_in_is_free_once_the_answer_is_there() {
     let places = Arc::new(Semaphore::new(1));
     let limited = ConcurrencyLimit::with_semaphore(SERVES, Arc::clone(&places));
-    let service = CircuitBreakerLayer::new().opaque().layer(limited);
-    let mut call = pin!(service.oneshot(Counted::new(&Arc::default())));
+    let mut service = CircuitBreakerLayer::new().opaque().layer(limited);
+    let ready = service.ready().await.unwrap();
+    let mut call = pin!(ready.call(Counted::new(&Arc::default())));
+    assert_eq!(places.available_permits(), 0);
     assert!(poll_once(&mut call).is_ready());
     assert_eq!(places.available_permits(), 1);
 }
