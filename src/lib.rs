@@ -162,6 +162,7 @@ mod error;
 pub mod fallback;
 pub mod headroom;
 pub mod inner;
+pub mod key;
 mod lock;
 mod marked;
 pub mod observe;

@@ -189,7 +189,7 @@ impl<Req, K: Hash, C: Charge<Req>, F: Fn(&Req) -> K> Charge<Req> for InTurn<C, F
 pub struct Keyed<C, F, K> {
     charge: C,
     key: Arc<F>,
-    quotas: Arc<KeyedQuotas<K>>,
+    quotas: KeyedQuotas<K>,
 }
 
 impl<C, F, K> Keyed<C, F, K> {
@@ -197,7 +197,7 @@ impl<C, F, K> Keyed<C, F, K> {
         Self {
             charge,
             key: Arc::new(key),
-            quotas: Arc::new(quotas),
+            quotas,
         }
     }
 }
@@ -207,7 +207,7 @@ impl<C: Clone, F, K> Clone for Keyed<C, F, K> {
         Self {
             charge: self.charge.clone(),
             key: Arc::clone(&self.key),
-            quotas: Arc::clone(&self.quotas),
+            quotas: self.quotas.clone(),
         }
     }
 }
@@ -224,7 +224,7 @@ impl<Req, C, F, K> Charge<Req> for Keyed<C, F, K>
 where
     C: Charge<Req>,
     F: Fn(&Req) -> K,
-    K: Hash + Eq + Clone,
+    K: Hash,
 {
     fn cost(&self, request: &Req) -> Cost {
         self.charge.cost(request)
@@ -244,5 +244,67 @@ where
 
     fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
         Some((self.quotas.get(&(self.key)(request)), Scope::Caller))
+    }
+}
+
+/// `C`, on a quota that keys share: they take turns, each by the priority of its tier.
+pub struct SharedBy<C, F, K> {
+    charge: C,
+    key: Arc<F>,
+    quotas: KeyedQuotas<K>,
+}
+
+impl<C, F, K> SharedBy<C, F, K> {
+    pub(crate) fn new(charge: C, key: F, quotas: KeyedQuotas<K>) -> Self {
+        Self {
+            charge,
+            key: Arc::new(key),
+            quotas,
+        }
+    }
+}
+
+impl<C: Clone, F, K> Clone for SharedBy<C, F, K> {
+    fn clone(&self) -> Self {
+        Self {
+            charge: self.charge.clone(),
+            key: Arc::clone(&self.key),
+            quotas: self.quotas.clone(),
+        }
+    }
+}
+
+impl<C: fmt::Debug, F, K> fmt::Debug for SharedBy<C, F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedBy")
+            .field("charge", &self.charge)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Req, C, F, K> Charge<Req> for SharedBy<C, F, K>
+where
+    C: Charge<Req>,
+    F: Fn(&Req) -> K,
+    K: Hash,
+{
+    fn cost(&self, request: &Req) -> Cost {
+        self.charge.cost(request)
+    }
+
+    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
+        self.charge.weigh(request)
+    }
+
+    fn priority(&self, request: &Req) -> Priority {
+        self.quotas.priority(&(self.key)(request))
+    }
+
+    fn turn(&self, request: &Req) -> u64 {
+        flow(&(self.key)(request))
+    }
+
+    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
+        self.charge.quota(request)
     }
 }

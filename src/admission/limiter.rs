@@ -1,11 +1,9 @@
 //! The settings that both limiting layers have.
 
-use std::hash::Hash;
-
 use tower_service::Service;
 
 use super::{
-    Charge, InTurn, Keyed, Prioritised,
+    Charge, InTurn, Keyed, Prioritised, SharedBy,
     door::{Door, Manners},
     future::{Admission, Aftermath},
 };
@@ -60,24 +58,18 @@ impl<C, P> Limiter<C, P> {
         &self.charge
     }
 
-    /// A quota for every key, like this one's own and unspent at first.
-    pub(crate) fn keyed<K, F>(self, key: F) -> Limiter<Keyed<C, F, K>, P>
-    where
-        K: Hash + Eq + Clone,
-    {
-        let template = self.quota.clone();
-        self.keyed_by(key, move |key| template.fresh_for_key(key))
+    /// A quota for every key.
+    pub(crate) fn keyed<K, F>(self, key: F, quotas: KeyedQuotas<K>) -> Limiter<Keyed<C, F, K>, P> {
+        self.charge(|charge| Keyed::new(charge, key, quotas))
     }
 
-    pub(crate) fn keyed_by<K, F>(
+    /// The layer's own is shared by those of keys.
+    pub(crate) fn shared_by<K, F>(
         self,
         key: F,
-        quota: impl Fn(&K) -> Quota + Send + Sync + 'static,
-    ) -> Limiter<Keyed<C, F, K>, P>
-    where
-        K: Hash + Eq + Clone,
-    {
-        self.charge(|charge| Keyed::new(charge, key, KeyedQuotas::new(quota)))
+        quotas: KeyedQuotas<K>,
+    ) -> Limiter<SharedBy<C, F, K>, P> {
+        self.charge(|charge| SharedBy::new(charge, key, quotas))
     }
 
     pub(crate) fn priority<F>(self, priority: F) -> Limiter<Prioritised<C, F>, P> {

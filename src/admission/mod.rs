@@ -9,6 +9,6 @@ mod limiter;
 mod parked;
 mod sent;
 
-pub use charge::{Charge, CostOf, InTurn, Keyed, OneRequest, Prioritised};
+pub use charge::{Charge, CostOf, InTurn, Keyed, OneRequest, Prioritised, SharedBy};
 pub(crate) use future::{Admission, Aftermath};
 pub(crate) use limiter::Limiter;

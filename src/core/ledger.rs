@@ -101,6 +101,12 @@ impl Ledger {
         self
     }
 
+    /// The same of limits that are nobody else's: there is no provider to find anything out about.
+    pub(crate) fn own(mut self) -> Self {
+        self.settlement = None;
+        self
+    }
+
     /// The same with nothing known of the provider's limits: one request in flight teaches them.
     pub(crate) fn discover(mut self) -> Self {
         self.discovery = Some(Discovery::new());
@@ -131,6 +137,13 @@ impl Ledger {
 
     pub(crate) fn meters_mut(&mut self) -> &mut [Meter] {
         &mut self.meters
+    }
+
+    /// Whether nothing is spent, held or paused.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.meters.iter().all(|meter| meter.is_idle(self.now))
+            && self.in_flight == 0
+            && self.paused <= self.now
     }
 
     pub(crate) const fn in_flight(&self) -> usize {

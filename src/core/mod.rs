@@ -10,6 +10,7 @@ pub(crate) mod dice;
 pub(crate) mod digest;
 pub(crate) mod edges;
 pub(crate) mod histogram;
+pub(crate) mod keyed;
 pub(crate) mod ledger;
 pub(crate) mod limit;
 pub(crate) mod list;

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Quota,
+    books::Books,
     grant::Grant,
     line::Line,
     permit::Permit,
@@ -55,7 +56,7 @@ impl Waiting {
             Ok(None) => Poll::Pending,
             Ok(Some((cost, slot))) => {
                 self.key = None;
-                let grant = Grant::new(Arc::clone(&self.line), cost, slot);
+                let grant = Grant::new(Books::Line(Arc::clone(&self.line)), cost, slot);
                 self.line.waited(grant.cost(), &self.standing);
                 Poll::Ready(Ok(grant))
             }

@@ -43,14 +43,14 @@ use crate::{
 #[must_use]
 pub struct QuotaBuilder {
     pub(super) limits: Vec<Limit>,
-    max_in_flight: usize,
-    max_per_request: u64,
+    pub(super) max_in_flight: usize,
+    pub(super) max_per_request: u64,
     pub(super) headroom: f64,
-    max_wait: Option<Duration>,
+    pub(super) max_wait: Option<Duration>,
     pub(super) max_queue: usize,
     pub(super) adopt: bool,
     pub(super) discover: bool,
-    cool_down: Duration,
+    pub(super) cool_down: Duration,
     pub(super) pool: Option<Arc<str>>,
     pub(super) model: Option<Arc<str>>,
     pub(super) alerts: Option<Alerts>,
@@ -161,11 +161,11 @@ impl QuotaBuilder {
                 .map_err(state::nonsense)?;
         }
         let watch = Arc::new(self.watch());
-        let line = Line::new(ledger, origin, self, watch);
+        let line = Line::new(ledger, origin, Arc::new(self), watch, None);
         if let Some(restored) = restored {
             line.restored(restored.down());
         }
-        Ok(Quota { line })
+        Ok(Quota::of(line))
     }
 
     /// The longest wait, stated or by default: a minute's amount that leaves at once is free again after a minute and the
@@ -196,7 +196,8 @@ impl QuotaBuilder {
             if let Some(shared) = &self.shared {
                 return shared.meter(limit, planned, base);
             }
-            Meter::new(limit, planned, boundaries, base)
+            let meter = Meter::new(limit, planned, boundaries, base);
+            if self.keyed { meter.coarse() } else { meter }
         });
         let mut meters: Vec<Meter> = meters.collect();
         // What a store counts is the same for all processes: nothing is added.
@@ -212,8 +213,10 @@ impl QuotaBuilder {
             .keeping(self.kept().into_iter().max().unwrap_or_default());
         if self.discover {
             ledger.discover()
-        } else {
+        } else if self.listens() {
             ledger
+        } else {
+            ledger.own()
         }
     }
 

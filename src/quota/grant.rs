@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Allowance, Quota, Rank, Reserved, line::Line, sync::Arc};
+use super::{Allowance, Quota, Rank, Reserved, books::Books};
 use crate::{
     clock,
     core::{
@@ -18,7 +18,7 @@ use crate::{
 /// A turn that was granted. Gives everything back on drop until the request was handed on; from then on
 /// only its place in flight.
 pub(crate) struct Grant {
-    line: Arc<Line>,
+    books: Books,
     cost: Cost,
     // Of a request that has left.
     departure: Departure,
@@ -48,10 +48,10 @@ impl fmt::Debug for Grant {
 }
 
 impl Grant {
-    /// Of a cost that the line's ledger holds already.
-    pub(super) const fn new(line: Arc<Line>, cost: Cost, slot: bool) -> Self {
+    /// Of a cost that is held there already.
+    pub(super) const fn new(books: Books, cost: Cost, slot: bool) -> Self {
         Self {
-            line,
+            books,
             cost,
             departure: Departure::NONE,
             place: Place::Held,
@@ -104,17 +104,17 @@ impl Grant {
 
     /// The answer has come to so many tokens.
     pub(crate) fn hear_output(&self, tokens: u64) {
-        self.line.outputs.hear(tokens);
+        self.books.outputs().hear(tokens);
     }
 
     /// What is left of the quota's limits now.
     pub(crate) fn allowance(&self) -> Allowance {
-        self.line.allowance()
+        self.books.look().allowance()
     }
 
     /// Names the quota among all others.
     pub(crate) fn quota_id(&self) -> usize {
-        Arc::as_ptr(&self.line) as usize
+        self.books.id()
     }
 
     /// Whether the request has left.
@@ -138,12 +138,7 @@ impl Grant {
         match (place, self.place) {
             (Place::Left, _) => self.depart_now(),
             (Place::Held, Place::Left) => {
-                let (cost, departure) = (&self.cost, self.departure);
-                self.line.change(|ledger| {
-                    ledger.refund(cost, departure.at);
-                    ledger.hold(cost, false);
-                    true
-                });
+                self.books.hold_again(&self.cost, self.departure);
                 self.place = Place::Held;
             }
             (Place::HandedOn, Place::Left) => {}
@@ -154,8 +149,8 @@ impl Grant {
     /// Asks for the same charge once more, for a further try of the same request, in front of those who haven't begun;
     /// `reject` refuses instead of waiting. It takes no further place in flight.
     pub(crate) fn ask_again(&self, reject: bool) -> Reserved {
-        let line = Arc::clone(&self.line);
-        let quota = Quota { line };
+        let books = self.books.clone();
+        let quota = Quota { books };
         if reject {
             quota.reserve_or_refuse(self.cost.clone(), true, Rank::DEFAULT)
         } else {
@@ -189,9 +184,8 @@ impl Grant {
 
     #[inline]
     fn leave(&mut self, now: Instant) {
-        self.departure = self.line.date(&self.cost, now);
+        self.departure = self.books.date(&self.cost, now);
         self.place = Place::Left;
-        self.line.departed(self.departure.at);
     }
 
     /// There is an answer, just now. A further try that is still held never left: the answer is that of the try before, and
@@ -214,11 +208,7 @@ impl Grant {
     /// Nothing was charged but for the try that left then.
     #[cold]
     fn stay(&mut self, before: Departure) {
-        let cost = &self.cost;
-        self.line.change(|ledger| {
-            ledger.release(cost, false);
-            true
-        });
+        self.books.release(&self.cost, false);
         (self.departure, self.place) = (before, Place::Left);
     }
 
@@ -227,23 +217,22 @@ impl Grant {
     pub(crate) fn heard(&self, verdict: &Verdict) {
         let covered = self.more.as_ref().map(|more| &more.covered);
         if covered.is_none_or(|covered| *covered == Cost::none()) {
-            self.line.heard(verdict);
+            self.books.heard(verdict);
         }
     }
 
     /// The request leaves at the instant of its grant, without another look at the clock.
     pub(crate) fn depart_at_once(&mut self) {
         if !self.has_left() {
-            self.departure = self.line.date_at_once(&self.cost);
+            self.departure = self.books.date_at_once(&self.cost);
             self.place = Place::Left;
-            self.line.departed(self.departure.at);
         }
     }
 
     /// The answer has arrived: frees the place in flight, keeps the charge.
     pub(crate) fn land(&mut self) {
         if std::mem::take(&mut self.slot) {
-            self.line.land();
+            self.books.land();
         }
     }
 
@@ -251,39 +240,28 @@ impl Grant {
     /// the place in flight.
     pub(crate) fn settle(mut self, used: &Cost, policy: Settle) {
         self.depart();
-        let (cost, departure) = (&self.cost, self.departure);
         let slot = std::mem::take(&mut self.slot);
-        self.line.change(|ledger| {
-            let given_back = ledger.settle(cost, used, departure.at, policy);
-            (slot && ledger.land()) || given_back
-        });
-        self.line.settled(used);
-        self.line.look_at_use(&Cost::none());
+        let costs = (&self.cost, used);
+        self.books.settle(costs, self.departure.at, policy, slot);
     }
 
     /// What the answer to this request says is left.
     pub(crate) fn observe(&self, status: &RateStatus) {
-        self.line.observe(status, &self.cost, self.departure);
+        self.books.observe(status, &self.cost, self.departure);
     }
 
     /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
     /// as long as it asks to wait, or for a cool-down where it doesn't say.
     pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
         let (cost, dated) = (&self.cost, self.departure.at);
-        self.line.change(|ledger| {
-            ledger.refused(resource, cost, dated, wait);
-            true
-        });
+        self.books.refused(resource, cost, dated, wait);
     }
 
     /// The answer has ended without telling what was used: the charge stays.
     pub(crate) fn served(mut self) {
         self.depart();
         let (dated, slot) = (self.departure.at, std::mem::take(&mut self.slot));
-        self.line.change(|ledger| {
-            let eased = ledger.admitted(dated);
-            slot && ledger.land() || eased
-        });
+        self.books.served(dated, slot);
     }
 
     /// The request never reached the provider: everything goes back.
@@ -291,15 +269,8 @@ impl Grant {
         if !self.has_left() {
             self.place = Place::Held;
         } else {
-            let departure = self.departure;
-            let (cost, slot) = (&self.cost, std::mem::take(&mut self.slot));
-            self.line.change(|ledger| {
-                ledger.refund(cost, departure.at);
-                if slot {
-                    ledger.land();
-                }
-                true
-            });
+            let slot = std::mem::take(&mut self.slot);
+            self.books.refund(&self.cost, self.departure, slot);
         }
     }
 }
@@ -307,11 +278,7 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         if self.is_held() {
-            let (cost, slot) = (&self.cost, self.slot);
-            self.line.change(|ledger| {
-                ledger.release(cost, slot);
-                true
-            });
+            self.books.release(&self.cost, self.slot);
         } else {
             self.depart();
             self.land();

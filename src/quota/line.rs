@@ -49,7 +49,9 @@ pub(super) struct Line {
     base: Time,
     timer: Timer,
     waker: Waker,
-    settings: QuotaBuilder,
+    pub(super) settings: Arc<QuotaBuilder>,
+    // What names it where it isn't known by itself.
+    pub(super) name: Option<usize>,
     max_wait: Duration,
     calendars: Calendars,
     pub(super) outputs: Outputs,
@@ -93,12 +95,13 @@ impl Wake for Tick {
 }
 
 impl Line {
-    /// `origin` is when the ledger's time was `base`.
+    /// `origin` is when the ledger's time was `base`; `name` is its owner's, where somebody else may stand in for it.
     pub(super) fn new(
         ledger: Ledger,
         (origin, base): (Instant, Time),
-        settings: QuotaBuilder,
+        settings: Arc<QuotaBuilder>,
         watch: Arc<Watch>,
+        name: Option<usize>,
     ) -> Arc<Self> {
         let calendars = Calendars::of(&ledger);
         Arc::new_cyclic(|line| Self {
@@ -115,6 +118,7 @@ impl Line {
             outputs: Outputs::new(),
             shared: settings.desk(line),
             settings,
+            name,
             watch,
         })
     }
@@ -131,7 +135,7 @@ impl Line {
         now
     }
 
-    pub(super) const fn settings(&self) -> &QuotaBuilder {
+    pub(super) fn settings(&self) -> &QuotaBuilder {
         &self.settings
     }
 

@@ -71,6 +71,7 @@
 
 mod acquire;
 mod allowance;
+mod books;
 mod builder;
 mod calendar;
 mod fullness;
@@ -92,11 +93,11 @@ mod timer;
 mod told;
 mod watch;
 
-use std::{fmt, hash::Hash};
+use std::fmt;
 
 use tokio::time::Instant;
 
-pub use self::keyed::KeyedQuotas;
+pub use self::keyed::{KeyedQuotas, Tier};
 pub use self::{
     acquire::Acquire,
     allowance::{Allowance, Left},
@@ -113,6 +114,7 @@ pub(crate) use self::{
 };
 
 use self::{
+    books::Books,
     line::{Asked, Line},
     sync::Arc,
 };
@@ -129,7 +131,7 @@ use crate::{
 /// Limits that bind together. A handle: clones share everything.
 #[derive(Clone)]
 pub struct Quota {
-    line: Arc<Line>,
+    books: Books,
 }
 
 /// What becomes of a request that asks for its turn.
@@ -176,9 +178,18 @@ impl Quota {
         Self::builder().limit(limit).build()
     }
 
+    /// One that limits nothing.
+    pub(crate) fn unlimited() -> Self {
+        let most = Self::builder().max_in_flight(usize::MAX - 1);
+        most.build().expect("what nothing reaches is a limit")
+    }
+
     /// `cost` with the output that answers have lately come to, instead of the most that it may be.
     pub(crate) fn with_expected_output(&self, cost: Cost) -> Cost {
-        let expected = self.line.outputs.expected(cost.of(Resource::OutputTokens));
+        let expected = self
+            .books
+            .outputs()
+            .expected(cost.of(Resource::OutputTokens));
         cost.with_less_output(expected)
     }
 
@@ -217,27 +228,30 @@ impl Quota {
 
     /// Nothing is granted before `until`, of any resource. A later pause stands.
     pub fn pause_until(&self, until: Instant) {
-        self.line.pause(None, until);
-        self.line.paused(Some(self.line.time(until)));
+        let line = self.books.line();
+        line.pause(None, until);
+        line.paused(Some(line.time(until)));
     }
 
     /// Ends every pause.
     pub fn resume(&self) {
-        self.line.change(|ledger| {
+        let line = self.books.line();
+        line.change(|ledger| {
             ledger.resume();
             true
         });
-        self.line.paused(None);
+        line.paused(None);
     }
 
     /// What the provider says is left, now: where that is less than what is left here, others spend
     /// too, and the difference is charged. Never raises what is left.
     pub fn observe(&self, status: &RateStatus) {
+        let line = self.books.line();
         let now = Departure {
-            at: self.line.time(Instant::now()),
+            at: line.now(),
             mark: None,
         };
-        self.line.observe(status, &Cost::none(), now);
+        line.observe(status, &Cost::none(), now);
     }
 
     /// Another amount for the limit on the same resource and window, from now on; what is spent
@@ -248,18 +262,19 @@ impl Quota {
     /// [`ConfigError`] for a limit that makes no sense, or where there is none on this resource and window.
     pub fn resize(&self, limit: Limit) -> Result<(), ConfigError> {
         builder::check_limit(&limit)?;
+        let line = self.books.line();
         let id = LimitId {
-            amount: builder::planned(limit.amount, self.line.settings().headroom),
+            amount: builder::planned(limit.amount, line.settings().headroom),
             ..limit.id()
         };
         let mut found = false;
-        self.line.change(|ledger| {
+        line.change(|ledger| {
             found = ledger.resize(id, limit.amount);
             found
         });
         if found {
-            self.line.resized(id);
-            self.line.look_at_use(&Cost::none());
+            line.resized(id);
+            line.look_at_use(&Cost::none());
             Ok(())
         } else {
             Err(ConfigError::new(
@@ -276,17 +291,17 @@ impl Quota {
     #[cfg(feature = "metrics")]
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn publish_metrics(&self) {
-        self.line.publish();
+        self.books.look().publish();
     }
 
     /// What it looks like now.
     pub fn snapshot(&self) -> Snapshot {
-        self.line.snapshot()
+        self.books.look().snapshot()
     }
 
     /// How full it is, to be compared with others: in millionths of its fullest limit.
     pub(crate) fn fullness(&self) -> u64 {
-        self.line.fullness()
+        self.books.look().fullness()
     }
 
     /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
@@ -298,13 +313,17 @@ impl Quota {
         begun: bool,
         rank: Rank,
     ) -> Result<Grant, Rejected> {
+        let line = match &self.books {
+            Books::Line(line) => line,
+            Books::Key(key) => return key.reserve_now(cost, begun, rank),
+        };
         let place = (!begun).then(|| rank.place());
-        if let Err(rejected) = self.line.ask_now(&cost, !begun, place) {
-            self.line.wished(&cost, &rejected);
-            self.line.refused(&rejected);
+        if let Err(rejected) = line.ask_now(&cost, !begun, place) {
+            line.wished(&cost, &rejected);
+            line.refused(&rejected);
             return Err(rejected);
         }
-        Ok(self.granted(cost, begun, rank))
+        Ok(granted(line, cost, begun, rank))
     }
 
     /// The same as what becomes of the request.
@@ -319,70 +338,59 @@ impl Quota {
     /// Takes `cost` now, or a place in line for it; `begun` as above.
     #[inline]
     pub(crate) fn reserve(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
+        let line = match &self.books {
+            Books::Line(line) => line,
+            Books::Key(key) => return key.reserve(cost, begun, rank),
+        };
         let place = (!begun).then(|| rank.place());
-        if self.line.take(&cost, !begun, place) {
-            return Reserved::Granted(self.granted(cost, begun, rank));
+        if line.take(&cost, !begun, place) {
+            return Reserved::Granted(granted(line, cost, begun, rank));
         }
-        self.reserve_or_queue(cost, begun, rank)
+        reserve_or_queue(line, cost, begun, rank)
     }
 
-    #[inline(never)]
-    fn reserve_or_queue(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
-        let place = (!begun).then(|| rank.place());
-        match self.line.ask(&cost, !begun, place) {
-            Asked::Granted => Reserved::Granted(self.granted(cost, begun, rank)),
-            Asked::Queued(key, standing) => {
-                let standing = standing.of(rank.priority.class());
-                self.line.in_demand();
-                Reserved::Queued(Waiting::new(Arc::clone(&self.line), key, standing))
-            }
-            Asked::Refused(rejected) => {
-                self.line.refused(&rejected);
-                Reserved::Refused(rejected)
-            }
-        }
-    }
-
-    #[inline]
-    fn granted(&self, cost: Cost, begun: bool, rank: Rank) -> Grant {
-        let grant = Grant::new(Arc::clone(&self.line), cost, !begun);
-        if self.line.is_watched() {
-            self.tell(&grant, rank);
-        }
-        grant
-    }
-
-    // Apart, so that a grant that nobody is told of stays where it is made.
-    #[inline(never)]
-    fn tell(&self, grant: &Grant, rank: Rank) {
-        self.line.granted(grant.cost(), rank.priority.class());
-    }
-
-    /// Another quota with the same settings and nothing spent, for a key of its own: limits without a
-    /// stated shape are buckets there.
-    pub(crate) fn fresh_for_key(&self, key: &impl Hash) -> Self {
-        let watch = Arc::clone(&self.line.watch);
-        let settings = self.line.settings().clone().for_key().shared_by(key);
-        let origin = settings.begins();
+    const fn of(line: Arc<Line>) -> Self {
         Self {
-            line: Line::new(settings.ledger(origin), origin, settings, watch),
+            books: Books::Line(line),
         }
-    }
-
-    /// Whether nothing is spent, held or paused, and nobody else has a handle on it.
-    pub(crate) fn is_idle(&self) -> bool {
-        Arc::strong_count(&self.line) == 1
-            && self.line.with(|ledger| {
-                let idle =
-                    |meter: &crate::core::meter::Meter| meter.used() == 0 && meter.held() == 0;
-                ledger.meters().iter().all(idle) && ledger.in_flight() == 0 && !ledger.is_paused()
-            })
     }
 
     /// Names this quota among all others.
     pub(crate) fn id(&self) -> usize {
-        Arc::as_ptr(&self.line) as usize
+        self.books.id()
     }
+}
+
+#[inline(never)]
+fn reserve_or_queue(line: &Arc<Line>, cost: Cost, begun: bool, rank: Rank) -> Reserved {
+    let place = (!begun).then(|| rank.place());
+    match line.ask(&cost, !begun, place) {
+        Asked::Granted => Reserved::Granted(granted(line, cost, begun, rank)),
+        Asked::Queued(key, standing) => {
+            let standing = standing.of(rank.priority.class());
+            line.in_demand();
+            Reserved::Queued(Waiting::new(Arc::clone(line), key, standing))
+        }
+        Asked::Refused(rejected) => {
+            line.refused(&rejected);
+            Reserved::Refused(rejected)
+        }
+    }
+}
+
+#[inline]
+fn granted(line: &Arc<Line>, cost: Cost, begun: bool, rank: Rank) -> Grant {
+    let grant = Grant::new(Books::Line(Arc::clone(line)), cost, !begun);
+    if line.is_watched() {
+        tell(line, &grant, rank);
+    }
+    grant
+}
+
+// Apart, so that a grant that nobody is told of stays where it is made.
+#[inline(never)]
+fn tell(line: &Line, grant: &Grant, rank: Rank) {
+    line.granted(grant.cost(), rank.priority.class());
 }
 
 impl fmt::Debug for Quota {

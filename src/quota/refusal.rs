@@ -11,17 +11,54 @@ use crate::{
     error::{Reason, Rejected},
 };
 
+/// The accounts that a refusal tells of.
+pub(super) trait Books {
+    /// The limit of this index, and what is left of it.
+    fn limit(&self, index: usize) -> (LimitId, u64);
+
+    fn max_per_request(&self) -> u64;
+
+    /// Whether so much of it fits now, were it not for what is kept for others. Packed accounts keep nothing.
+    fn fits_alone(&self, _index: usize, _n: u64, _now: Time) -> bool {
+        false
+    }
+
+    /// Whether nobody knows what is left of that limit: whoever counts it is away.
+    fn is_closed(&self, _index: usize) -> bool {
+        false
+    }
+}
+
+impl Books for Ledger {
+    fn limit(&self, index: usize) -> (LimitId, u64) {
+        let meter = &self.meters()[index];
+        (meter.id(), meter.left())
+    }
+
+    fn max_per_request(&self) -> u64 {
+        self.max_per_request()
+    }
+
+    fn fits_alone(&self, index: usize, n: u64, now: Time) -> bool {
+        self.meters()[index].fits(n, now)
+    }
+
+    fn is_closed(&self, index: usize) -> bool {
+        self.meters()[index].stock().is_some_and(Stock::is_closed)
+    }
+}
+
 /// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.
 #[cold]
 pub(super) fn rejected(
-    ledger: &Ledger,
+    books: &impl Books,
     cost: &Cost,
     fit: Fit,
     at: Option<Time>,
     reason: Reason,
     now: Time,
 ) -> Rejected {
-    let mut rejected = describe(ledger, fit, at, reason, now);
+    let mut rejected = describe(books, fit, at, reason, now);
     if let Some(limit) = rejected.limit {
         rejected.asked = cost.of(limit.resource);
     }
@@ -31,12 +68,12 @@ pub(super) fn rejected(
     } = fit
     {
         // By the limit alone it could go now.
-        rejected.kept = ledger.meters()[index].fits(rejected.asked, now);
+        rejected.kept = books.fits_alone(index, rejected.asked, now);
     }
     rejected
 }
 
-fn describe(ledger: &Ledger, fit: Fit, at: Option<Time>, reason: Reason, now: Time) -> Rejected {
+fn describe(books: &impl Books, fit: Fit, at: Option<Time>, reason: Reason, now: Time) -> Rejected {
     let (reason, fits_at, blame) = match fit {
         Fit::Now => (reason, None, None),
         Fit::InFlight if reason == Reason::LimitReached => (Reason::InFlightFull, None, None),
@@ -48,16 +85,15 @@ fn describe(ledger: &Ledger, fit: Fit, at: Option<Time>, reason: Reason, now: Ti
     rejected.retry_after = at.or(fits_at).map(|at| at.since(now));
     match blame {
         Some(Blame::Limit(index)) => {
-            let meter = &ledger.meters()[index];
-            rejected.limit = Some(meter.id());
-            rejected.left = meter.left();
-            if meter.stock().is_some_and(Stock::is_closed) {
+            let (limit, left) = books.limit(index);
+            (rejected.limit, rejected.left) = (Some(limit), left);
+            if books.is_closed(index) {
                 rejected.reason = Reason::Unavailable;
                 return rejected;
             }
         }
         Some(Blame::Pause(index)) => {
-            rejected.limit = Some(ledger.meters()[index].id());
+            rejected.limit = Some(books.limit(index).0);
             if reason == Reason::LimitReached {
                 rejected.reason = Reason::Paused;
             }
@@ -66,8 +102,8 @@ fn describe(ledger: &Ledger, fit: Fit, at: Option<Time>, reason: Reason, now: Ti
             rejected.reason = Reason::Paused;
         }
         Some(Blame::PerRequest) => {
-            rejected.limit = Some(LimitId::per_request(ledger.max_per_request()));
-            rejected.left = ledger.max_per_request();
+            rejected.limit = Some(LimitId::per_request(books.max_per_request()));
+            rejected.left = books.max_per_request();
         }
         Some(Blame::PauseOfAll) | None => {}
     }

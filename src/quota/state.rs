@@ -127,11 +127,12 @@ impl Quota {
 
     /// The same where the clock on the wall says so.
     pub fn save_at(&self, wall: SystemTime) -> SavedState {
+        let line = self.books.look();
         SavedState {
             format: FORMAT,
             saved_at: (wall.duration_since(SystemTime::UNIX_EPOCH)).unwrap_or_default(),
-            pool: self.line.watch.pool().map(str::to_owned),
-            accounts: self.line.read(|ledger, _| ledger.save()),
+            pool: line.watch.pool().map(str::to_owned),
+            accounts: line.read(|ledger, _| ledger.save()),
         }
     }
 }

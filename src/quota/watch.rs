@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{Span, field::display};
 
 use super::{
-    QuotaBuilder,
+    Priority, QuotaBuilder,
     line::Line,
     snapshot::Percentiles,
     sync::{Arc, Mutex},
@@ -95,6 +95,70 @@ impl Watch {
 
     fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    /// The turn of a key's request has come at once.
+    #[inline]
+    pub(super) fn granted(&self, priority: Priority) {
+        self.metrics.granted(priority.class(), Duration::ZERO);
+    }
+
+    /// A request was refused.
+    #[cold]
+    pub(super) fn refused(&self, rejected: &Rejected) {
+        tracing::debug!(
+            target: target::WAIT,
+            pool = self.pool(),
+            model = self.model(),
+            reason = ?rejected.reason,
+            limit = rejected.limit.map(display),
+            asked = rejected.asked,
+            left = rejected.left,
+            wait = rejected.retry_after.map(tracing::field::debug),
+            "refused by the quota"
+        );
+        if let Some(limit) = rejected.limit {
+            Span::current().record("tower_quota.limit", display(limit));
+        }
+        self.metrics.refused(rejected);
+    }
+
+    /// A request was answered so.
+    pub(super) fn heard(&self, verdict: &Verdict, now: impl FnOnce() -> Time) {
+        if let Verdict::RateLimited {
+            resource,
+            retry_after: wait,
+            ..
+        } = verdict
+        {
+            told!(
+                wait.is_none_or(|wait| wait >= LONG),
+                target: target::LIMIT,
+                pool = self.pool(),
+                model = self.model(),
+                resource = resource.map(display),
+                wait = wait.map(tracing::field::debug),
+                "the provider has refused"
+            );
+        }
+        self.metrics.answered(verdict);
+        if let Some(alarm) = &self.alarm {
+            alarm.heard(verdict, now());
+        }
+    }
+
+    /// What a request came to is known.
+    pub(super) fn settled(&self, used: &Cost) {
+        let tokens = used.of(Resource::Tokens);
+        // What was refused came to nothing, and says nothing of those that are served.
+        if tokens > 0 {
+            let mut histogram = self.tokens.lock();
+            histogram
+                .get_or_insert_with(|| Box::new(Histogram::new()))
+                .record(tokens);
+            drop(histogram);
+            self.metrics.settled(used);
+        }
     }
 
     pub(super) fn percentiles(&self) -> Option<Percentiles> {
@@ -206,23 +270,8 @@ impl Line {
     }
 
     /// A request was refused.
-    #[cold]
     pub(super) fn refused(&self, rejected: &Rejected) {
-        tracing::debug!(
-            target: target::WAIT,
-            pool = self.watch.pool(),
-            model = self.watch.model(),
-            reason = ?rejected.reason,
-            limit = rejected.limit.map(display),
-            asked = rejected.asked,
-            left = rejected.left,
-            wait = rejected.retry_after.map(tracing::field::debug),
-            "refused by the quota"
-        );
-        if let Some(limit) = rejected.limit {
-            Span::current().record("tower_quota.limit", display(limit));
-        }
-        self.watch.metrics.refused(rejected);
+        self.watch.refused(rejected);
     }
 
     /// A request left then.
@@ -247,44 +296,6 @@ impl Line {
             (levels.in_flight, levels.waiting) = (ledger.in_flight(), waiting);
         });
         self.watch.metrics.publish(&levels);
-    }
-
-    /// A request was answered so.
-    pub(super) fn heard(&self, verdict: &Verdict) {
-        if let Verdict::RateLimited {
-            resource,
-            retry_after: wait,
-            ..
-        } = verdict
-        {
-            told!(
-                wait.is_none_or(|wait| wait >= LONG),
-                target: target::LIMIT,
-                pool = self.watch.pool(),
-                model = self.watch.model(),
-                resource = resource.map(display),
-                wait = wait.map(tracing::field::debug),
-                "the provider has refused"
-            );
-        }
-        self.watch.metrics.answered(verdict);
-        if let Some(alarm) = &self.watch.alarm {
-            alarm.heard(verdict, self.now());
-        }
-    }
-
-    /// What a request came to is known.
-    pub(super) fn settled(&self, used: &Cost) {
-        let tokens = used.of(Resource::Tokens);
-        // What was refused came to nothing, and says nothing of those that are served.
-        if tokens > 0 {
-            let mut histogram = self.watch.tokens.lock();
-            histogram
-                .get_or_insert_with(|| Box::new(Histogram::new()))
-                .record(tokens);
-            drop(histogram);
-            self.watch.metrics.settled(used);
-        }
     }
 
     /// Whether a limit has come to a threshold, now that `added` is in it.

@@ -4,11 +4,11 @@ use tower_layer::Layer;
 
 use super::RateLimit;
 use crate::{
-    admission::{InTurn, Keyed, Limiter, OneRequest, Prioritised},
+    admission::{InTurn, Keyed, Limiter, OneRequest, Prioritised, SharedBy},
     answers::{Http, Judged, Opaque},
     core::limit::Limit,
     inner::CloneInner,
-    quota::{Priority, Quota},
+    quota::{KeyedQuotas, Priority, Quota, Tier},
     verdict::Provider,
 };
 
@@ -26,6 +26,11 @@ impl RateLimitLayer {
         Self {
             limiter: Limiter::new(quota, OneRequest),
         }
+    }
+
+    /// Without a quota of its own: for [keys](Self::for_keys) that have theirs.
+    pub fn unlimited() -> Self {
+        Self::new(Quota::unlimited())
     }
 
     /// Never more than `requests` in any second.
@@ -58,28 +63,45 @@ impl RateLimitLayer {
 
 impl<C, P> RateLimitLayer<C, P> {
     /// A quota for every key, each with the settings of this layer's own and unspent at first;
-    /// limits without a stated shape are buckets there.
-    ///
-    /// At most 100,000 keys at a time: idle ones are forgotten, and what comes above that shares one quota.
+    /// limits without a stated shape are buckets there. See [`KeyedQuotas`] for how many keys there may be, and
+    /// [`key`](crate::key) for keys.
     pub fn keyed<Req, K, F>(self, key: F) -> RateLimitLayer<Keyed<C, F, K>, P>
     where
         F: Fn(&Req) -> K,
-        K: Hash + Eq + Clone,
+        K: Hash,
     {
-        self.map(|limiter| limiter.keyed(key))
+        let quotas = KeyedQuotas::like(self.quota());
+        self.map(|limiter| limiter.keyed(key, quotas))
     }
 
-    /// A quota for every key, made by `quota` when the key is first seen: for callers whose limits differ.
-    pub fn keyed_by<Req, K, F>(
+    /// A quota for every key, of which `tier` tells what it has: a [`Tier`], or a [`Quota`] that all share for which it is the
+    /// answer. For a handle on them see [`for_keys`](Self::for_keys).
+    pub fn keyed_by<Req, K, F, T>(
         self,
         key: F,
-        quota: impl Fn(&K) -> Quota + Send + Sync + 'static,
+        tier: impl Fn(&K) -> T + Send + Sync + 'static,
     ) -> RateLimitLayer<Keyed<C, F, K>, P>
     where
         F: Fn(&Req) -> K,
-        K: Hash + Eq + Clone,
+        K: Hash,
+        T: Into<Tier>,
     {
-        self.map(|limiter| limiter.keyed_by(key, quota))
+        let quotas = KeyedQuotas::new(tier);
+        self.map(|limiter| limiter.keyed(key, quotas))
+    }
+
+    /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](RateLimitLayer::unlimited): the quota
+    /// of this layer isn't anybody's then.
+    pub fn for_keys<Req, K, F>(
+        self,
+        key: F,
+        quotas: KeyedQuotas<K>,
+    ) -> RateLimitLayer<Keyed<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash,
+    {
+        self.map(|limiter| limiter.keyed(key, quotas))
     }
 
     /// How urgent a request is.
@@ -99,6 +121,20 @@ impl<C, P> RateLimitLayer<C, P> {
         K: Hash,
     {
         self.map(|limiter| limiter.in_turn(key))
+    }
+
+    /// The layer's quota is shared by callers that have [quotas](Self::for_keys) of their own further out: they take
+    /// [turns](Self::in_turn), each by the priority of its [`Tier`].
+    pub fn shared_by<Req, K, F>(
+        self,
+        key: F,
+        quotas: KeyedQuotas<K>,
+    ) -> RateLimitLayer<SharedBy<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash,
+    {
+        self.map(|limiter| limiter.shared_by(key, quotas))
     }
 
     /// Refuses what would have to wait.

@@ -4,11 +4,11 @@ use tower_layer::Layer;
 
 use super::{Estimated, Pooled, Pools, TokenBudget};
 use crate::{
-    admission::{CostOf, InTurn, Keyed, Limiter, Prioritised},
+    admission::{CostOf, InTurn, Keyed, Limiter, Prioritised, SharedBy},
     answers::{Http, Judged, Opaque},
     core::{cost::Cost, limit::Limit, settlement::Settle},
     inner::CloneInner,
-    quota::{Priority, Quota},
+    quota::{KeyedQuotas, Priority, Quota, Tier},
     tokens::Calibration,
     verdict::Provider,
 };
@@ -28,6 +28,11 @@ impl TokenBudgetLayer {
             limiter: Limiter::new(quota, Estimated::default()),
             settle: Settle::Auto,
         }
+    }
+
+    /// Without a quota of its own: for [keys](Self::for_keys) or [pools](Self::pools) that have theirs.
+    pub fn unlimited() -> Self {
+        Self::new(Quota::unlimited())
     }
 
     /// Never more than `tokens` in any minute, input and output together.
@@ -100,28 +105,31 @@ impl<C, P> TokenBudgetLayer<C, P> {
     }
 
     /// A quota for every key, each with the settings of this layer's own and unspent at first;
-    /// limits without a stated shape are buckets there.
-    ///
-    /// At most 100,000 keys at a time: idle ones are forgotten, and what comes above that shares one quota.
+    /// limits without a stated shape are buckets there. See [`KeyedQuotas`] for how many keys there may be, and
+    /// [`key`](crate::key) for keys.
     pub fn keyed<Req, K, F>(self, key: F) -> TokenBudgetLayer<Keyed<C, F, K>, P>
     where
         F: Fn(&Req) -> K,
-        K: Hash + Eq + Clone,
+        K: Hash,
     {
-        self.map(|limiter| limiter.keyed(key))
+        let quotas = KeyedQuotas::like(self.quota());
+        self.map(|limiter| limiter.keyed(key, quotas))
     }
 
-    /// A quota for every key, made by `quota` when the key is first seen: for callers whose limits differ.
-    pub fn keyed_by<Req, K, F>(
+    /// A quota for every key, of which `tier` tells what it has: a [`Tier`], or a [`Quota`] that all share for which it is the
+    /// answer. For a handle on them see [`for_keys`](Self::for_keys).
+    pub fn keyed_by<Req, K, F, T>(
         self,
         key: F,
-        quota: impl Fn(&K) -> Quota + Send + Sync + 'static,
+        tier: impl Fn(&K) -> T + Send + Sync + 'static,
     ) -> TokenBudgetLayer<Keyed<C, F, K>, P>
     where
         F: Fn(&Req) -> K,
-        K: Hash + Eq + Clone,
+        K: Hash,
+        T: Into<Tier>,
     {
-        self.map(|limiter| limiter.keyed_by(key, quota))
+        let quotas = KeyedQuotas::new(tier);
+        self.map(|limiter| limiter.keyed(key, quotas))
     }
 
     /// A quota for every model that has one in `pools`; the others share this layer's own. For `http::Request<B>` where
@@ -130,6 +138,20 @@ impl<C, P> TokenBudgetLayer<C, P> {
     /// With [`keyed`](Self::keyed) before it, models without a pool take from their key's quota.
     pub fn pools(self, pools: Pools) -> TokenBudgetLayer<Pooled<C>, P> {
         self.map(|limiter| limiter.charge(|charge| Pooled::new(charge, pools)))
+    }
+
+    /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](TokenBudgetLayer::unlimited): the quota
+    /// of this layer isn't anybody's then.
+    pub fn for_keys<Req, K, F>(
+        self,
+        key: F,
+        quotas: KeyedQuotas<K>,
+    ) -> TokenBudgetLayer<Keyed<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash,
+    {
+        self.map(|limiter| limiter.keyed(key, quotas))
     }
 
     /// How urgent a request is.
@@ -149,6 +171,20 @@ impl<C, P> TokenBudgetLayer<C, P> {
         K: Hash,
     {
         self.map(|limiter| limiter.in_turn(key))
+    }
+
+    /// The layer's quota is shared by callers that have [quotas](Self::for_keys) of their own further out: they take
+    /// [turns](Self::in_turn), each by the priority of its [`Tier`].
+    pub fn shared_by<Req, K, F>(
+        self,
+        key: F,
+        quotas: KeyedQuotas<K>,
+    ) -> TokenBudgetLayer<SharedBy<C, F, K>, P>
+    where
+        F: Fn(&Req) -> K,
+        K: Hash,
+    {
+        self.map(|limiter| limiter.shared_by(key, quotas))
     }
 
     /// Refuses what would have to wait.

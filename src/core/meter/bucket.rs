@@ -1,5 +1,9 @@
 //! Refills continuously and holds its capacity.
 
+mod packed;
+
+pub(crate) use self::packed::{Mould, Packed};
+
 use super::saved::{Missing, Nonsense, SavedBucket, amount, until};
 use crate::core::time::Time;
 
@@ -139,7 +143,10 @@ impl Bucket {
             (self.lifted_to, self.missing) = (in_transit, in_transit);
         }
         self.missing = self.missing.saturating_add(self.scaled(n));
-        self.fresh = self.fresh.saturating_add(n);
+        // Where nothing is ever in transit, it is there at once.
+        if self.transit > 0 {
+            self.fresh = self.fresh.saturating_add(n);
+        }
     }
 
     /// Takes back what the provider has given back of a charge of this date. Over there it can't have

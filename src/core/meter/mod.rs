@@ -8,6 +8,7 @@ mod account;
 mod brake;
 mod bucket;
 mod fixed;
+mod keyed;
 mod others;
 mod paces;
 mod rolling;
@@ -30,6 +31,7 @@ use super::{
     time::{Time, nanos},
 };
 
+pub(crate) use bucket::{Mould, Packed};
 pub(crate) use fixed::Boundaries;
 pub(crate) use saved::{Nonsense, SavedMeter};
 

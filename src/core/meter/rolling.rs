@@ -11,6 +11,8 @@ use crate::core::time::Time;
 /// Into how many steps a window is cut: dates are rounded up to a step, so that memory is bounded
 /// and charges of one step share an entry.
 const STEPS: u64 = 1024;
+/// The same for one window among many, which takes no more memory than it needs.
+const COARSE: u64 = 64;
 
 #[derive(Clone, Copy, Debug)]
 struct Spent {
@@ -37,6 +39,8 @@ pub(crate) struct Rolling {
     // The first entry is what was missing when this began: what left from then on may know of it.
     begun: Option<Time>,
     others: Others,
+    // Room for entries is made as they come, and given back when the last is gone.
+    coarse: bool,
 }
 
 impl Rolling {
@@ -55,7 +59,17 @@ impl Rolling {
             counted: 0,
             begun: None,
             others: Others::new(amount, window),
+            coarse: false,
         }
+    }
+
+    /// The same with coarser steps, and memory for those alone that are in use.
+    pub(crate) fn coarse(amount: u64, window: u64, transit: u64) -> Self {
+        // Of nothing, so that no room is made.
+        let mut coarse = Self::new(0, window, transit);
+        (coarse.step, coarse.coarse) = ((window / COARSE).max(1), true);
+        coarse.resize(amount);
+        coarse
     }
 
     /// Begins with `missing` spent now, at the latest, as an answer tells to what left at `dated`. Other answers that are
@@ -80,6 +94,9 @@ impl Rolling {
             self.counted -= first.counted;
             self.spent.pop_front();
             self.begun = None;
+        }
+        if self.coarse && self.spent.is_empty() && self.spent.capacity() > 0 {
+            self.spent = VecDeque::new();
         }
         self.others.advance(now);
     }

@@ -19,6 +19,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Whether nobody else was seen.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.raised == 0 && !self.rolling
+    }
+
     /// Since when it is kept as a rolling window.
     pub(super) fn kept_rolling(&self) -> Option<Time> {
         self.rolling.then_some(self.since)

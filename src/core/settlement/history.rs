@@ -18,7 +18,7 @@ pub(super) struct Answered {
 #[derive(Clone, Debug)]
 pub(super) struct History {
     step: u64,
-    // Of the last steps, the one in use among them.
+    // Of the last steps, the one in use among them. Made when there is something to remember.
     steps: Box<[Answered]>,
     turn: u64,
 }
@@ -27,13 +27,16 @@ impl History {
     pub(super) fn new(window: u64) -> Self {
         Self {
             step: (window / STEPS).max(1),
-            steps: vec![Answered::default(); KEPT as usize].into_boxed_slice(),
+            steps: Box::default(),
             turn: 0,
         }
     }
 
     /// A request that left at `dated` is answered now.
     pub(super) fn add(&mut self, answered: Answered, dated: Time, now: Time) {
+        if self.steps.is_empty() {
+            self.steps = vec![Answered::default(); KEPT as usize].into_boxed_slice();
+        }
         let turn = (now.nanos() / self.step).max(self.turn);
         for turn in self.turn.max(turn.saturating_sub(KEPT))..turn {
             self.steps[((turn + 1) % KEPT) as usize] = Answered::default();
@@ -59,7 +62,11 @@ impl History {
         let end = before.nanos() / self.step;
         let mut sum = Answered::default();
         let first = first.max((self.turn + 1).saturating_sub(KEPT));
-        let end = end.min(self.turn + 1);
+        let end = if self.steps.is_empty() {
+            first
+        } else {
+            end.min(self.turn + 1)
+        };
         (first..end).rev().map(move |turn| {
             sum.add(self.steps[(turn % KEPT) as usize]);
             (Time::from_nanos(turn * self.step), sum)

@@ -1,6 +1,7 @@
 //! The ledger and the line against naive models.
 
 mod kept;
+mod keyed;
 mod learn;
 mod ledger;
 mod line;

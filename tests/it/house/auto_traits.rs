@@ -16,7 +16,7 @@ use tower_quota::{
     ConfigError, Cost, FallbackLayer, Jitter, Limit, LimitId, Permit, Priority, Provider, Quota,
     RateLimitLayer, RateReading, RateStatus, Reason, Rejected, RejectedError, Resource,
     RespondLayer, RetryBudget, Scope, Settle, TokenBudgetLayer, Usage, Verdict,
-    admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised},
+    admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised, SharedBy},
     answers::{Http, Judged, Opaque},
     backoff_retry::{
         Always, Attempt, BackoffRetry, BackoffRetryFuture, GaveUp, Idempotent, Ongoing, Withdrawal,
@@ -32,9 +32,11 @@ use tower_quota::{
         FallbackFuture, Links, Rewritten, ServedBy, To, Unserved,
     },
     headroom::{Fullness, Headroom, HeadroomLayer},
+    key::Key,
     provider::UsageScanner,
     quota::{
         Acquire, KeyedQuotas, Left, LimitSnapshot, Percentiles, QuotaBuilder, SavedState, Snapshot,
+        Tier,
     },
     rate_limit::{InFlight, RateLimit, RateLimitFuture},
     respond::{Answered, Fields, Passed, Respond, RespondBody, RespondFuture},
@@ -64,6 +66,7 @@ type F<A, B> = fn(A) -> B;
 
 #[test]
 fn data_are_plain() {
+    have!(Copy, Debug, Send, Sync, Unpin, Eq, std::hash::Hash => Key);
     have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Attempt, tower_quota::backoff_retry::Cause, CircuitCounts, CircuitState, Fields, Fullness, GaveUp, Jitter, Left, LimitId, LimitSnapshot, Percentiles, Priority, Reason, Resource, Scope, Settle, Usage, Verdict);
     have!(Clone, Debug, Send, Sync, Unpin => Anchor, Backoff, Cost, Limit, QuotaBuilder, RateReading, RateStatus, Rejected, SavedState, Snapshot);
     have!(Clone, Debug, Send, Sync, Unpin => Alert, Alerts, Allowance);
@@ -75,7 +78,7 @@ fn data_are_plain() {
 #[test]
 fn handles_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => CircuitHandle, KeyedCircuitHandle<String>, Quota, RetryBudget, SplitHandle);
-    have!(Debug, Send, Sync, Unpin => Acquire, CircuitEvents<String>, KeyedQuotas<String>, Ongoing, Permit, Withdrawal);
+    have!(Debug, Send, Sync, Unpin => Acquire, CircuitEvents<String>, Ongoing, Permit, Withdrawal);
     have!(Clone, Debug, Send, Sync, Unpin => CircuitEvent<String>);
 }
 
@@ -84,7 +87,7 @@ fn layers_are_shared_freely() {
     have!(Clone, Debug, Send, Sync, Unpin => BackoffRetryLayer, BufferBodyLayer, CircuitBreakerLayer, CircuitGateLayer, FallbackLayer<Links<Inner>>, FallbackLayer<To<Inner>>, HeadroomLayer, RateLimitLayer, RespondLayer, TokenBudgetLayer);
     have!(Copy, Debug, Send, Sync, Unpin => Always, Http, Idempotent, OneRequest, Opaque, Provider);
     have!(Clone, Debug, Send, Sync, Unpin => Calibration, Calibrated, Estimated, Lesson, Pools, Pooled<Estimated>);
-    have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, InTurn<OneRequest, F<(), String>>, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
+    have!(Clone, Debug, Send, Sync, Unpin => CostOf<F<&'static Req, Cost>>, InTurn<OneRequest, F<(), String>>, KeyedQuotas<str>, SharedBy<OneRequest, F<(), String>, String>, Tier, Judged<Http, F<(), Verdict>>, Keyed<OneRequest, F<(), String>, String>, Prioritised<OneRequest, F<(), Priority>>, Rewritten<(), F<Req, Option<Req>>>);
     have!(Clone, Debug, Send, Sync, Unpin => Computed<F<Unserved<Req>, Answer>>, ComputedAsync<F<Unserved<Req>, Future>>);
 }
 

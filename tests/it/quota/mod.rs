@@ -4,6 +4,7 @@ mod cancel;
 mod config;
 mod fairness;
 mod handle;
+mod keyed;
 mod limiters;
 mod runtimes;
 mod scale;

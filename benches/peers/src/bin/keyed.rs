@@ -1,21 +1,16 @@
 //! A limit for every key, beside governor's: bytes a key, and nanoseconds a check at 1, 1,000 and 1,000,000 keys.
 //!
-//! Every key has a bucket of a thousand requests a minute. The checked keys come in a scrambled order, so that at a million
-//! nearly each of them is out of the processor's caches.
+//! The checked keys come in a scrambled order, so that at a million nearly each of them is out of the processor's caches.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    num::NonZeroU32,
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
+use std::{num::NonZeroU32, time::Duration};
 
 use allocation_counter::measure;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, RateLimiter};
 use peers::{Table, nanos};
-use tower::{Layer, Service, service_fn};
-use tower_quota::RateLimitLayer;
+use tower_quota::{
+    Cost, Limit, Quota,
+    quota::{KeyedQuotas, Tier},
+};
 
 const MILLION: u64 = 1_000_000;
 const CHECKS: u32 = 200_000;
@@ -31,59 +26,60 @@ fn scrambled(n: u64) -> impl FnMut() -> u64 {
     }
 }
 
-fn theirs() -> DefaultKeyedRateLimiter<u64> {
-    RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(1_000).expect("not 0")))
+/// A bucket that holds `burst` and refills one in `each`.
+fn theirs(burst: u32, each: Duration) -> DefaultKeyedRateLimiter<u64> {
+    let burst = NonZeroU32::new(burst).expect("not 0");
+    let quota = governor::Quota::with_period(each).expect("not 0");
+    RateLimiter::keyed(quota.allow_burst(burst))
 }
 
-fn ours() -> impl Service<u64> {
-    let client = service_fn(|_: u64| std::future::ready(Ok::<_, Infallible>(())));
-    RateLimitLayer::per_minute(1_000)
-        .keyed(|key: &u64| *key)
-        .reject()
-        .opaque()
-        .layer(client)
-}
-
-fn call(service: &mut impl Service<u64>, key: u64) {
-    let context = &mut Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(context).is_ready());
-    assert!(matches!(
-        pin!(service.call(key)).poll(context),
-        Poll::Ready(_)
-    ));
+fn ours(burst: u32, each: Duration) -> KeyedQuotas<u64> {
+    let limit = Limit::requests(burst.into(), each * burst);
+    let tier = Tier::new(Quota::builder().limit(limit)).expect("valid");
+    KeyedQuotas::new(move |_: &u64| tier.clone()).max_keys(2 * MILLION as usize)
 }
 
 fn main() {
-    let mut table = Table::new("keys of a bucket each", "tower-quota", "governor");
+    let request = Cost::request();
+    let mut table = Table::new("a bucket for each key", "tower-quota", "governor");
+    // Spent for longer than this takes, as what is whole again is forgotten.
+    let (burst, each) = (10, Duration::from_secs(600));
     let (mut kept, mut theirs_kept) = (None, None);
     let bytes = measure(|| {
-        let mut service = ours();
-        (0..MILLION).for_each(|key| call(&mut service, key));
-        kept = Some(service);
+        let quotas = ours(burst, each);
+        (0..MILLION).for_each(|key| quotas.spend(&key, &request).expect("the first"));
+        kept = Some(quotas);
     });
     let theirs_bytes = measure(|| {
-        let limiter = theirs();
-        (0..MILLION).for_each(|key| drop(limiter.check_key(&key)));
+        let limiter = theirs(burst, each);
+        (0..MILLION).for_each(|key| limiter.check_key(&key).expect("the first"));
         theirs_kept = Some(limiter);
     });
-    let each = |bytes: i64| bytes as f64 / MILLION as f64;
-    table.line(
-        "bytes a key",
-        each(bytes.bytes_current),
-        each(theirs_bytes.bytes_current),
-    );
+    assert_eq!(kept.as_ref().map(KeyedQuotas::len), Some(MILLION as usize));
+    let a_key = |bytes: i64| bytes as f64 / MILLION as f64;
+    let (own, peer) = (bytes.bytes_current, theirs_bytes.bytes_current);
+    table.line("bytes a key", a_key(own), a_key(peer));
     drop((kept, theirs_kept));
 
-    for keys in [1, 1_000, MILLION] {
-        let (mut service, limiter) = (ours(), theirs());
-        for key in 0..keys {
-            call(&mut service, key);
-            let _ = limiter.check_key(&key);
+    let scarce = (1, Duration::from_secs(600));
+    // Refills more slowly than all keys are gone round, and never runs out.
+    let plenty = (10_000_000, Duration::from_millis(200));
+    for (answer, (burst, each)) in [("admitted", plenty), ("refused", scarce)] {
+        for keys in [1, 1_000, MILLION] {
+            let (quotas, limiter) = (ours(burst, each), theirs(burst, each));
+            for key in 0..keys {
+                let _ = (quotas.spend(&key, &request), limiter.check_key(&key));
+            }
+            let (mut next, mut their_next) = (scrambled(keys), scrambled(keys));
+            let admits = answer == "admitted";
+            let own = nanos(ROUNDS, CHECKS, || {
+                assert_eq!(quotas.spend(&next(), &request).is_ok(), admits);
+            });
+            let peer = nanos(ROUNDS, CHECKS, || {
+                assert_eq!(limiter.check_key(&their_next()).is_ok(), admits);
+            });
+            table.line(&format!("ns a check, {answer}, of {keys} keys"), own, peer);
         }
-        let (mut next, mut their_next) = (scrambled(keys), scrambled(keys));
-        let own = nanos(ROUNDS, CHECKS, || call(&mut service, next()));
-        let peer = nanos(ROUNDS, CHECKS, || drop(limiter.check_key(&their_next())));
-        table.line(&format!("ns a check, {keys} keys"), own, peer);
     }
     table.print();
 }

@@ -1,0 +1,247 @@
+//! A quota for every key.
+
+mod account;
+mod agreements;
+mod keys;
+mod settings;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod tier;
+mod whole;
+
+use std::{fmt, hash::Hash};
+
+pub(super) use self::account::KeyAccount;
+pub use self::tier::Tier;
+
+use self::{account::refuse, keys::Keys, shard::Id};
+use super::{Priority, Quota, books::Books, sync::Arc};
+use crate::{core::cost::Cost, error::Rejected, key::fingerprint, observe::IS_ON};
+
+/// How many keys have a quota of their own, at the most.
+const MOST_KEYS: usize = 100_000;
+
+/// A quota for every key, whose [`Tier`] says what it has. A handle: clones are the same quotas.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use http::Request;
+/// use tower::ServiceBuilder;
+/// use tower_quota::{
+///     Limit, Priority, Quota, TokenBudgetLayer,
+///     key::{self, Key},
+///     quota::{KeyedQuotas, Tier},
+/// };
+///
+/// let per_minute = |requests, tokens| {
+///     Quota::builder()
+///         .limit(Limit::requests_per_minute(requests))
+///         .limit(Limit::tokens_per_minute(tokens))
+/// };
+/// let free = Tier::new(per_minute(5, 5_000))?.priority(Priority::Background);
+/// let pro = Tier::new(per_minute(60, 100_000))?;
+/// // Whoever has no key that we know is one among strangers, who share one quota.
+/// let strangers = Tier::shared(per_minute(5, 5_000).build()?);
+///
+/// let plans = HashMap::from([(Key::of("sk-alice"), free.clone()), (Key::of("sk-bob"), pro)]);
+/// let tenants = KeyedQuotas::new(move |key: &Option<Key>| {
+///     let plan = key.and_then(|key| plans.get(&key));
+///     plan.unwrap_or(&strangers).clone()
+/// });
+///
+/// // Each tenant's own quota in its own line, then the one that they share, which takes tenants in turn, by their tiers.
+/// let provider = Quota::new(Limit::tokens_per_minute(150_000))?;
+/// let layers = ServiceBuilder::new()
+///     .layer(TokenBudgetLayer::unlimited().for_keys(key::api_key(), tenants.clone()))
+///     .layer(TokenBudgetLayer::new(provider).shared_by(key::api_key(), tenants.clone()));
+///
+/// // At run time: a whole tier, one tenant, or whoever the function has another answer for.
+/// free.resize(Limit::tokens_per_minute(10_000))?;
+/// tenants.set(&Some(Key::of("sk-alice")), Tier::new(per_minute(10, 20_000))?);
+/// tenants.reload();
+/// # fn typed<L: tower::Layer<tower::util::BoxCloneService<Request<tower_quota::BufferedBody>, http::Response<tower_quota::BufferedBody>, std::io::Error>>>(_: L) {}
+/// # typed(layers);
+/// # Ok::<(), tower_quota::ConfigError>(())
+/// ```
+///
+/// # Keys
+///
+/// A key is told from others by what it [hashes](Hash), of which 96 bits by a secret of this process are kept; the key itself
+/// isn't. The key function, `Hash`, and the function that tells a key's tier run under no lock of ours, and may
+/// call these quotas. They run with every request; the tier's only for a key that isn't known, or after a [`reload`](Self::reload), and for
+/// keys of a [shared](Tier::shared) tier.
+///
+/// # Memory
+///
+/// A key of one bucket limit takes 112 bytes at the most, see [`Tier`]. At most [`max_keys`](Self::max_keys) are kept at a time,
+/// 100,000 if nothing else is said. Of those of which nothing is spent, held or paused, and which nobody has asked for lately,
+/// a few are forgotten with every new key: four places are looked at, and where there is no room left up to 256, so that no request
+/// pays for all. Forgetting such a key loses nothing. No other is ever forgotten: where no room is found the keys of a tier that come
+/// above the bound share one quota of that tier (for more than 16 tiers, with those of another). So no stream of made-up keys takes more memory
+/// than that, nor a place from a key that is in use; give strangers a [shared](Tier::shared) tier, and they take none at all.
+pub struct KeyedQuotas<K: ?Sized> {
+    inner: Arc<Inner<K>>,
+}
+
+type TierOf<K> = dyn Fn(&K) -> Tier + Send + Sync;
+
+struct Inner<K: ?Sized> {
+    keys: Arc<Keys>,
+    tier: Arc<TierOf<K>>,
+}
+
+impl<K: ?Sized> KeyedQuotas<K> {
+    /// Quotas of which `tier` tells what a key has: a [`Tier`], made before; or a [`Quota`], which is that key's own then.
+    pub fn new<T: Into<Tier>>(tier: impl Fn(&K) -> T + Send + Sync + 'static) -> Self {
+        Self::of(Arc::new(move |key: &K| tier(key).into()), MOST_KEYS)
+    }
+
+    fn of(tier: Arc<TierOf<K>>, most: usize) -> Self {
+        let keys = Arc::new(Keys::new(most));
+        Self {
+            inner: Arc::new(Inner { keys, tier }),
+        }
+    }
+
+    /// Each key has a quota like that one, unspent at first.
+    pub(crate) fn like(quota: &Quota) -> Self {
+        let tier = Tier::like(quota);
+        Self::of(Arc::new(move |_: &K| tier.clone()), MOST_KEYS)
+    }
+
+    /// At most so many keys have a quota of their own at a time, by default 100,000. Said where the quotas are made: what was
+    /// spent so far is forgotten.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    #[track_caller]
+    pub fn max_keys(self, keys: usize) -> Self {
+        assert!(
+            keys > 0,
+            "max_keys: 0 would leave no key a quota of its own"
+        );
+        Self::of(Arc::clone(&self.inner.tier), keys)
+    }
+
+    /// How many keys are kept.
+    pub fn len(&self) -> usize {
+        self.inner.keys.len()
+    }
+
+    /// Whether no key is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tier of every key is asked for anew, each with its next request. What is spent stays spent where the limits are on the
+    /// same resource and window.
+    pub fn reload(&self) {
+        self.inner.keys.begin_epoch();
+    }
+}
+
+impl<K: Hash + ?Sized> KeyedQuotas<K> {
+    /// The quota of `key`. The handle goes on when the key was forgotten meanwhile, but to no other tier: ask anew for each
+    /// request.
+    pub fn get(&self, key: &K) -> Quota {
+        let id = Id::new(fingerprint(key));
+        let epoch = self.inner.keys.epoch();
+        let tier = self.inner.keys.tier(id);
+        let tier = tier.unwrap_or_else(|| (self.inner.tier)(key).of_key(key));
+        if let Some(quota) = tier.one() {
+            return quota.clone();
+        }
+        let made = tier.each().made().is_some();
+        let account = self.account(id, tier, epoch);
+        let books = if made {
+            Books::Line(account.line())
+        } else {
+            Books::Key(account)
+        };
+        Quota { books }
+    }
+
+    fn account(&self, id: Id, tier: Tier, epoch: u32) -> KeyAccount {
+        KeyAccount {
+            keys: Arc::clone(&self.inner.keys),
+            tier,
+            id,
+            epoch,
+        }
+    }
+
+    /// Takes `cost` from the quota of `key` for a request that leaves now, or says when to come back: `try_acquire` for those who
+    /// have nothing to settle.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`], and nothing is spent.
+    pub fn spend(&self, key: &K, cost: &Cost) -> Result<(), Rejected> {
+        let id = Id::new(fingerprint(key));
+        let keys = &self.inner.keys;
+        let known = keys.known(id, |plan, accounts, now| {
+            if plan.fits(accounts, cost, now) {
+                plan.charge(accounts, cost, now)?;
+                return Ok(Ok(()));
+            }
+            Ok(Err(refuse(plan, accounts, cost, now)))
+        });
+        match known {
+            Some(spent) if spent.is_ok() && !IS_ON => spent,
+            Some(spent) => {
+                let tier = keys.tier(id).filter(|tier| tier.one().is_none());
+                match (tier, &spent) {
+                    (Some(tier), Ok(())) => tier.watch().granted(Priority::default()),
+                    (Some(tier), Err(rejected)) => tier.watch().refused(rejected),
+                    (None, _) => {}
+                }
+                spent
+            }
+            None => self.get(key).try_acquire(cost.clone()).map(drop),
+        }
+    }
+
+    /// The tier of `key`.
+    pub fn tier(&self, key: &K) -> Tier {
+        let tier = self.inner.keys.tier(Id::new(fingerprint(key)));
+        tier.unwrap_or_else(|| (self.inner.tier)(key))
+    }
+
+    /// How urgent a request of `key` is, by its tier.
+    pub fn priority(&self, key: &K) -> Priority {
+        self.tier(key).level()
+    }
+
+    /// Gives one key a tier by hand, whatever the function says, until [`unset`](Self::unset). What is spent stays spent where the
+    /// limits are on the same resource and window. Kept for good, whether it is asked for or not.
+    pub fn set(&self, key: &K, tier: Tier) {
+        let id = Id::new(fingerprint(key));
+        self.inner
+            .keys
+            .set(&self.account(id, tier, self.inner.keys.epoch()));
+    }
+
+    /// The key has the tier again that the function says, from its next request on.
+    pub fn unset(&self, key: &K) {
+        let id = Id::new(fingerprint(key));
+        self.inner.keys.unset(id);
+    }
+}
+
+impl<K: ?Sized> Clone for KeyedQuotas<K> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<K: ?Sized> fmt::Debug for KeyedQuotas<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedQuotas")
+            .field("keys", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,315 @@
+//! What keys of one kind have.
+
+use std::{
+    fmt,
+    hash::Hash,
+    sync::atomic::{AtomicU8, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release},
+};
+
+use super::super::{
+    Priority, Quota, QuotaBuilder, builder,
+    line::Line,
+    outputs::Outputs,
+    sync::{Arc, Mutex},
+    watch::Watch,
+};
+use crate::{
+    core::{keyed::Plan, limit::Limit},
+    error::ConfigError,
+};
+
+/// What each key of one kind has: the amounts of its limits, and how urgent its requests are beside those of other kinds. A
+/// handle: clones are the same tier, and a change by one of them counts for all keys that have it.
+///
+/// ```
+/// use tower_quota::{Limit, Priority, Quota, quota::Tier};
+///
+/// let free = Tier::new(
+///     Quota::builder()
+///         .limit(Limit::requests_per_minute(5))
+///         .limit(Limit::tokens_per_minute(5_000)),
+/// )?
+/// .priority(Priority::Background);
+/// // Later on, for all keys that have it:
+/// free.resize(Limit::requests_per_minute(10))?;
+/// # Ok::<(), tower_quota::ConfigError>(())
+/// ```
+///
+/// Limits without a stated shape are buckets, and what is counted here is counted at once: without a stated
+/// [`transit`](Limit::transit) there is none. What a provider says of its limits isn't about those of a tier, unless it
+/// [adopts](QuotaBuilder::adopt) them.
+///
+/// | a key of | takes |
+/// |---|---|
+/// | one bucket limit | 112 bytes at the most, between two enlargements of the table 55 |
+/// | two to four bucket limits | 16 and 32 for each limit more |
+/// | anything, while somebody waits in its line, it is paused or learns | a [`Quota`]'s worth more, about 1.5 KB |
+/// | a rolling or fixed limit, `max_in_flight`, `keep_for` or `adopt`, while something of it counts | the same; a rolling window grows with use to 2 KB more |
+#[derive(Clone)]
+pub struct Tier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    kind: Kind,
+    // As a level.
+    priority: AtomicU8,
+}
+
+enum Kind {
+    Each(Each),
+    One(Quota),
+}
+
+/// Where each key has its own.
+pub(super) struct Each {
+    // Grows with each change.
+    version: AtomicU64,
+    terms: Mutex<Arc<Terms>>,
+    pub(super) watch: Arc<Watch>,
+    outputs: Outputs,
+    listens: bool,
+    // One that somebody else has made, for one key.
+    made: Option<Arc<Line>>,
+}
+
+/// The settings as they are between two changes.
+pub(super) struct Terms {
+    pub(super) settings: Arc<QuotaBuilder>,
+    /// Set where keys are kept packed.
+    pub(super) plan: Option<Plan>,
+}
+
+impl Terms {
+    fn new(settings: QuotaBuilder) -> Arc<Self> {
+        Arc::new(Self {
+            plan: settings.plan(),
+            settings: Arc::new(settings),
+        })
+    }
+}
+
+impl Tier {
+    /// Each key has a quota of its own, with these settings. What of them names, and the alerts, are all keys' together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for what [`build`](QuotaBuilder::build) refuses, and for a saved state: keys begin unspent.
+    pub fn new(settings: QuotaBuilder) -> Result<Self, ConfigError> {
+        settings.check()?;
+        if settings.restored.is_some() {
+            let problem = "a state of one quota is for no tier, whose keys are many";
+            return Err(ConfigError::new("restore", problem));
+        }
+        let watch = Arc::new(settings.watch());
+        Ok(Self::of(settings.for_keys(), watch))
+    }
+
+    /// All keys of it share `quota`: strangers, for instance, however many they are.
+    pub fn shared(quota: Quota) -> Self {
+        Self::from_kind(Kind::One(quota))
+    }
+
+    /// Each key has a quota like that one, unspent at first.
+    pub(in crate::quota) fn like(quota: &Quota) -> Self {
+        let line = quota.books.look();
+        Self::of(line.settings().clone().for_keys(), Arc::clone(&line.watch))
+    }
+
+    fn of(settings: QuotaBuilder, watch: Arc<Watch>) -> Self {
+        let listens = settings.listens();
+        Self::from_kind(Kind::Each(Each {
+            version: AtomicU64::new(0),
+            terms: Mutex::new(Terms::new(settings)),
+            watch,
+            outputs: Outputs::new(),
+            listens,
+            made: None,
+        }))
+    }
+
+    /// The same for one key where a store counts: it has accounts of its own there.
+    pub(super) fn of_key(self, key: &(impl Hash + ?Sized)) -> Self {
+        let Kind::Each(each) = &self.inner.kind else {
+            return self;
+        };
+        let terms = each.terms();
+        if each.made.is_some() || terms.settings.shared.is_none() {
+            return self;
+        }
+        let settings = QuotaBuilder::clone(&terms.settings).shared_by(key);
+        let (begins, watch) = (settings.begins(), Arc::clone(&each.watch));
+        let ledger = settings.ledger(begins);
+        let line = Line::new(ledger, begins, Arc::new(settings), watch, None);
+        Self::from(Quota::of(line)).priority(self.level())
+    }
+
+    fn from_kind(kind: Kind) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                kind,
+                priority: AtomicU8::new(Priority::default().class()),
+            }),
+        }
+    }
+
+    /// How urgent the requests of its keys are where they meet those of others: in a layer that is
+    /// [shared by](crate::TokenBudgetLayer::shared_by) them. Default: [`Priority::Standard`]. Said again later on, it counts for
+    /// all keys that have this tier.
+    pub fn priority(self, priority: Priority) -> Self {
+        self.inner.priority.store(priority.class(), Relaxed);
+        self
+    }
+
+    pub(super) fn level(&self) -> Priority {
+        Priority::Level(self.inner.priority.load(Relaxed))
+    }
+
+    /// Another amount for the limit on the same resource and window, for all keys that have this tier: from each one's next
+    /// request on. What is spent stays spent.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a limit that makes no sense, or where there is none on this resource and window.
+    pub fn resize(&self, limit: Limit) -> Result<(), ConfigError> {
+        builder::check_limit(&limit)?;
+        let each = match &self.inner.kind {
+            Kind::Each(each) => each,
+            Kind::One(quota) => return quota.resize(limit),
+        };
+        let settings = QuotaBuilder::clone(&each.terms().settings);
+        let Some(settings) = settings.resized(&limit) else {
+            return Err(ConfigError::new(
+                "resize",
+                format!(
+                    "this tier has no limit on {} per {:?}",
+                    limit.resource, limit.window
+                ),
+            ));
+        };
+        settings.check()?;
+        each.change(settings);
+        Ok(())
+    }
+
+    /// Other settings, for all keys that have this tier: from each one's next request on. What is spent of a limit on the same
+    /// resource and window stays spent; others begin unspent. Names and alerts stay those of before.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as in [`new`](Self::new), and for a tier whose keys [share](Self::shared) a quota.
+    pub fn change(&self, settings: QuotaBuilder) -> Result<(), ConfigError> {
+        let Kind::Each(each) = &self.inner.kind else {
+            let problem = "all keys of this tier share one quota, which has settings of its own";
+            return Err(ConfigError::new("change", problem));
+        };
+        settings.check()?;
+        if settings.restored.is_some() || settings.adopt != each.listens {
+            let problem = "neither a saved state nor another `adopt` comes with a change";
+            return Err(ConfigError::new("change", problem));
+        }
+        each.change(settings.for_keys());
+        Ok(())
+    }
+
+    /// The quota that all its keys share.
+    pub(super) fn one(&self) -> Option<&Quota> {
+        match &self.inner.kind {
+            Kind::One(quota) => Some(quota),
+            Kind::Each(_) => None,
+        }
+    }
+
+    /// Of a tier whose keys share nothing.
+    pub(super) fn each(&self) -> &Each {
+        match &self.inner.kind {
+            Kind::Each(each) => each,
+            Kind::One(_) => unreachable!("keys that share a quota have no accounts"),
+        }
+    }
+
+    pub(in crate::quota) fn watch(&self) -> &Watch {
+        &self.each().watch
+    }
+
+    pub(in crate::quota) fn outputs(&self) -> &Outputs {
+        &self.each().outputs
+    }
+
+    pub(in crate::quota) fn listens(&self) -> bool {
+        self.each().listens
+    }
+
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Names it among all others, as long as it is there.
+    pub(super) fn name(&self) -> usize {
+        Arc::as_ptr(&self.inner) as usize
+    }
+}
+
+impl Each {
+    pub(super) const fn made(&self) -> Option<&Arc<Line>> {
+        self.made.as_ref()
+    }
+
+    /// Whether nobody has a handle on the quota of a key of this tier, besides the key.
+    pub(super) fn alone(&self, line: &Arc<Line>) -> bool {
+        let made = self
+            .made
+            .as_ref()
+            .is_some_and(|made| Arc::ptr_eq(made, line));
+        Arc::strong_count(line) == 1 + usize::from(made)
+    }
+
+    #[inline]
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    pub(super) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.lock())
+    }
+
+    fn change(&self, settings: QuotaBuilder) {
+        let terms = Terms::new(settings);
+        let mut held = self.terms.lock();
+        let old = std::mem::replace(&mut *held, terms);
+        self.version.fetch_add(1, Release);
+        drop(held);
+        // The user's anchors, where they aren't another's as well.
+        drop(old);
+    }
+}
+
+impl From<Quota> for Tier {
+    /// Of one key alone: that very quota is its own, as long as the key is kept. It takes a whole quota's memory, and learns like
+    /// any other.
+    fn from(quota: Quota) -> Self {
+        let line = quota.books.line();
+        Self::from_kind(Kind::Each(Each {
+            version: AtomicU64::new(0),
+            terms: Mutex::new(Arc::new(Terms {
+                settings: line.settings_shared(),
+                plan: None,
+            })),
+            watch: Arc::clone(&line.watch),
+            outputs: Outputs::new(),
+            listens: line.settings().listens(),
+            made: Some(line),
+        }))
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tier = f.debug_struct("Tier");
+        match &self.inner.kind {
+            Kind::Each(each) => tier.field("settings", &each.terms().settings),
+            Kind::One(quota) => tier.field("shared", quota),
+        };
+        tier.field("priority", &self.level()).finish()
+    }
+}
