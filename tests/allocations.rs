@@ -22,8 +22,12 @@ use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, layer::layer_fn, load::Load};
 use tower_quota::{
     Alerts, BackoffRetryLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer, Limit,
-    Quota, RateLimitLayer, RespondLayer, Split, TokenBudgetLayer, Usage, fallback::Unserved,
-    headroom::HeadroomLayer, token_budget::Pools, tokens::Calibration,
+    Quota, RateLimitLayer, RespondLayer, Split, TokenBudgetLayer, Usage,
+    fallback::Unserved,
+    headroom::HeadroomLayer,
+    quota::{KeyedQuotas, QuotaBuilder, Tier},
+    token_budget::Pools,
+    tokens::Calibration,
 };
 
 const CALLS: u64 = 1_000;
@@ -200,6 +204,118 @@ fn rate_limit_allocates_nothing() {
     allocates_nothing(numbers(RateLimitLayer::new(quota()).opaque()));
     let keyed = RateLimitLayer::new(quota()).keyed(|n: &u64| *n);
     allocates_nothing(numbers(keyed.opaque()));
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A quota with these settings for each number.
+fn each(settings: QuotaBuilder, most: usize) -> KeyedQuotas<u64> {
+    let tier = Tier::new(settings).unwrap();
+    KeyedQuotas::new(move |_: &u64| tier.clone()).max_keys(most)
+}
+
+/// The bytes that `work` leaves, and the most that it had.
+fn bytes<T>(work: impl FnOnce() -> T) -> (T, i64, u64) {
+    let mut made = None;
+    let counted = allocation_counter::measure(|| made = Some(work()));
+    (made.unwrap(), counted.bytes_current, counted.bytes_max)
+}
+
+#[test]
+fn a_key_that_was_seen_before_allocates_nothing() {
+    let limits = || {
+        Quota::builder()
+            .limit(Limit::requests_per_minute(1_000_000))
+            .limit(Limit::tokens_per_minute(1_000_000_000))
+    };
+    let quotas = each(limits(), 100);
+    allocates_nothing(|| quotas.spend(&7, &Cost::tokens(9)).unwrap());
+    allocates_nothing(|| {
+        let permit = quotas.get(&7).try_acquire(Cost::tokens(9)).unwrap();
+        permit.settle(Usage::new(2, 1));
+    });
+    let tenants = TokenBudgetLayer::unlimited().for_keys(|n: &u64| *n % 3, quotas.clone());
+    let shared = TokenBudgetLayer::new(quota()).shared_by(|n: &u64| *n % 3, quotas);
+    let cost = |n: &u64| Cost::tokens(*n);
+    allocates_nothing(numbers(tower::layer::util::Stack::new(
+        shared.cost(cost).opaque(),
+        tenants.cost(cost).opaque(),
+    )));
+    let none = each(
+        Quota::builder().limit(Limit::requests(1, HOUR).bucket()),
+        100,
+    );
+    none.spend(&7, &Cost::request()).unwrap();
+    allocates_nothing(|| assert!(none.spend(&7, &Cost::request()).is_err()));
+}
+
+/// Whatever has been enlarged last: of which the table makes two halves each time.
+#[test]
+fn a_key_of_one_bucket_limit_takes_at_most_120_bytes() {
+    for keys in [230_000, 500_000, 1_000_000] {
+        let (quotas, left, _) = bytes(|| {
+            let quotas = each(Quota::builder().limit(Limit::requests(10, HOUR)), 2_000_000);
+            for key in 0..keys {
+                quotas.spend(&key, &Cost::request()).unwrap();
+            }
+            quotas
+        });
+        assert_eq!(quotas.len() as u64, keys);
+        let each = left as u64 / keys;
+        println!("{keys} keys: {each} bytes each");
+        assert!(each <= 120, "{keys} keys: {each} bytes each");
+    }
+}
+
+#[test]
+fn keys_of_more_limits_take_what_their_page_says() {
+    let several = |limits: u64| {
+        let limit = |n| Limit::units(["a", "b", "c", "d"][n as usize], 10, HOUR);
+        (0..limits)
+            .map(limit)
+            .fold(Quota::builder(), QuotaBuilder::limit)
+    };
+    let settings = |what| match what {
+        "rolling, little used" | "rolling, much used" => {
+            Quota::builder().limit(Limit::requests(1_000, 64 * HOUR).rolling())
+        }
+        _ => several(what.len() as u64),
+    };
+    for (what, most) in [
+        ("aa", 200),
+        ("aaaa", 270),
+        ("rolling, little used", 2_500),
+        ("rolling, much used", 5_000),
+    ] {
+        let (_, left, _) = bytes(|| {
+            let quotas = each(settings(what), 10_000);
+            let all = Cost::request().unit("a", 1).unit("b", 1);
+            for key in 0..1_000 {
+                quotas.spend(&key, &all).unwrap();
+            }
+            quotas
+        });
+        let each = left / 1_000;
+        println!("{what}: {each} bytes each");
+        assert!(each <= most, "{what}: {each} bytes each");
+    }
+}
+
+/// Of a million random keys there are never more than there may be.
+#[test]
+fn made_up_keys_take_no_more_memory_than_the_bound() {
+    const MOST: u64 = 20_000;
+    let (quotas, left, most) = bytes(|| {
+        let settings = Quota::builder().limit(Limit::requests(5, HOUR));
+        let quotas = each(settings, MOST as usize);
+        for key in 0..1_000_000u64 {
+            let _ = quotas.spend(&key, &Cost::request());
+        }
+        quotas
+    });
+    assert!(quotas.len() as u64 <= MOST);
+    println!("{left} bytes for {MOST} keys, {most} at the most");
+    assert!(most / MOST <= 130, "{most} bytes at the most");
 }
 
 #[test]

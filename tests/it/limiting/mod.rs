@@ -2,6 +2,7 @@
 
 mod departure;
 mod holding;
+mod keyed;
 #[cfg(feature = "testing")]
 mod learning;
 mod pools;
