@@ -157,7 +157,7 @@ impl<P> CircuitBreakerLayer<P> {
     /// If it is empty.
     #[track_caller]
     pub fn named(self, pool: &str) -> Self {
-        assert!(!pool.is_empty(), "named: the name can't be empty");
+        assert!(!pool.is_empty(), "named: {pool:?} is no name");
         self.house().told.named(pool.into());
         self
     }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use http::{Extensions, Response};
+use http::Extensions;
 
 use super::{line::Line, sync::Arc};
-use crate::core::{limit::LimitId, meter::Meter, time::Time};
+use crate::{
+    core::{limit::LimitId, meter::Meter, time::Time},
+    marked::Marked,
+};
 
 /// What a caller has left of its own limits, as its answer finds them: in the extensions of answers that passed a layer that
 /// [tells](crate::RateLimitLayer::tell) it. [`RespondLayer`](crate::RespondLayer) makes header fields of it.
@@ -40,8 +43,8 @@ pub struct Left {
 
 impl Allowance {
     /// What a layer further in has left in the answer's extensions.
-    pub fn of<B>(answer: &Response<B>) -> Option<&Self> {
-        answer.extensions().get()
+    pub fn of(answer: &impl Marked) -> Option<&Self> {
+        answer.marks().get()
     }
 
     /// The caller's limits, those of the layer furthest in first, and else as its quota has them.

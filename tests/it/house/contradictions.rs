@@ -201,6 +201,7 @@ fn circuits() -> Kinds {
         ("probes_by_rate", "0", panics(|| breaker().probes_by_rate(0))),
         ("max_half_open", "0ns", panics(|| breaker().max_half_open(NO_TIME))),
         ("extra_probe_every", "0ns", panics(|| breaker().extra_probe_every(NO_TIME))),
+        ("named", "\"\"", panics(|| breaker().named(""))),
         ("max_keys", "0", panics(|| breaker().keyed(|n: &u32| *n).max_keys(0))),
     ]
 }

@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "core",
             "error",
+            "marked",
             "verdict",
             "departure",
             "observe",
