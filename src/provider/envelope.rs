@@ -234,7 +234,11 @@ impl Facts {
             }
             b"retrydelay" | b"retry_delay" => self.wait = span::duration(value).or(self.wait),
             b"quotaresetdelay" => self.wait = self.wait.or_else(|| span::duration(value)),
-            b"retry_after" | b"retryafter" | b"retry_after_seconds" | b"resets_in_seconds" => {
+            b"retry_after"
+            | b"retryafter"
+            | b"retry_after_seconds"
+            | b"resets_in_seconds"
+            | b"estimated_time" => {
                 let wait = || span::seconds(value).or_else(|| span::duration(value));
                 self.wait = self.wait.or_else(wait);
             }

@@ -96,7 +96,9 @@ impl Answer<'_> {
         let facts = self.facts;
         let says = |shapes| has_shape(&facts.prose, shapes);
         let fine = self.status < 400;
-        let limited = facts.hints(signs::LIMITED) || facts.has("429");
+        let limited = facts.hints(signs::LIMITED)
+            || facts.has("429")
+            || self.status == 403 && says(signs::LIMITED_PROSE);
         // Prose is believed where there is an error; in a success it may be anybody's.
         let told = !fine || facts.error || limited;
         // Figures, only where a limit is what it is about: a bad request may name any.
@@ -136,7 +138,8 @@ impl Answer<'_> {
             }
             ..400 if facts.error => self.failed(),
             ..400 => Verdict::Success,
-            408 | 409 | 425 | 500.. => Verdict::Transient { sent: true },
+            // Nobody here has hung up.
+            408 | 409 | 425 | 499 | 500.. => Verdict::Transient { sent: true },
             424 if facts.hints(signs::FAILED) => Verdict::Transient { sent: true },
             _ => Verdict::Permanent,
         }

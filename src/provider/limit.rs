@@ -27,6 +27,7 @@ const APART: usize = 8;
 pub(super) fn told(prose: &str) -> Which {
     let words: Vec<&str> = prose
         .lines()
+        .map(|line| line.strip_prefix("too many requests: ").unwrap_or(line))
         .filter(|line| !is_status(line))
         .flat_map(words)
         .collect();
@@ -159,6 +160,9 @@ fn limited(words: &[&str]) -> Option<Resource> {
             ("too", "many") => (i + 2..i + 4).find_map(|at| resource(words, at)),
             ("number", "of") => (i + 2..i + 5).find_map(|at| resource(words, at)),
             ("for" | "type", _) => resource(words, i + 1),
+            ("too", "quickly" | "fast" | "frequently") => {
+                (i.saturating_sub(4)..i).find_map(|at| resource(words, at))
+            }
             _ => None,
         };
         let before = |noun| resource(words, noun);
@@ -346,6 +350,13 @@ mod tests {
             ),
             ("rate limit reached for requests", Some(Requests), None),
             ("requests rate limit exceeded", Some(Requests), None),
+            ("you are sending requests too quickly", Some(Requests), None),
+            ("request rate increased too quickly", Some(Requests), None),
+            (
+                "too many requests: the number of tokens has exceeded",
+                Some(Tokens),
+                None,
+            ),
             ("allocated quota exceeded", Some(Tokens), None),
             ("limit type: tokens", Some(Tokens), None),
             ("rate limit exceeded", None, None),

@@ -83,6 +83,7 @@ mod prose;
 mod retry_after;
 mod signs;
 mod span;
+mod spoken;
 mod stated;
 mod trust;
 mod usage;

@@ -16,10 +16,9 @@ const X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-afte
 ///
 /// `retry-after-ms` and `x-ms-retry-after-ms` (milliseconds) outrank `retry-after` where they
 /// are above zero; `retry-after` is seconds, whole or with a fraction, or an HTTP date, which is
-/// read against the answer's own `date`, or else against the system's clock.
+/// read against the answer's own `date`, or else against the system's clock. Some gateways write a duration: `1m30s`.
 ///
-/// A wait of zero, one above 366 days and anything that isn't a number or a date is no hint:
-/// `None`.
+/// A wait of zero, one above 366 days and anything that isn't any of those is no hint: `None`.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
     [RETRY_AFTER_MS, X_MS_RETRY_AFTER_MS]
@@ -30,6 +29,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
             let text = value(&RETRY_AFTER)?;
             span::seconds(text)
                 .or_else(|| until(date(text)?, now(headers)))
+                .or_else(|| span::duration(text))
                 .filter(|wait| !wait.is_zero())
         })
 }
@@ -96,6 +96,8 @@ mod tests {
             wait(&[("retry-after", " 60 ")]),
             Some(Duration::from_secs(60))
         );
+        let gateway = wait(&[("retry-after", "1m30s")]);
+        assert_eq!(gateway, Some(Duration::from_secs(90)));
     }
 
     #[test]

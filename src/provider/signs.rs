@@ -21,12 +21,15 @@ pub(super) const MONEY: &[&str] = &[
     "paymentinstrument",
     "arrearage",
     "freetieronly",
+    "budgetexceeded",
+    "tokenquotareached",
 ];
 
 /// The same in prose, where there is no code or one that says something else.
 pub(super) const MONEY_PROSE: &[&[&str]] = &[
     &["insufficient", "balance|credit|fund"],
-    &["no credits|any credits|out of credits|all available credits|requires more credits"],
+    &["no credits left|no credits remaining|no credits available|has no credits|have no credits"],
+    &["any credits|out of credits|all available credits|requires more credits"],
     &["credits are required"],
     &[
         "credit|balance|funds",
@@ -41,7 +44,7 @@ pub(super) const MONEY_PROSE: &[&[&str]] = &[
     &[
         "monthly|weekly",
         "usage|limit|quota|threshold|cap",
-        "reached|exceeded|exhausted|crossed|used",
+        "reached|exceeded|exhausted|crossed|used|hit",
     ],
     &["reached your", "usage limits"],
     &["regain access on"],
@@ -69,6 +72,8 @@ pub(super) const LARGE: &[&str] = &[
     "prompttoolong",
     "inputtoolong",
     "tokenslimitreached",
+    "maxtokensperrequest",
+    "stringabovemaxlength",
 ];
 
 pub(super) const LARGE_PROSE: &[&[&str]] = &[
@@ -117,7 +122,9 @@ pub(super) const BUSY_PROSE: &[&[&str]] = &[
     &["overloaded"],
     &["high demand|high traffic|high load|heavy load|peak load"],
     &["at capacity|no capacity|over capacity|insufficient capacity|capacity constraint"],
-    &["capacity exceeded|capacity exhausted|capacity reached|capacity has been exceeded"],
+    &[
+        "capacity exceeded|capacity temporarily exceeded|capacity exhausted|capacity reached|capacity has been exceeded",
+    ],
     &["server is busy|servers are busy|server busy|system is busy"],
     &["rate-limited upstream|rate limited upstream"],
     &["error-code-429"],
@@ -139,6 +146,10 @@ pub(super) const LIMITED: &[&str] = &[
     "resourcehasbeenexhausted",
     "quotaexceeded",
 ];
+
+/// The same in prose, where the status is another one's (Azure's gateway: 403).
+pub(super) const LIMITED_PROSE: &[&[&str]] =
+    &[&["out of call volume quota|out of bandwidth quota"]];
 
 /// Parts of codes for what went wrong on the provider's side, of errors that came with a success.
 pub(super) const FAILED: &[&str] = &[

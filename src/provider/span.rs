@@ -56,7 +56,7 @@ fn decimal(text: &[u8]) -> Option<(Decimal, &[u8])> {
     Some((Decimal(value), rest))
 }
 
-fn digits(text: &[u8]) -> usize {
+pub(super) fn digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
@@ -103,48 +103,7 @@ pub(super) fn duration(text: &[u8]) -> Option<Duration> {
     }
 }
 
-/// A duration in prose, at the start of `text`: as Go writes it, `33 seconds`, `~1 minute and 5 s`.
-pub(super) fn spoken(text: &[u8]) -> Option<Duration> {
-    const BEFORE: [&[u8]; 4] = [b"~", b"about ", b"approximately ", b"at least "];
-
-    let text = BEFORE
-        .iter()
-        .find_map(|word| text.strip_prefix(*word))
-        .unwrap_or(text);
-    let (mut sum, mut rest) = units(text)?;
-    for between in [&b" and "[..], b", ", b" "].iter().cycle().take(9) {
-        let Some((more, after)) = rest.strip_prefix(*between).and_then(units) else {
-            continue;
-        };
-        // Only what is finer can belong to it.
-        if more >= sum {
-            break;
-        }
-        sum = sum.checked_add(more)?;
-        rest = after;
-    }
-    Some(sum).filter(|sum| *sum <= LONGEST)
-}
-
-/// An instant in prose, at the start of `text`, that lies ahead: `2026-09-01 at 00:00 UTC` and
-/// `2025-11-03T11:10:25Z`.
-pub(super) fn spoken_instant(text: &str, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
-    let text = text.trim_start_matches(['"', '\'', '`', '(']);
-    let date = text.get(..10)?;
-    let time = text.get(10..)?.trim_start_matches([' ', 't', 'T']);
-    let time = time.strip_prefix("at ").unwrap_or(time);
-    let end = time.find(|c: char| !(c.is_ascii_digit() || ":.+-zZ".contains(c)));
-    let (clock, zone) = time.split_at(end.unwrap_or(time.len()));
-    let clock = clock.trim_end_matches(['.', '-', ':']);
-    let seconds = if clock.len() == 5 { ":00" } else { "" };
-    let zone = zone.trim_start();
-    let utc = zone.starts_with("utc") || zone.starts_with("gmt");
-    let utc = if utc { "Z" } else { "" };
-    let instant = format!("{date}T{clock}{seconds}{utc}");
-    until(rfc3339(instant.as_bytes())?, now()).filter(|wait| !wait.is_zero())
-}
-
-fn units(mut text: &[u8]) -> Option<(Duration, &[u8])> {
+pub(super) fn units(mut text: &[u8]) -> Option<(Duration, &[u8])> {
     let mut sum: Option<Duration> = None;
     while let Some((value, after)) = decimal(text) {
         let word = after.strip_prefix(b" ").unwrap_or(after);
@@ -188,13 +147,13 @@ pub(super) fn reset(text: &[u8], now: impl FnOnce() -> SystemTime) -> Option<Dur
 }
 
 /// From `now` to an instant in nanoseconds since 1970.
-fn until(epoch: u128, now: SystemTime) -> Option<Duration> {
+pub(super) fn until(epoch: u128, now: SystemTime) -> Option<Duration> {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos();
     span(epoch.saturating_sub(now))
 }
 
 /// An RFC 3339 instant in nanoseconds since 1970. Years before 1970 are nonsense here.
-fn rfc3339(text: &[u8]) -> Option<u128> {
+pub(super) fn rfc3339(text: &[u8]) -> Option<u128> {
     let field = |at: usize, len: usize| {
         let digits = text.get(at..at + len)?;
         digits
@@ -275,8 +234,6 @@ mod tests {
         ] {
             let span = Duration::from_nanos(nanos);
             assert_eq!(duration(text.as_bytes()), Some(span), "{text}");
-            let prose = format!("{text}. Visit us");
-            assert_eq!(spoken(prose.as_bytes()), Some(span), "{prose}");
         }
     }
 
@@ -305,21 +262,6 @@ mod tests {
     }
 
     #[test]
-    fn spoken_durations_end_where_they_end() {
-        assert_eq!(spoken(b"33 seconds. Please go"), ms(33_000));
-        assert_eq!(spoken(b"16 days. To"), ms(16 * 86_400_000));
-        assert_eq!(spoken(b"1 minute"), ms(60_000));
-        assert_eq!(spoken(b"~5 seconds"), ms(5_000));
-        assert_eq!(spoken(b"about 1 minute and 5 seconds."), ms(65_000));
-        assert_eq!(spoken(b"1 hour, 2 minutes, 3 seconds"), ms(3_723_000));
-        assert_eq!(spoken(b"1m 30s"), ms(90_000));
-        assert_eq!(spoken(b"5 s, 3 requests"), ms(5_000));
-        assert_eq!(spoken(b"5 seconds 10 minutes"), ms(5_000));
-        assert_eq!(spoken(b"a while"), None);
-        assert_eq!(spoken(b"-5s"), None);
-    }
-
-    #[test]
     fn resets_read_in_every_form() {
         let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_761_393_600);
         for (text, expected) in [
@@ -345,26 +287,6 @@ mod tests {
     }
 
     #[test]
-    fn instants_in_prose_are_waited_for_only_ahead() {
-        let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_761_393_600);
-        for (text, expected) in [
-            ("2025-10-25 at 12:01 utc.", ms(60_000)),
-            ("2025-10-25 12:00:04 utc", ms(4_000)),
-            ("2025-10-25t12:00:04z.", ms(4_000)),
-            ("2025-10-25t14:00:04.5+02:00, or", ms(4_500)),
-            ("2025-10-25 12:00:04", None),
-            ("2025-10-25t12:00:00z", None),
-            ("2025-10-25", None),
-            ("2025-10-25 at noon utc", None),
-            ("2025-99-25 at 12:01 utc", None),
-            ("é025-10-25 at 12:01 utc", None),
-            ("", None),
-        ] {
-            assert_eq!(spoken_instant(text, now), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn days_count_leap_years() {
         assert_eq!(days(1970, 1, 1), 0);
         assert_eq!(days(2000, 3, 1), 11_017);
@@ -375,8 +297,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(text in proptest::collection::vec(any::<u8>(), 0..48)) {
             let now = || SystemTime::UNIX_EPOCH;
-            let _ = (reset(&text, now), seconds(&text), milliseconds(&text), spoken(&text));
-            let _ = spoken_instant(&String::from_utf8_lossy(&text), now);
+            let _ = (reset(&text, now), seconds(&text), milliseconds(&text));
         }
 
         #[test]

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{envelope::Facts, span};
+use super::{envelope::Facts, spoken};
 
 /// After these a duration is said.
-const AFTER: [&str; 15] = [
+const AFTER: [&str; 16] = [
     "try again in ",
     "try again after ",
     "retry in ",
@@ -21,6 +21,7 @@ const AFTER: [&str; 15] = [
     "available again in ",
     "resets in ",
     "reset in ",
+    "replenished in ",
 ];
 
 /// After these an instant.
@@ -39,8 +40,8 @@ const AT: [&str; 7] = [
 pub(super) fn wait(facts: &Facts, now: impl Fn() -> SystemTime) -> Option<Duration> {
     let found = facts.wait.filter(|wait| !wait.is_zero());
     found
-        .or_else(|| said(&facts.prose, &AFTER, |text| span::spoken(text.as_bytes())))
-        .or_else(|| said(&facts.prose, &AT, |text| span::spoken_instant(text, &now)))
+        .or_else(|| said(&facts.prose, &AFTER, |text| spoken::spoken(text.as_bytes())))
+        .or_else(|| said(&facts.prose, &AT, |text| spoken::spoken_instant(text, &now)))
 }
 
 fn said(
@@ -98,6 +99,8 @@ mod tests {
             (r#"{"retry_after":"20s"}"#, 20_000),
             (r#"{"retryAfterMs":120}"#, 120),
             ("Rate limited. Please wait for 5 seconds", 5_000),
+            ("Rate limited. Please wait 1,200 seconds.", 1_200_000),
+            ("Quota will be replenished in 02:12:45.", 7_965_000),
         ] {
             let found = stated(body).map(|wait| wait.as_nanos().div_ceil(1_000_000));
             assert_eq!(found, Some(ms), "{body}");
@@ -139,7 +142,7 @@ mod tests {
         #[test]
         fn no_prose_makes_a_nonsense_wait(text in "(again in |after |at |wait |retry |[0-9]{1,35}|[.,~:TZ -]|ms|s|m|h|seconds|inf|nan|é){0,12}") {
             if let Some(wait) = stated(&text) {
-                prop_assert!(!wait.is_zero() && wait <= span::LONGEST);
+                prop_assert!(!wait.is_zero() && wait <= crate::provider::span::LONGEST);
             }
         }
     }

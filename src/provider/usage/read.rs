@@ -42,6 +42,8 @@ pub(super) struct Raw {
     completion_tokens: Count,
     total_tokens: Count,
     prompt_tokens_details: Option<Details>,
+    // DeepSeek.
+    prompt_cache_hit_tokens: Count,
 
     input_tokens: Count,
     output_tokens: Count,
@@ -153,6 +155,7 @@ impl Raw {
         usage.cached_tokens = first(&[
             details(&raw.prompt_tokens_details),
             details(&raw.input_tokens_details),
+            raw.prompt_cache_hit_tokens,
             raw.cached_content_token_count,
             Count(read),
         ])

@@ -64,6 +64,11 @@ fn every_providers_usage_reads() {
                     "cacheReadInputTokens":1000}}"#,
             usage(1_010, 5, 1_015, 1_000),
         ),
+        // DeepSeek.
+        (
+            r#"{"usage":{"prompt_tokens":16,"completion_tokens":10,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":8}}"#,
+            usage(16, 10, 26, 8),
+        ),
         // Cohere.
         (
             r#"{"usage":{"billed_units":{"input_tokens":5,"output_tokens":8},
