@@ -45,7 +45,7 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
     sync::LazyLock,
 };
 
@@ -118,34 +118,60 @@ fn secret(headers: &HeaderMap) -> Option<&[u8]> {
     value.map(|value| value.as_bytes())
 }
 
-/// 128 bits that stand for `key`. Whoever doesn't know this process's secrets brings about no two that are alike.
+/// 128 bits that stand for `key`. Whoever doesn't know this process's secrets brings about no two of which the first half is
+/// alike; the second tells those apart that are alike in the first by accident.
 pub(crate) fn fingerprint(key: &(impl Hash + ?Sized)) -> (u64, u64) {
-    static SECRETS: LazyLock<[RandomState; 2]> =
-        LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-    let [first, second] = &*SECRETS;
-    let mut both = Both(first.build_hasher(), second.build_hasher());
+    static SECRETS: LazyLock<(RandomState, u64, u64)> = LazyLock::new(|| {
+        let hash = RandomState::new();
+        let (state, factor) = (hash.hash_one(1), hash.hash_one(2) | 1);
+        (hash, state, factor)
+    });
+    let (hash, state, factor) = &*SECRETS;
+    let mut both = Both {
+        hash: hash.build_hasher(),
+        state: *state,
+        factor: *factor,
+    };
     key.hash(&mut both);
-    (both.0.finish(), both.1.finish())
+    (both.hash.finish(), both.state)
 }
 
-/// Two hashers that hear the same: so what is hashed is walked once.
-struct Both<H>(H, H);
+/// A hash that nobody can foresee, and a quick one beside it: so what is hashed is walked once.
+struct Both {
+    hash: DefaultHasher,
+    state: u64,
+    factor: u64,
+}
 
-impl<H: Hasher> Hasher for Both<H> {
+impl Both {
+    #[inline]
+    fn mix(&mut self, n: u64) {
+        let product = u128::from(self.state ^ n) * u128::from(self.factor);
+        self.state = (product as u64) ^ ((product >> 64) as u64).rotate_left(23);
+    }
+}
+
+impl Hasher for Both {
     fn finish(&self) -> u64 {
-        self.0.finish()
+        self.hash.finish()
     }
 
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.0.write(bytes);
-        self.1.write(bytes);
+        self.hash.write(bytes);
+        let words = bytes.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        words.for_each(|word| self.mix(word));
+        self.mix(bytes.len() as u64);
     }
 
     #[inline]
     fn write_u64(&mut self, n: u64) {
-        self.0.write_u64(n);
-        self.1.write_u64(n);
+        self.hash.write_u64(n);
+        self.mix(n);
     }
 }
 

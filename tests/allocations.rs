@@ -7,6 +7,9 @@
     reason = "figures that were measured are printed"
 )]
 
+// Figures are what `--nocapture` is for.
+#![allow(clippy::print_stdout)]
+
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
@@ -269,36 +272,62 @@ fn a_key_of_one_bucket_limit_takes_at_most_120_bytes() {
 
 #[test]
 fn keys_of_more_limits_take_what_their_page_says() {
-    let several = |limits: u64| {
-        let limit = |n| Limit::units(["a", "b", "c", "d"][n as usize], 10, HOUR);
-        (0..limits)
-            .map(limit)
-            .fold(Quota::builder(), QuotaBuilder::limit)
-    };
-    let settings = |what| match what {
-        "rolling, little used" | "rolling, much used" => {
-            Quota::builder().limit(Limit::requests(1_000, 64 * HOUR).rolling())
-        }
-        _ => several(what.len() as u64),
-    };
-    for (what, most) in [
-        ("aa", 200),
-        ("aaaa", 270),
-        ("rolling, little used", 2_500),
-        ("rolling, much used", 5_000),
+    for (names, most) in [
+        (&["a", "b"][..], 112 + 16 + 64),
+        (&["a", "b", "c", "d"], 112 + 16 + 128),
     ] {
+        let limits = names.iter().map(|name| Limit::units(name, 10, HOUR));
+        let settings = limits.fold(Quota::builder(), QuotaBuilder::limit);
         let (_, left, _) = bytes(|| {
-            let quotas = each(settings(what), 10_000);
-            let all = Cost::request().unit("a", 1).unit("b", 1);
+            let quotas = each(settings, 10_000);
             for key in 0..1_000 {
-                quotas.spend(&key, &all).unwrap();
+                quotas.spend(&key, &Cost::request().unit("a", 1)).unwrap();
             }
             quotas
         });
         let each = left / 1_000;
-        println!("{what}: {each} bytes each");
-        assert!(each <= most, "{what}: {each} bytes each");
+        println!("{} limits: {each} bytes each", names.len());
+        assert!(each <= most, "{names:?}: {each} bytes each");
     }
+}
+
+/// A rolling limit's charges take room as they come; and nothing is left of it when they are gone.
+#[test]
+fn a_key_of_a_rolling_limit_grows_with_use_and_shrinks_when_it_is_idle() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let minute = Duration::from_secs(60);
+    let step = |span| runtime.block_on(tokio::time::advance(span));
+    let settings = Quota::builder().limit(Limit::requests_per_minute(1_000).rolling());
+    let _entered = runtime.enter();
+    let quotas = each(settings, 100);
+    let spend = |key| quotas.spend(&key, &Cost::request()).unwrap();
+    // What is made once.
+    spend(0);
+    let (_, little, _) = bytes(|| spend(1));
+    let (_, more, _) = bytes(|| {
+        for _ in 0..120 {
+            step(minute / 60);
+            (0..2).for_each(spend);
+        }
+    });
+    let more = more / 2;
+    println!("a key of a rolling limit: {little} bytes, and {more} more with use");
+    assert!((1_000..2_500).contains(&little), "{little} bytes");
+    assert!((1_000..5_000).contains(&more), "{more} bytes");
+    let (_, freed, _) = bytes(|| {
+        step(3 * minute);
+        // With requests of the other, which is used as little as it was at first.
+        (0..40).for_each(|_| spend(0));
+    });
+    println!("{freed} bytes when one of them is idle");
+    assert!(
+        freed <= 300 - little - 2 * more,
+        "{freed} of {little} and {more} bytes"
+    );
 }
 
 /// Of a million random keys there are never more than there may be.

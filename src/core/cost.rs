@@ -180,6 +180,7 @@ impl Cost {
     }
 
     /// How much of `resource` this takes.
+    #[inline]
     pub fn of(&self, resource: Resource) -> u64 {
         match resource {
             Resource::Requests => self.requests,

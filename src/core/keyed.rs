@@ -155,6 +155,36 @@ impl Plan {
         })
     }
 
+    /// Charges `cost` for what leaves now, if it fits.
+    #[inline]
+    pub(crate) fn spend(
+        &self,
+        accounts: &mut [Account],
+        cost: &Cost,
+        now: Time,
+    ) -> Result<bool, TakesMore> {
+        if cost.of(Resource::Tokens) > self.max_per_request {
+            return Ok(false);
+        }
+        let mut spent = [Packed::default(); LIMITS];
+        for ((mould, account), spent) in self.moulds.iter().zip(&*accounts).zip(&mut spent) {
+            *spent = account.packed;
+            let n = cost.of(mould.resource());
+            if n > 0 {
+                let mut bucket = mould.bucket(&account.packed, now);
+                if n > mould.capacity() || !bucket.fits(n, account.held.into()) {
+                    return Ok(false);
+                }
+                bucket.charge(n);
+                *spent = mould.pack(&bucket).ok_or(TakesMore)?;
+            }
+        }
+        for (account, packed) in accounts.iter_mut().zip(spent) {
+            account.packed = packed;
+        }
+        Ok(true)
+    }
+
     /// What was held has left now.
     pub(crate) fn date(
         &self,

@@ -98,7 +98,7 @@ impl fmt::Debug for Anchor {
 /// |---|---|
 /// | shape | rolling; a bucket for the quotas of a keyed layer |
 /// | burst | none: the whole amount may go at once |
-/// | transit | window / 64, at most 1 s |
+/// | transit | window / 64, at most 1 s; none for the quotas of a keyed layer that don't [adopt](crate::quota::QuotaBuilder::adopt) |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Limit {
@@ -206,7 +206,7 @@ impl Limit {
     }
 
     /// How much later than it left the provider may count a request. Default: a 64th of the
-    /// window, at most one second.
+    /// window, at most one second; none where keys are limited, since those who count are here.
     pub const fn transit(mut self, transit: Duration) -> Self {
         self.transit = Some(transit);
         self

@@ -54,6 +54,10 @@
 //! [`snapshot`](Quota::snapshot) is what it looks like now; events, metrics and [alerts](QuotaBuilder::alerts) are told as
 //! [`observe`](crate::observe) says.
 //!
+//! # Many
+//!
+//! [`KeyedQuotas`] are quotas by a key: of tenants, API keys, addresses. Each has a [`Tier`], which can be changed.
+//!
 //! # Restarts
 //!
 //! A quota begins with everything unspent, so that a crash would refill a daily budget: [`save`](Quota::save) it now and then, and

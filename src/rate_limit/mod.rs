@@ -42,7 +42,8 @@
 //! |---|---|
 //! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`on_arrival`](RateLimitLayer::on_arrival) | off: a request counts when it leaves |
-//! | [`keyed`](RateLimitLayer::keyed) | off: all requests share the quota |
+//! | [`keyed`](RateLimitLayer::keyed), [`keyed_by`](RateLimitLayer::keyed_by), [`for_keys`](RateLimitLayer::for_keys) | off: all requests share the quota |
+//! | [`in_turn`](RateLimitLayer::in_turn), [`shared_by`](RateLimitLayer::shared_by) | off: first come, first served |
 //! | [`tell`](RateLimitLayer::tell) | off: admitted answers say nothing of what is left |
 //! | [`priority`](RateLimitLayer::priority) | [`Priority::Standard`] |
 //! | [`provider`](RateLimitLayer::provider) | told from each answer |

@@ -50,7 +50,8 @@
 //! | [`settle`](TokenBudgetLayer::settle) | [`Settle::Auto`] |
 //! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, about a minute at the most |
 //! | [`on_arrival`](TokenBudgetLayer::on_arrival) | off: a request counts when it leaves |
-//! | [`keyed`](TokenBudgetLayer::keyed) | off: all requests share the quota |
+//! | [`keyed`](TokenBudgetLayer::keyed), [`keyed_by`](TokenBudgetLayer::keyed_by), [`for_keys`](TokenBudgetLayer::for_keys) | off: all requests share the quota |
+//! | [`in_turn`](TokenBudgetLayer::in_turn), [`shared_by`](TokenBudgetLayer::shared_by) | off: first come, first served |
 //! | [`tell`](TokenBudgetLayer::tell) | off: admitted answers say nothing of what is left |
 //! | [`priority`](TokenBudgetLayer::priority) | [`Priority::Standard`] |
 //! | [`provider`](TokenBudgetLayer::provider) | told from each answer |
@@ -86,6 +87,15 @@
 //! ```
 //!
 //! A 429 pauses the pool of the request that it answers, and no other.
+//!
+//! # Tenants
+//!
+//! Each with a quota of its own, in front of one that they share: [`KeyedQuotas`](crate::quota::KeyedQuotas) shows the
+//! stack. A request takes from the tenant's first, waits in its line where that is to be, and holds what it took while it waits for
+//! the shared one, which takes tenants in turn. What the shared one refuses, and whoever goes away before that, is given
+//! back. A refusal's [`Scope`] tells whose limit it was.
+//!
+//! What the provider says of its limits is about the shared quota alone; the tenants' are settled by what was used.
 //!
 //! # Sharing
 //!

@@ -34,6 +34,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full bucket that refills `rate` in a `window`.
+    #[inline]
     pub(crate) fn new(rate: u64, window: u64, capacity: u64, transit: u64, now: Time) -> Self {
         Self {
             rate: rate.max(1),
@@ -53,16 +54,19 @@ impl Bucket {
         }
     }
 
+    #[inline]
     const fn scaled(&self, n: u64) -> u128 {
         n as u128 * self.window as u128
     }
 
+    #[inline]
     const fn refill(&self, nanos: u64) -> u128 {
         nanos as u128 * self.rate as u128
     }
 
     /// What refills in the transit allowance. With a small capacity all of it would be
     /// worth more than the bucket holds, and no two charges could ever follow each other at the rate.
+    #[inline]
     fn in_transit(&self) -> u128 {
         self.refill(self.transit)
             .min(self.scaled(self.capacity) / 2)
@@ -85,11 +89,13 @@ impl Bucket {
     }
 
     /// What has refilled since `missing` was last lifted.
+    #[inline]
     fn since_lifted(&self) -> u128 {
         self.refill(self.at.nanos().saturating_sub(self.lifted.nanos()))
     }
 
     /// What of `missing` isn't missing yet, if only it gets there later.
+    #[inline]
     fn ahead(&self) -> u128 {
         let gone = self.since_lifted().max(self.before);
         self.lifted_to.saturating_sub(gone)
@@ -102,6 +108,7 @@ impl Bucket {
         u64::try_from(used).unwrap_or(u64::MAX)
     }
 
+    #[inline]
     fn over(&self, missing: u128, n: u64, held: u64) -> u128 {
         let asked = self.scaled(n).saturating_add(self.scaled(held));
         missing
@@ -109,6 +116,7 @@ impl Bucket {
             .saturating_sub(self.scaled(self.capacity))
     }
 
+    #[inline]
     pub(crate) fn fits(&self, n: u64, held: u64) -> bool {
         self.over(self.missing.saturating_sub(self.ahead()), n, held) == 0
     }
@@ -136,6 +144,7 @@ impl Bucket {
 
     /// Charges `n` that leaves now: the provider may take it out up to the transit allowance
     /// later, so that nothing refills until then.
+    #[inline]
     pub(crate) fn charge(&mut self, n: u64) {
         let in_transit = self.in_transit();
         if self.missing < in_transit {

@@ -7,16 +7,22 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        Priority,
         line::Line,
         sync::{Arc, Mutex},
     },
-    account::KeyAccount,
+    account::{KeyAccount, refuse},
     shard::{Found, Gone, Id, Shard, State},
     tier::{Terms, Tier},
 };
-use crate::core::{
-    keyed::{Account, Plan, TakesMore},
-    time::Time,
+use crate::{
+    core::{
+        cost::Cost,
+        keyed::{Account, Plan, TakesMore},
+        time::Time,
+    },
+    error::Rejected,
+    observe::IS_ON,
 };
 
 /// For so many keys there is another lock, …
@@ -137,13 +143,8 @@ impl Keys {
         }
     }
 
-    /// Does `f` to the packed accounts of a key that is known and up to date; `None` where it isn't, or it takes more.
-    #[inline]
-    pub(super) fn known<T>(
-        &self,
-        id: Id,
-        f: impl FnOnce(&Plan, &mut [Account], Time) -> Result<T, TakesMore>,
-    ) -> Option<T> {
+    /// Takes `cost` for what leaves now from a key that is known, up to date and packed; `None` where it isn't.
+    pub(super) fn spend(&self, id: Id, cost: &Cost) -> Option<Result<(), Rejected>> {
         let (now, epoch) = (self.now(), self.epoch());
         let mut gone = Gone::default();
         let mut shard = self.shard(id).lock();
@@ -155,7 +156,22 @@ impl Keys {
             return None;
         }
         let (plan, accounts) = found.packed()?;
-        f(plan, accounts, now).ok()
+        let spent = plan.spend(accounts, cost, now).ok()?;
+        if spent && !IS_ON {
+            return Some(Ok(()));
+        }
+        let spent = if spent {
+            Ok(())
+        } else {
+            Err(refuse(plan, accounts, cost, now))
+        };
+        let tier = found.agreement.tier.clone();
+        drop(shard);
+        match &spent {
+            Ok(()) => tier.watch().granted(Priority::default()),
+            Err(rejected) => tier.watch().refused(rejected),
+        }
+        Some(spent)
     }
 
     /// Does `f` to a key's packed accounts; where they are whole, or `f` says that it takes more, the line is what it is to be

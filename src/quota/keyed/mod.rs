@@ -15,9 +15,9 @@ use std::{fmt, hash::Hash};
 pub(super) use self::account::KeyAccount;
 pub use self::tier::Tier;
 
-use self::{account::refuse, keys::Keys, shard::Id};
+use self::{keys::Keys, shard::Id};
 use super::{Priority, Quota, books::Books, sync::Arc};
-use crate::{core::cost::Cost, error::Rejected, key::fingerprint, observe::IS_ON};
+use crate::{core::cost::Cost, error::Rejected, key::fingerprint};
 
 /// How many keys have a quota of their own, at the most.
 const MOST_KEYS: usize = 100_000;
@@ -26,7 +26,6 @@ const MOST_KEYS: usize = 100_000;
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use http::Request;
 /// use tower::ServiceBuilder;
 /// use tower_quota::{
 ///     Limit, Priority, Quota, TokenBudgetLayer,
@@ -34,6 +33,10 @@ const MOST_KEYS: usize = 100_000;
 ///     quota::{KeyedQuotas, Tier},
 /// };
 ///
+/// # use {http::{Request, Response}, tower_quota::BufferedBody};
+/// # let client = tower::service_fn(|_: Request<BufferedBody>| async {
+/// #     Ok::<_, std::io::Error>(Response::new(BufferedBody::from(&b""[..])))
+/// # });
 /// let per_minute = |requests, tokens| {
 ///     Quota::builder()
 ///         .limit(Limit::requests_per_minute(requests))
@@ -50,36 +53,40 @@ const MOST_KEYS: usize = 100_000;
 ///     plan.unwrap_or(&strangers).clone()
 /// });
 ///
-/// // Each tenant's own quota in its own line, then the one that they share, which takes tenants in turn, by their tiers.
+/// // Each tenant's own quota with a line of its own, then the one that they share, which takes tenants in turn, by their tiers.
 /// let provider = Quota::new(Limit::tokens_per_minute(150_000))?;
-/// let layers = ServiceBuilder::new()
+/// let service = ServiceBuilder::new()
 ///     .layer(TokenBudgetLayer::unlimited().for_keys(key::api_key(), tenants.clone()))
-///     .layer(TokenBudgetLayer::new(provider).shared_by(key::api_key(), tenants.clone()));
+///     .layer(TokenBudgetLayer::new(provider).shared_by(key::api_key(), tenants.clone()))
+///     .service(client);
+/// # let _ = tower::ServiceExt::oneshot(service, Request::new(BufferedBody::from(&b"{}"[..])));
 ///
 /// // At run time: a whole tier, one tenant, or whoever the function has another answer for.
 /// free.resize(Limit::tokens_per_minute(10_000))?;
 /// tenants.set(&Some(Key::of("sk-alice")), Tier::new(per_minute(10, 20_000))?);
 /// tenants.reload();
-/// # fn typed<L: tower::Layer<tower::util::BoxCloneService<Request<tower_quota::BufferedBody>, http::Response<tower_quota::BufferedBody>, std::io::Error>>>(_: L) {}
-/// # typed(layers);
 /// # Ok::<(), tower_quota::ConfigError>(())
 /// ```
 ///
 /// # Keys
 ///
-/// A key is told from others by what it [hashes](Hash), of which 96 bits by a secret of this process are kept; the key itself
-/// isn't. The key function, `Hash`, and the function that tells a key's tier run under no lock of ours, and may
-/// call these quotas. They run with every request; the tier's only for a key that isn't known, or after a [`reload`](Self::reload), and for
-/// keys of a [shared](Tier::shared) tier.
+/// A key is told from others by what it [hashes](Hash), of which 96 bits are kept, by a secret of this process; the key itself
+/// isn't. The key function, `Hash` and the function that tells a key's tier run under no lock of ours: they may call these
+/// quotas. The first two run with every request; the last for a key that isn't known, after a [`reload`](Self::reload), and
+/// always for keys of a [shared](Tier::shared) tier. Tiers are made before, and cloned there.
 ///
 /// # Memory
 ///
-/// A key of one bucket limit takes 112 bytes at the most, see [`Tier`]. At most [`max_keys`](Self::max_keys) are kept at a time,
-/// 100,000 if nothing else is said. Of those of which nothing is spent, held or paused, and which nobody has asked for lately,
-/// a few are forgotten with every new key: four places are looked at, and where there is no room left up to 256, so that no request
-/// pays for all. Forgetting such a key loses nothing. No other is ever forgotten: where no room is found the keys of a tier that come
-/// above the bound share one quota of that tier (for more than 16 tiers, with those of another). So no stream of made-up keys takes more memory
-/// than that, nor a place from a key that is in use; give strangers a [shared](Tier::shared) tier, and they take none at all.
+/// A key of one bucket limit takes 112 bytes at the most; see [`Tier`] for others. At most [`max_keys`](Self::max_keys) are kept at a
+/// time, 100,000 if nothing else is said.
+///
+/// Forgotten are keys of which nothing is spent, held or paused, and which nobody has asked for since they were looked at last.
+/// With every new key four places of the table are looked at, and where there is no room left up to 256: no request pays for
+/// all. Nothing is lost with such a key, and no other is ever forgotten. Where no room is found, the keys of one tier that come
+/// above the bound share one quota of that tier (beyond 16 tiers they share another's).
+///
+/// So no stream of made-up keys takes more memory than that, nor a place from a key that is in use. Give those who are nobody
+/// that you know a [shared](Tier::shared) tier: they take no place at all.
 pub struct KeyedQuotas<K: ?Sized> {
     inner: Arc<Inner<K>>,
 }
@@ -181,24 +188,8 @@ impl<K: Hash + ?Sized> KeyedQuotas<K> {
     pub fn spend(&self, key: &K, cost: &Cost) -> Result<(), Rejected> {
         let id = Id::new(fingerprint(key));
         let keys = &self.inner.keys;
-        let known = keys.known(id, |plan, accounts, now| {
-            if plan.fits(accounts, cost, now) {
-                plan.charge(accounts, cost, now)?;
-                return Ok(Ok(()));
-            }
-            Ok(Err(refuse(plan, accounts, cost, now)))
-        });
-        match known {
-            Some(spent) if spent.is_ok() && !IS_ON => spent,
-            Some(spent) => {
-                let tier = keys.tier(id).filter(|tier| tier.one().is_none());
-                match (tier, &spent) {
-                    (Some(tier), Ok(())) => tier.watch().granted(Priority::default()),
-                    (Some(tier), Err(rejected)) => tier.watch().refused(rejected),
-                    (None, _) => {}
-                }
-                spent
-            }
+        match keys.spend(id, cost) {
+            Some(spent) => spent,
             None => self.get(key).try_acquire(cost.clone()).map(drop),
         }
     }

@@ -41,10 +41,12 @@ use crate::{
 ///
 /// | a key of | takes |
 /// |---|---|
-/// | one bucket limit | 112 bytes at the most, between two enlargements of the table 55 |
-/// | two to four bucket limits | 16 and 32 for each limit more |
-/// | anything, while somebody waits in its line, it is paused or learns | a [`Quota`]'s worth more, about 1.5 KB |
-/// | a rolling or fixed limit, `max_in_flight`, `keep_for` or `adopt`, while something of it counts | the same; a rolling window grows with use to 2 KB more |
+/// | one bucket limit | 56 bytes, where the table was enlarged last 112 |
+/// | two to four bucket limits | 32 more for each of them, and 16 |
+/// | any limits, while somebody waits in its line, or it is paused | 2.2 KB more |
+/// | a rolling or fixed limit, more than four limits, `max_in_flight`, `keep_for` or `adopt`: while something of it counts | 2.2 KB more for one limit; a rolling one grows with use to 4 KB beyond that, and gives it back when it is idle |
+///
+/// A rolling window is cut into 64 steps instead of 1,024, so that each of its charges counts for up to a 64th of it longer.
 #[derive(Clone)]
 pub struct Tier {
     inner: Arc<Inner>,

@@ -347,6 +347,6 @@ fn a_tiers_priority_is_that_of_its_keys() {
     let free = tier(5);
     let quotas = all(&free);
     assert_eq!(quotas.priority(&1), Priority::Level(2));
-    let _ = free.clone().priority(Priority::Background);
+    let _ = free.priority(Priority::Background);
     assert_eq!(quotas.priority(&1), Priority::Level(6));
 }

@@ -22,8 +22,10 @@ pub(crate) struct Packed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mould {
     id: LimitId,
+    // Both divided by what divides them, where nothing is in transit: it is the same rate.
     rate: u64,
     window: u64,
+    divisor: u64,
     capacity: u64,
     transit: u64,
     in_transit: u128,
@@ -43,7 +45,9 @@ impl Mould {
         let empty = Bucket::new(amount, window, capacity, transit, Time::ZERO);
         // What a full bucket may be overdrawn by, too.
         let most = empty.scaled(capacity).saturating_add(empty.refill(transit));
-        let mut unit = common_divisor(empty.rate, window);
+        let common = common_divisor(empty.rate, window);
+        let divisor = if transit == 0 { common } else { 1 };
+        let mut unit = common;
         while most / u128::from(unit) > u128::from(u64::MAX / 8) {
             unit *= 2;
         }
@@ -52,12 +56,13 @@ impl Mould {
                 amount,
                 ..limit.id()
             },
-            rate: empty.rate,
-            window,
+            rate: empty.rate / divisor,
+            window: window / divisor,
+            divisor,
             capacity,
             transit,
             in_transit: empty.in_transit(),
-            unit,
+            unit: unit / divisor,
         };
         (mould.in_transit < u128::from(u64::MAX)).then_some(mould)
     }
@@ -66,6 +71,7 @@ impl Mould {
         self.id
     }
 
+    #[inline]
     pub(crate) const fn resource(&self) -> Resource {
         self.id.resource
     }
@@ -76,6 +82,7 @@ impl Mould {
 
     /// Whether what is given back can be told from what is packed: where something may be in transit, how much of it is new
     /// has to be known.
+    #[inline]
     pub(crate) const fn gives_back(&self) -> bool {
         self.transit == 0
     }
@@ -104,11 +111,19 @@ impl Mould {
     /// The same for somebody who goes on with it whole. What may be new nobody has kept: where something may be in transit, it is
     /// taken to be everything, so that nothing is given back until the next charges are.
     pub(crate) fn whole(&self, packed: &Packed, now: Time) -> Bucket {
-        let mut bucket = self.bucket(packed, now);
+        let mut bucket = self.multiplied(self.bucket(packed, now));
         if !self.gives_back() && bucket.missing > 0 {
             bucket.less_fresh = u64::MAX / 2;
             bucket.turned_before = Time::ZERO;
         }
+        bucket
+    }
+
+    /// With the limit's own rate and window.
+    fn multiplied(&self, mut bucket: Bucket) -> Bucket {
+        bucket.rate *= self.divisor;
+        bucket.window *= self.divisor;
+        bucket.missing *= u128::from(self.divisor);
         bucket
     }
 
@@ -153,24 +168,32 @@ impl Mould {
 
     /// The bucket of somebody else, whole until now, if three words are enough for it.
     pub(crate) fn pack_whole(&self, bucket: &Bucket) -> Option<Packed> {
-        let is_this = (bucket.rate, bucket.capacity) == (self.rate, self.capacity)
-            && (bucket.window, bucket.transit) == (self.window, self.transit);
+        let (rate, window) = (self.rate * self.divisor, self.window * self.divisor);
+        let is_this = (bucket.rate, bucket.capacity) == (rate, self.capacity)
+            && (bucket.window, bucket.transit) == (window, self.transit);
         let none_new = bucket.missing == 0 || (bucket.fresh == 0 && bucket.less_fresh == 0);
-        (is_this && none_new).then(|| self.pack(bucket)).flatten()
+        if !is_this || !none_new {
+            return None;
+        }
+        let mut divided = bucket.clone();
+        divided.missing = divided.missing.div_ceil(self.divisor.into());
+        self.pack(&divided)
     }
 
     /// What was packed by another mould of the same resource and window: what is missing stays missing.
     pub(crate) fn repack(&self, other: &Self, packed: &Packed, now: Time) -> Option<Packed> {
-        let before = other.bucket(packed, now);
+        let before = other.multiplied(other.bucket(packed, now));
         let at = before.at;
         let mut bucket = Bucket::new(self.rate, self.window, self.capacity, self.transit, at);
-        bucket.missing = before.missing;
+        bucket.missing = before.missing.div_ceil(self.divisor.into());
         self.pack(&bucket)
     }
 
     /// So much in whole units, rounded up.
+    #[inline]
     fn units(&self, scaled: u128) -> Option<u64> {
         match u64::try_from(scaled) {
+            Ok(scaled) if self.unit == 1 => Some(scaled),
             Ok(scaled) => Some(scaled.div_ceil(self.unit)),
             Err(_) => u64::try_from(scaled.div_ceil(self.unit.into())).ok(),
         }
