@@ -7,9 +7,6 @@
     reason = "figures that were measured are printed"
 )]
 
-// Figures are what `--nocapture` is for.
-#![allow(clippy::print_stdout)]
-
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
