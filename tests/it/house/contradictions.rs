@@ -16,7 +16,10 @@ use tower_quota::{
     TokenBudgetLayer,
     backoff_retry::{Cause, IDEMPOTENCY_KEY},
     fallback::swap_model,
-    quota::QuotaBuilder,
+    quota::{
+        QuotaBuilder,
+        shared::{MemoryStore, OnStoreDown, SharedQuotaBuilder},
+    },
     token_budget::Pools,
 };
 
@@ -161,6 +164,39 @@ fn quotas() -> Kinds {
 }
 
 #[rustfmt::skip]
+fn shared() -> Kinds {
+    let of = |quota: QuotaBuilder, set: fn(SharedQuotaBuilder) -> SharedQuotaBuilder| {
+        error(set(quota.shared(MemoryStore::new())).build())
+    };
+    let named = || Quota::builder().limit(minute()).named("a");
+    let saved = named().build().unwrap().save();
+    vec![
+        ("pool", "needs a name", of(Quota::builder().limit(minute()), |s| s)),
+        ("pool", "needs a name", of(named(), |s| s.pool(""))),
+        ("shared", "discovers", of(Quota::discover().named("a"), |s| s)),
+        ("shared", "at least one limit", of(Quota::builder().max_in_flight(1).named("a"), |s| s)),
+        ("restore", "the store keeps", of(named().restore(saved), |s| s)),
+        ("expected_processes", "0", of(named(), |s| s.expected_processes(0))),
+        ("patience", "999µs", of(named(), |s| s.patience(Duration::from_micros(999)))),
+        ("slots", "3", of(named(), |s| s.slots(3))),
+        ("slots", "1025", of(named(), |s| s.slots(1_025))),
+        ("lease", "8s", of(named(), |s| s.lease(SECOND * 8))),
+        ("on_store_down", "0 s", of(named(), |s| s.on_store_down(OnStoreDown::Wait { max: NO_TIME }))),
+    ]
+}
+
+#[cfg(feature = "redis")]
+#[rustfmt::skip]
+fn stores() -> Kinds {
+    use tower_quota::quota::shared::RedisStore;
+
+    vec![
+        ("redis", "not an address", error(RedisStore::connect("no address"))),
+        ("redis", "no address was given", error(RedisStore::connect_any([]))),
+        ("redis", "\"\"", error(RedisStore::sentinel("", ["redis://a"], "redis://b"))),
+    ]
+}
+
 fn pools() -> Kinds {
     let quota = || Quota::new(minute()).unwrap();
     let pools = || Pools::new().pool("a", quota());
@@ -315,6 +351,7 @@ fn settings_that_make_no_sense_are_refused_where_they_are_made() {
     let mut rooms = vec![
         ("limits", limits()),
         ("quotas", quotas()),
+        ("shared quotas", shared()),
         ("pools", pools()),
         ("circuits", circuits()),
         ("retries", retries()),
@@ -324,6 +361,8 @@ fn settings_that_make_no_sense_are_refused_where_they_are_made() {
     ];
     #[cfg(feature = "testing")]
     rooms.push(("provider in a box", boxes()));
+    #[cfg(feature = "redis")]
+    rooms.push(("stores", stores()));
     let mut wrong = Vec::new();
     for (room, kinds) in &rooms {
         println!("{room}: {}", kinds.len());

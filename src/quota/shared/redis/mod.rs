@@ -136,12 +136,15 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for what isn't an address, and for none.
+    /// [`ConfigError`] for what isn't an address, for none, and for an empty name.
     pub fn sentinel<'a>(
         name: &str,
         sentinels: impl IntoIterator<Item = &'a str>,
         login: &str,
     ) -> Result<Self, ConfigError> {
+        if name.is_empty() {
+            return Err(ConfigError::new("redis", "\"\" is the name of no primary"));
+        }
         let store = Self::connect_any(sentinels)?;
         let primary = Some((name.to_owned(), address(login)?));
         Ok(Self::new(store.inner.seeds.clone(), primary))
