@@ -87,6 +87,7 @@ mod outputs;
 mod permit;
 mod priority;
 mod refusal;
+mod reserve;
 pub mod shared;
 mod snapshot;
 mod state;
@@ -119,7 +120,8 @@ pub(crate) use self::{
 
 use self::{
     books::Books,
-    line::{Asked, Line},
+    line::Line,
+    reserve::{granted, reserve_or_queue},
     sync::Arc,
 };
 use crate::{
@@ -363,38 +365,6 @@ impl Quota {
     pub(crate) fn id(&self) -> usize {
         self.books.id()
     }
-}
-
-#[inline(never)]
-fn reserve_or_queue(line: &Arc<Line>, cost: Cost, begun: bool, rank: Rank) -> Reserved {
-    let place = (!begun).then(|| rank.place());
-    match line.ask(&cost, !begun, place) {
-        Asked::Granted => Reserved::Granted(granted(line, cost, begun, rank)),
-        Asked::Queued(key, standing) => {
-            let standing = standing.of(rank.priority.class());
-            line.in_demand();
-            Reserved::Queued(Waiting::new(Arc::clone(line), key, standing))
-        }
-        Asked::Refused(rejected) => {
-            line.refused(&rejected);
-            Reserved::Refused(rejected)
-        }
-    }
-}
-
-#[inline]
-fn granted(line: &Arc<Line>, cost: Cost, begun: bool, rank: Rank) -> Grant {
-    let grant = Grant::new(Books::Line(Arc::clone(line)), cost, !begun);
-    if line.is_watched() {
-        tell(line, &grant, rank);
-    }
-    grant
-}
-
-// Apart, so that a grant that nobody is told of stays where it is made.
-#[inline(never)]
-fn tell(line: &Line, grant: &Grant, rank: Rank) {
-    line.granted(grant.cost(), rank.priority.class());
 }
 
 impl fmt::Debug for Quota {

@@ -149,7 +149,7 @@ const LAYERS: [&str; 5] = [
 /// At most so many lines, that a file can be read in one go …
 const LINES: usize = 400;
 /// … but for these, at most so many: the lock's own state has to stand in one place.
-const LONGER: &[(&str, usize)] = &[("quota/line.rs", 460)];
+const LONGER: &[(&str, usize)] = &[("quota/line.rs", 420)];
 
 pub fn sources() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -177,7 +177,7 @@ mod counted {
 }
 
 #[test]
-#[should_panic(expected = "named: the name can't be empty")]
+#[should_panic(expected = "named: \"\" is no name")]
 fn a_name_is_not_empty() {
     let _ = CircuitBreakerLayer::new().named("");
 }
