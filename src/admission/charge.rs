@@ -77,6 +77,38 @@ impl<Req, F: Fn(&Req) -> Cost> Charge<Req> for CostOf<F> {
     }
 }
 
+/// What a charge around another leaves to that one.
+macro_rules! as_charged {
+    ($($what:ident),+) => {
+        $(as_charged! { @ $what })+
+    };
+    (@ cost) => { as_charged! { @ cost -> Cost } };
+    (@ weigh) => { as_charged! { @ weigh -> (Cost, Option<Lesson>) } };
+    (@ priority) => { as_charged! { @ priority -> Priority } };
+    (@ turn) => { as_charged! { @ turn -> u64 } };
+    (@ quota) => { as_charged! { @ quota -> Option<(Quota, Scope)> } };
+    (@ $what:ident -> $told:ty) => {
+        fn $what(&self, request: &Req) -> $told {
+            self.charge.$what(request)
+        }
+    };
+}
+
+/// Keys, and what tells them, aren't shown.
+macro_rules! shows_its_charge {
+    ($($name:ident<C $(, $other:ident)+>),+) => {$(
+        impl<C: fmt::Debug $(, $other)+> fmt::Debug for $name<C $(, $other)+> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("charge", &self.charge)
+                    .finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+
+shows_its_charge!(Prioritised<C, F>, InTurn<C, F>, Keyed<C, F, K>, SharedBy<C, F, K>);
+
 /// `C`, with a priority that is the user's to say.
 pub struct Prioritised<C, F> {
     charge: C,
@@ -101,33 +133,11 @@ impl<C: Clone, F> Clone for Prioritised<C, F> {
     }
 }
 
-impl<C: fmt::Debug, F> fmt::Debug for Prioritised<C, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prioritised")
-            .field("charge", &self.charge)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<Req, C: Charge<Req>, F: Fn(&Req) -> Priority> Charge<Req> for Prioritised<C, F> {
-    fn cost(&self, request: &Req) -> Cost {
-        self.charge.cost(request)
-    }
-
-    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
-        self.charge.weigh(request)
-    }
+    as_charged!(cost, weigh, turn, quota);
 
     fn priority(&self, request: &Req) -> Priority {
         (self.priority)(request)
-    }
-
-    fn turn(&self, request: &Req) -> u64 {
-        self.charge.turn(request)
-    }
-
-    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
-        self.charge.quota(request)
     }
 }
 
@@ -155,33 +165,11 @@ impl<C: Clone, F> Clone for InTurn<C, F> {
     }
 }
 
-impl<C: fmt::Debug, F> fmt::Debug for InTurn<C, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InTurn")
-            .field("charge", &self.charge)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<Req, K: Hash, C: Charge<Req>, F: Fn(&Req) -> K> Charge<Req> for InTurn<C, F> {
-    fn cost(&self, request: &Req) -> Cost {
-        self.charge.cost(request)
-    }
-
-    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
-        self.charge.weigh(request)
-    }
-
-    fn priority(&self, request: &Req) -> Priority {
-        self.charge.priority(request)
-    }
+    as_charged!(cost, weigh, priority, quota);
 
     fn turn(&self, request: &Req) -> u64 {
         flow(&(self.key)(request))
-    }
-
-    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
-        self.charge.quota(request)
     }
 }
 
@@ -212,35 +200,13 @@ impl<C: Clone, F, K> Clone for Keyed<C, F, K> {
     }
 }
 
-impl<C: fmt::Debug, F, K> fmt::Debug for Keyed<C, F, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyed")
-            .field("charge", &self.charge)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<Req, C, F, K> Charge<Req> for Keyed<C, F, K>
 where
     C: Charge<Req>,
     F: Fn(&Req) -> K,
     K: Hash,
 {
-    fn cost(&self, request: &Req) -> Cost {
-        self.charge.cost(request)
-    }
-
-    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
-        self.charge.weigh(request)
-    }
-
-    fn priority(&self, request: &Req) -> Priority {
-        self.charge.priority(request)
-    }
-
-    fn turn(&self, request: &Req) -> u64 {
-        self.charge.turn(request)
-    }
+    as_charged!(cost, weigh, priority, turn);
 
     fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
         Some((self.quotas.get(&(self.key)(request)), Scope::Caller))
@@ -274,27 +240,13 @@ impl<C: Clone, F, K> Clone for SharedBy<C, F, K> {
     }
 }
 
-impl<C: fmt::Debug, F, K> fmt::Debug for SharedBy<C, F, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedBy")
-            .field("charge", &self.charge)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<Req, C, F, K> Charge<Req> for SharedBy<C, F, K>
 where
     C: Charge<Req>,
     F: Fn(&Req) -> K,
     K: Hash,
 {
-    fn cost(&self, request: &Req) -> Cost {
-        self.charge.cost(request)
-    }
-
-    fn weigh(&self, request: &Req) -> (Cost, Option<Lesson>) {
-        self.charge.weigh(request)
-    }
+    as_charged!(cost, weigh, quota);
 
     fn priority(&self, request: &Req) -> Priority {
         self.quotas.priority(&(self.key)(request))
@@ -302,9 +254,5 @@ where
 
     fn turn(&self, request: &Req) -> u64 {
         flow(&(self.key)(request))
-    }
-
-    fn quota(&self, request: &Req) -> Option<(Quota, Scope)> {
-        self.charge.quota(request)
     }
 }

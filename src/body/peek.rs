@@ -52,8 +52,8 @@ impl<T, R: Future<Output = T>> Read<T, R> {
     }
 }
 
-/// Resolves to the response once its verdict is known: at once where a layer further in has told it
-/// already and for a success that is no stream, else after a bounded look at the body.
+/// Resolves to the response once its verdict is known, after a bounded look at its body. Where a layer further in has told it
+/// already, and for a success that is no stream, there is nothing to look at, and no such future.
 ///
 /// Of an error's body at most 64 KiB are read, and at most one second is waited for them.
 ///

@@ -304,20 +304,18 @@ impl Session {
                 let Some(processes) = seen.or(hub.expected) else {
                     return self.close(true);
                 };
-                let talk = &self.talk;
-                let mut local = match self.talk.local.is_some() {
-                    true => self.talk.local.take(),
-                    false => Some(Local::new(&limits, u64::from(processes), talk, now)),
-                };
+                let local = self.talk.local.take();
+                let mut local = local
+                    .unwrap_or_else(|| Local::new(&limits, u64::from(processes), &self.talk, now));
                 // Nothing ahead: the store may be back by then.
                 let here = |ask: &Ask| Ask {
                     horizon: 0,
                     ..ask.clone()
                 };
                 let asked = asks.iter().map(here).collect();
-                let decisions = local.as_mut().map(|local| local.decide(asked, now));
-                self.talk.local = local;
-                decisions.unwrap_or_default()
+                let decisions = local.decide(asked, now);
+                self.talk.local = Some(local);
+                decisions
             }
         };
         self.close(false);
