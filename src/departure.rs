@@ -15,7 +15,7 @@
 //! dated when the buffer takes the request, and what the task tries again is not asked for.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, OnceCell},
     mem,
     task::{Context, Poll, Waker},
 };
@@ -23,14 +23,15 @@ use std::{
 use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
-    // Of the layers around whoever runs now, the outermost first.
-    static OFFERS: RefCell<Vec<Offer>> = const { RefCell::new(Vec::new()) };
+    // Of the layers around whoever runs now.
+    static SCOPES: Scopes = const { Scopes::new() };
 }
 
 /// Where a request is, as far as the layer that has charged it knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Place {
     /// One of our layers holds it.
+    #[default]
     Held,
     /// With whatever is further in; nobody has told yet what became of it.
     HandedOn,
@@ -38,23 +39,17 @@ pub(crate) enum Place {
     Left,
 }
 
-/// What a layer has charged for a request, for those further in to take and to tell of.
-#[derive(Debug)]
+/// What a layer has charged for a request, as those further in find it and leave it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
-    /// The quota.
-    pub(crate) quota: usize,
-    /// What was charged.
-    pub(crate) charged: Cost,
-    /// Nothing of it is there to be taken over: it was, by somebody further in on the same quota, or is used up.
-    pub(crate) taken: bool,
     /// Where the request is.
     pub(crate) place: Place,
+    /// Nothing of it is there to be taken over: it was, by somebody further in on the same quota, or is used up.
+    pub(crate) taken: bool,
     /// It stands for whatever becomes of the request: for every further try as well.
     pub(crate) once: bool,
     /// It was there for a further try, and somebody has claimed it: it stands for the next departure.
     pub(crate) claimed: bool,
-    /// A charge for a further try; `None` where nobody has asked. Boxed: hardly anybody does.
-    pub(crate) further: Option<Box<Further>>,
 }
 
 /// A charge for a further try, which those further in ask for.
@@ -70,69 +65,217 @@ pub(crate) enum Further {
     Told,
 }
 
+/// A layer around whoever runs now.
+struct Frame {
+    quota: Cell<usize>,
+    offer: Cell<Offer>,
+    // Nothing where it is taken.
+    charged: Cell<Cost>,
+    // `None` where nobody has asked. Boxed: hardly anybody does.
+    further: Cell<Option<Box<Further>>>,
+}
+
+impl Frame {
+    const fn new() -> Self {
+        Self {
+            quota: Cell::new(0),
+            offer: Cell::new(Offer {
+                place: Place::Held,
+                taken: true,
+                once: false,
+                claimed: false,
+            }),
+            charged: Cell::new(Cost::none()),
+            further: Cell::new(None),
+        }
+    }
+
+    #[inline]
+    fn put(&self, place: Place) {
+        self.offer.set(Offer {
+            place,
+            ..self.offer.get()
+        });
+    }
+
+    #[inline]
+    fn is_used_up(&self, own: Option<usize>) -> bool {
+        let offer = self.offer.get();
+        offer.place == Place::Left && !offer.once && Some(self.quota.get()) != own
+    }
+
+    /// What there is to be taken over, which is gone then.
+    fn take(&self) -> Cost {
+        let offer = self.offer.get();
+        self.offer.set(Offer {
+            taken: true,
+            ..offer
+        });
+        if offer.taken {
+            Cost::none()
+        } else {
+            self.charged.take()
+        }
+    }
+}
+
+/// So many layers are found at once; those beyond have a place further on.
+const NEAR: usize = 8;
+
+struct Chunk {
+    frames: [Frame; NEAR],
+    next: OnceCell<Box<Chunk>>,
+}
+
+impl Chunk {
+    const fn new() -> Self {
+        Self {
+            frames: [const { Frame::new() }; NEAR],
+            next: OnceCell::new(),
+        }
+    }
+}
+
+/// The layers around whoever runs now, the outermost first.
+struct Scopes {
+    depth: Cell<usize>,
+    first: Chunk,
+}
+
+impl Scopes {
+    const fn new() -> Self {
+        Self {
+            depth: Cell::new(0),
+            first: Chunk::new(),
+        }
+    }
+
+    #[inline]
+    fn frame(&self, index: usize) -> &Frame {
+        match self.first.frames.get(index) {
+            Some(frame) => frame,
+            None => self.far(index),
+        }
+    }
+
+    #[cold]
+    fn far(&self, index: usize) -> &Frame {
+        let mut chunk = &self.first;
+        for _ in 0..index / NEAR {
+            chunk = chunk.next.get_or_init(|| Box::new(Chunk::new()));
+        }
+        &chunk.frames[index % NEAR]
+    }
+
+    #[inline]
+    fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> {
+        (0..self.depth.get()).map(|index| self.frame(index))
+    }
+
+    #[inline]
+    fn begin(&self, quota: usize, offer: Offer, charged: &Cost, further: Option<Box<Further>>) {
+        let depth = self.depth.get();
+        let frame = self.frame(depth);
+        frame.quota.set(quota);
+        frame.offer.set(offer);
+        if !offer.taken {
+            frame.charged.set(charged.clone());
+        }
+        if further.is_some() {
+            frame.further.set(further);
+        }
+        self.depth.set(depth + 1);
+    }
+
+    /// Tells everybody where the request is; who knows that it has left keeps to that.
+    #[inline]
+    fn tell(&self, place: Place) {
+        for frame in self.frames() {
+            if frame.offer.get().place != Place::Left {
+                frame.put(place);
+            }
+        }
+    }
+
+    /// What the innermost layer on `quota` has charged already.
+    #[inline]
+    fn take(&self, quota: usize) -> Option<Cost> {
+        let frame = self.frames().rev().find(|f| f.quota.get() == quota)?;
+        Some(frame.take())
+    }
+}
+
 /// What is further in is called or polled as long as this lasts, and finds the offer.
 #[must_use = "the offer is taken back when it is dropped"]
 pub(crate) struct Scope(());
 
-/// Makes an offer to whatever is called or polled from here on.
-#[inline]
-pub(crate) fn offer(offer: Offer) -> Scope {
+// What follows is called as often as anything, and not inlined: what belongs to a thread is at hand only in this crate.
+
+/// Makes an offer of what was `charged` on `quota` to whatever is called or polled from here on.
+pub(crate) fn offer(
+    quota: usize,
+    offer: Offer,
+    charged: &Cost,
+    further: Option<Box<Further>>,
+) -> Scope {
     clock::forget();
-    OFFERS.with_borrow_mut(|offers| offers.push(offer));
+    SCOPES.with(|scopes| scopes.begin(quota, offer, charged, further));
+    Scope(())
+}
+
+/// The same by whoever hands the request on.
+pub(crate) fn hand_on_offering(quota: usize, offer: Offer, charged: &Cost) -> Scope {
+    clock::forget();
+    SCOPES.with(|scopes| {
+        scopes.tell(Place::HandedOn);
+        scopes.begin(quota, offer, charged, None);
+    });
     Scope(())
 }
 
 impl Scope {
-    /// What became of the offer.
-    #[inline]
-    pub(crate) fn end(self) -> Offer {
+    /// What became of the offer, and of what was asked for beyond it.
+    pub(crate) fn end(self) -> (Offer, Option<Box<Further>>) {
         mem::forget(self);
-        let offer = OFFERS.with_borrow_mut(Vec::pop);
-        offer.expect("offered when it began")
+        SCOPES.with(|scopes| {
+            let depth = scopes.depth.get() - 1;
+            scopes.depth.set(depth);
+            let frame = scopes.frame(depth);
+            (frame.offer.get(), frame.further.take())
+        })
     }
 }
 
 /// Takes the offer back while unwinding.
 impl Drop for Scope {
     fn drop(&mut self) {
-        drop(OFFERS.with_borrow_mut(Vec::pop));
+        drop(Self(()).end());
     }
-}
-
-/// Tells everybody further out where the request is; who knows that it has left keeps to that.
-#[inline]
-fn tell(place: Place) {
-    OFFERS.with_borrow_mut(|offers| {
-        for offer in offers.iter_mut().filter(|o| o.place != Place::Left) {
-            offer.place = place;
-        }
-    });
 }
 
 /// The request is held: by whoever says this, who is about to answer `Pending`.
 pub(crate) fn hold() {
-    tell(Place::Held);
+    SCOPES.with(|scopes| scopes.tell(Place::Held));
 }
 
 /// The request is handed on, by whoever held it.
-#[inline]
 pub(crate) fn hand_on() {
     clock::forget();
-    tell(Place::HandedOn);
+    SCOPES.with(|scopes| scopes.tell(Place::HandedOn));
 }
 
 /// The request has left.
 pub(crate) fn leave() {
-    tell(Place::Left);
+    SCOPES.with(|scopes| scopes.tell(Place::Left));
 }
 
 /// A try is over, of somebody who may make another. `sent`: it may have left, if nobody further in has kept it.
 pub(crate) fn over(sent: bool) {
-    OFFERS.with_borrow_mut(|offers| {
-        for offer in offers {
-            match offer.place {
-                Place::HandedOn if sent => offer.place = Place::Left,
-                _ if !sent => offer.place = Place::Held,
+    SCOPES.with(|scopes| {
+        for frame in scopes.frames() {
+            match frame.offer.get().place {
+                Place::HandedOn if sent => frame.put(Place::Left),
+                _ if !sent => frame.put(Place::Held),
                 _ => {}
             }
         }
@@ -149,17 +292,13 @@ pub(crate) enum Found {
 }
 
 /// Looks at what those further out offer to a request on this quota, and takes it.
-#[inline]
 pub(crate) fn arrive(quota: usize) -> Found {
-    OFFERS.with_borrow_mut(|offers| {
-        if offers.is_empty() {
-            return Found::Charged(None);
-        }
+    SCOPES.with(|scopes| {
         // Of those on the same quota only what is taken over counts.
-        if offers.iter().any(|offer| offer.is_used_up(Some(quota))) {
+        if scopes.frames().any(|frame| frame.is_used_up(Some(quota))) {
             return Found::UsedUp;
         }
-        Found::Charged(take(offers, quota))
+        Found::Charged(scopes.take(quota))
     })
 }
 
@@ -170,57 +309,40 @@ pub(crate) fn arrive(quota: usize) -> Found {
 ///
 /// The refusal of one who can't: the request may not leave.
 pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(), Rejected>> {
-    let used_up = |offer: &Offer| offer.is_used_up(own);
-    if !OFFERS.with_borrow(|offers| offers.iter().any(used_up)) {
-        return Poll::Ready(Ok(()));
-    }
-    // Cloned, and dropped, where nothing is borrowed: a waker is anybody's code.
-    let waker = cx.waker().clone();
-    let (answer, old) = OFFERS.with_borrow_mut(|offers| {
-        for offer in offers.iter_mut().filter(|offer| used_up(offer)) {
-            match offer.further.take().map(|further| *further) {
+    SCOPES.with(|scopes| {
+        let used_up = || scopes.frames().filter(|frame| frame.is_used_up(own));
+        for frame in used_up() {
+            match frame.further.take().map(|further| *further) {
                 Some(Further::Granted(cost)) => {
-                    offer.further = Some(Box::new(Further::Granted(cost)));
+                    frame.further.set(Some(Box::new(Further::Granted(cost))));
                 }
                 Some(Further::Refused(rejected)) => {
-                    offer.further = Some(Box::new(Further::Told));
-                    return (Poll::Ready(Err(rejected)), None);
+                    frame.further.set(Some(Box::new(Further::Told)));
+                    return Poll::Ready(Err(rejected));
                 }
-                old => {
-                    offer.further = Some(Box::new(Further::Asked(waker)));
-                    return (Poll::Pending, old);
+                _ => {
+                    let asked = Further::Asked(cx.waker().clone());
+                    frame.further.set(Some(Box::new(asked)));
+                    return Poll::Pending;
                 }
             }
         }
-        for offer in offers.iter_mut().filter(|offer| used_up(offer)) {
-            if let Some(Further::Granted(cost)) = offer.further.take().map(|further| *further) {
-                (offer.charged, offer.taken) = (cost, false);
-                (offer.place, offer.claimed) = (Place::Held, true);
+        for frame in used_up() {
+            if let Some(Further::Granted(cost)) = frame.further.take().map(|further| *further) {
+                frame.charged.set(cost);
+                frame.offer.set(Offer {
+                    place: Place::Held,
+                    taken: false,
+                    claimed: true,
+                    ..frame.offer.get()
+                });
             }
         }
-        (Poll::Ready(Ok(())), None)
-    });
-    drop(old);
-    answer
+        Poll::Ready(Ok(()))
+    })
 }
 
 /// What a layer further out, on the same quota, has charged already.
 pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
-    OFFERS.with_borrow_mut(|offers| take(offers, quota))
-}
-
-fn take(offers: &mut [Offer], quota: usize) -> Option<Cost> {
-    let offer = offers.iter_mut().rev().find(|o| o.quota == quota)?;
-    let taken = mem::replace(&mut offer.taken, true);
-    Some(if taken {
-        Cost::none()
-    } else {
-        mem::take(&mut offer.charged)
-    })
-}
-
-impl Offer {
-    fn is_used_up(&self, own: Option<usize>) -> bool {
-        self.place == Place::Left && !self.once && Some(self.quota) != own
-    }
+    SCOPES.with(|scopes| scopes.take(quota))
 }

@@ -170,6 +170,7 @@ pub mod presets;
 pub mod provider;
 pub mod quota;
 pub mod rate_limit;
+mod recycled;
 pub mod respond;
 pub mod split;
 #[cfg(feature = "testing")]

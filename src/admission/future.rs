@@ -40,7 +40,7 @@ pub(crate) trait Aftermath {
 
     /// An answer arrived. `facts` are its status and headers, where it has any.
     fn answered(
-        &self,
+        &mut self,
         verdict: Verdict,
         facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
@@ -49,7 +49,7 @@ pub(crate) trait Aftermath {
     /// The same, once the quota has heard of it.
     #[inline]
     fn heard(
-        &self,
+        &mut self,
         verdict: Verdict,
         facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
@@ -192,7 +192,7 @@ where
 /// The answer is read: what it means is known.
 fn judge<R, P, A>(
     answers: &P,
-    aftermath: &A,
+    aftermath: &mut A,
     manners: Manners,
     answer: P::Out<()>,
     grant: Grant,

@@ -41,14 +41,15 @@ impl Sent {
     }
 
     /// The inner service is called as long as the scope lasts.
-    #[inline]
     pub(super) fn calling(&self) -> Scope {
-        departure::hand_on();
-        departure::offer(self.offer())
+        let (grant, offer) = (&self.grant, self.as_offered());
+        match grant.charged_further_out() {
+            None => departure::hand_on_offering(grant.quota_id(), offer, grant.cost()),
+            Some(_) => departure::hand_on_offering(grant.quota_id(), offer, &grant.total()),
+        }
     }
 
     /// It was called.
-    #[inline]
     pub(super) fn called(&mut self, scope: Scope) {
         let _ = self.hear(scope.end());
     }
@@ -61,24 +62,44 @@ impl Sent {
         cx: &mut Context<'_>,
     ) -> Poll<F::Output> {
         loop {
-            if let Some(further) = &mut self.further {
-                further.poll(cx);
-            }
-            let scope = departure::offer(self.offer());
+            let scope = self.polling(cx);
             let poll = future.as_mut().poll(cx);
-            let asked = self.hear(scope.end());
+            let asked = self.polled(scope, poll.is_pending());
             // What was asked for may be there already.
-            if !asked || poll.is_ready() {
-                if let Some(further) = &mut self.further {
-                    further.wake();
-                }
-                // Silence of who held it means that nobody asked, and an error says itself whether the request left.
-                if poll.is_pending() && !self.grant.is_held() {
-                    self.depart();
-                }
+            if !asked {
                 return poll;
             }
         }
+    }
+
+    /// The inner service's future is polled as long as the scope lasts.
+    fn polling(&mut self, cx: &mut Context<'_>) -> Scope {
+        let mut offered = None;
+        if let Some(further) = &mut self.further {
+            further.poll(cx);
+            offered = further.offer(|| self.grant.total());
+        }
+        let (grant, offer) = (&self.grant, self.as_offered());
+        match grant.charged_further_out() {
+            None => departure::offer(grant.quota_id(), offer, grant.cost(), offered),
+            Some(_) => departure::offer(grant.quota_id(), offer, &grant.total(), offered),
+        }
+    }
+
+    /// It was polled; whether it is to be polled again at once.
+    fn polled(&mut self, scope: Scope, pending: bool) -> bool {
+        let asked = self.hear(scope.end());
+        if asked && pending {
+            return true;
+        }
+        if let Some(further) = &mut self.further {
+            further.wake();
+        }
+        // Silence of who held it means that nobody asked, and an error says itself whether the request left.
+        if pending && !self.grant.is_held() {
+            self.depart();
+        }
+        false
     }
 
     /// The request has left, just now: dates its charge and tells whoever is further out. Once.
@@ -90,7 +111,6 @@ impl Sent {
     }
 
     /// There is an answer to it: it has left, or the try before has.
-    #[inline]
     pub(super) fn answered(&mut self) {
         if !self.grant.has_left() && self.grant.answered() {
             departure::leave();
@@ -99,20 +119,12 @@ impl Sent {
 
     /// What those further in may take instead of charging again, and tell of.
     #[inline]
-    fn offer(&self) -> Offer {
-        let (grant, place) = (&self.grant, self.grant.place());
-        let once = self.manners.on_arrival;
+    fn as_offered(&self) -> Offer {
         Offer {
-            quota: grant.quota_id(),
-            charged: grant.total(),
+            place: self.grant.place(),
             taken: !self.offers(),
-            place,
-            once,
+            once: self.manners.on_arrival,
             claimed: false,
-            further: match &self.further {
-                Some(further) => further.offer(|| grant.total()),
-                None => None,
-            },
         }
     }
 
@@ -124,15 +136,15 @@ impl Sent {
 
     /// Does what those further in have said; also whether a further charge was asked for that wasn't before.
     #[inline]
-    fn hear(&mut self, offer: Offer) -> bool {
+    fn hear(&mut self, (offer, further): (Offer, Option<Box<departure::Further>>)) -> bool {
         if self.offers() || offer.claimed {
             self.taken = offer.taken;
         }
         if self.manners.on_arrival {
             return false;
         }
-        if offer.claimed || offer.further.is_some() || self.further.is_some() {
-            return self.hear_of_further(offer);
+        if offer.claimed || further.is_some() || self.further.is_some() {
+            return self.hear_of_further(offer, further);
         }
         if offer.place != self.grant.place() {
             self.grant.put(offer.place);
@@ -141,7 +153,7 @@ impl Sent {
     }
 
     #[cold]
-    fn hear_of_further(&mut self, offer: Offer) -> bool {
+    fn hear_of_further(&mut self, offer: Offer, further: Option<Box<departure::Further>>) -> bool {
         if offer.claimed {
             let further = self.further.take();
             if let Some(next) = further.and_then(|further| further.claim()) {
@@ -151,7 +163,7 @@ impl Sent {
         if offer.place != self.grant.place() {
             self.grant.put(offer.place);
         }
-        match (offer.further.map(|further| *further), &mut self.further) {
+        match (further.map(|further| *further), &mut self.further) {
             (Some(departure::Further::Asked(asker)), Some(further)) => further.asked_by(asker),
             (Some(departure::Further::Asked(asker)), None) => {
                 let turn = self.grant.ask_again(self.manners.reject);

@@ -115,7 +115,7 @@ where
                 StateProj::Calling { future } => match future.poll(cx) {
                     Poll::Ready(Ok(answer)) => {
                         let verdict = this.answers.at_sight(&answer, Depth::Streams);
-                        if verdict == Some(Verdict::Success) {
+                        if matches!(verdict, Some(Verdict::Success)) {
                             if let Some(retries) = this.retries {
                                 retries.succeeded();
                             }

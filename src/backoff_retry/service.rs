@@ -56,23 +56,31 @@ where
         {
             tracing::debug!(target: target::RETRY, "no room for an idempotency key");
         }
-        let copy = (policy.attempts > 1 && self.gate.may_retry(&request))
-            .then(|| self.answers.copy(&request))
-            .flatten();
         // One try is all there is, and nobody asks what came of it.
         let alone = policy.attempts == 1 && policy.deadline.is_none();
-        let retries = (!alone).then(|| Retries {
-            policy: Arc::clone(policy),
-            // Not ready yet: it is asked when its time has come.
-            again: copy.map(|request| (self.inner.clone(), request)),
-            progress: Progress {
-                made: 1,
-                before: None,
-                deadline: (policy.deadline).and_then(|d| Instant::now().checked_add(d)),
-            },
-            timer: None,
-            paid: None,
-        });
+        let repeats = policy.attempts > 1 && self.gate.may_retry(&request);
+        let retries = if alone {
+            None
+        } else {
+            Some(Retries {
+                policy: Arc::clone(policy),
+                // Not ready yet: it is asked when its time has come.
+                again: match repeats {
+                    true => match self.answers.copy(&request) {
+                        Some(copy) => Some((self.inner.clone(), copy)),
+                        None => None,
+                    },
+                    false => None,
+                },
+                progress: Progress {
+                    made: 1,
+                    before: None,
+                    deadline: (policy.deadline).and_then(|d| Instant::now().checked_add(d)),
+                },
+                timer: None,
+                paid: None,
+            })
+        };
         let ongoing = policy.budget.as_ref().map(RetryBudget::begin);
         policy.tries.tried(false);
         BackoffRetryFuture::new(

@@ -125,7 +125,7 @@ impl<C: Chain<Req>, Req> FallbackFuture<C, Req> {
         };
         Self {
             state,
-            trip: Trip::new(plan, seen, Some(spare), Some(first)),
+            trip: Trip::new(plan, seen, Some(spare), Some(Box::new(first))),
             answers,
         }
     }
@@ -148,7 +148,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                             &answer,
                             Depth::Streams,
                         );
-                        if verdict == Some(Verdict::Success) && trip.has_served() {
+                        if matches!(verdict, Some(Verdict::Success)) && trip.has_served() {
                             this.state.set(State::Done);
                             trip.let_go();
                             return Poll::Ready(Ok(trip.first(answer, answers)));

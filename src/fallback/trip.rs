@@ -35,8 +35,8 @@ pub(super) struct Spare<T, Req> {
     pub(super) second: T,
     // As it came, for links that haven't got it.
     request: Option<Req>,
-    // As it goes to the link that is asked.
-    bound: Option<Req>,
+    // As it goes to the link that is asked. Boxed: there is none where the first serves.
+    bound: Option<Box<Req>>,
 }
 
 impl<T, Req> Spare<T, Req> {
@@ -118,8 +118,8 @@ pub(super) struct Trip<C: Chain<Req>, Req> {
     // Of the outcome before, or what was remembered of the first service.
     verdict: Verdict,
     causes: Vec<Cause>,
-    // The first service, where it was passed over: asked after all where nobody else can be.
-    resort: Option<C::First>,
+    // The first service, where it was passed over: asked after all where nobody else can be. Boxed: hardly ever.
+    resort: Option<Box<C::First>>,
     fell: bool,
     // Somebody may have been sent the request.
     left: bool,
@@ -130,7 +130,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         plan: Arc<Plan>,
         seen: Seen,
         spare: Option<Spare<C::Second, Req>>,
-        resort: Option<C::First>,
+        resort: Option<Box<C::First>>,
     ) -> Self {
         Self {
             plan,
@@ -219,7 +219,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             && spare.request.is_none()
             && !C::Second::REWRITES
         {
-            spare.request = spare.bound.take();
+            spare.request = spare.bound.take().map(|request| *request);
         }
         self.go_on(None, answers)
     }
@@ -246,7 +246,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             self.member = next.member;
             spare.bound = match mem::replace(&mut spare.request, copy) {
                 Some(request) => match spare.second.rewrite(next.member, request) {
-                    Some(request) => Some(request),
+                    Some(request) => Some(Box::new(request)),
                     None => continue,
                 },
                 None if C::Second::SENDS => return false,
@@ -282,7 +282,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         self.resort = None;
         let causes = Causes::new(self.causes.clone()).expect("somebody didn't serve");
         let spare = self.spare.as_mut().expect("there are links");
-        let request = spare.bound.take();
+        let request = spare.bound.take().map(|request| *request);
         spare.second.call(Unserved { request, causes })
     }
 

@@ -1,6 +1,6 @@
 //! What a request holds of a quota.
 
-use std::{fmt, time::Duration};
+use std::{cell::RefCell, fmt, thread::LocalKey, time::Duration};
 
 use tokio::time::Instant;
 
@@ -12,13 +12,24 @@ use crate::{
         settlement::{Departure, Settle},
     },
     departure::Place,
+    recycled::{Recycle, Recycled, Spares},
     verdict::{RateStatus, Usage, Verdict},
 };
 
 /// A turn that was granted. Gives everything back on drop until the request was handed on; from then on
 /// only its place in flight.
 pub(crate) struct Grant {
-    books: Books,
+    charge: Recycled<Charge>,
+}
+
+thread_local! {
+    static SPARES: Spares<Charge> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Default)]
+struct Charge {
+    // None once it is over.
+    books: Option<Books>,
     cost: Cost,
     // Of a request that has left.
     departure: Departure,
@@ -27,6 +38,30 @@ pub(crate) struct Grant {
     slot: bool,
     // Boxed: hardly any has one.
     more: Option<Box<More>>,
+}
+
+impl Recycle for Charge {
+    fn spares() -> &'static LocalKey<Spares<Self>> {
+        &SPARES
+    }
+
+    #[inline]
+    fn clear(&mut self) {
+        (self.books, self.cost, self.more) = (None, Cost::none(), None);
+    }
+}
+
+impl Charge {
+    #[inline]
+    fn books(&self) -> &Books {
+        self.books.as_ref().expect("kept until it is over")
+    }
+
+    #[inline]
+    fn leave(&mut self, now: Instant) {
+        self.departure = self.books().date(&self.cost, now);
+        self.place = Place::Left;
+    }
 }
 
 /// What else a request has been charged.
@@ -41,7 +76,7 @@ struct More {
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant")
-            .field("cost", &self.cost)
+            .field("cost", self.cost())
             .field("left", &self.has_left())
             .finish_non_exhaustive()
     }
@@ -49,15 +84,13 @@ impl fmt::Debug for Grant {
 
 impl Grant {
     /// Of a cost that is held there already.
-    pub(super) const fn new(books: Books, cost: Cost, slot: bool) -> Self {
-        Self {
-            books,
-            cost,
-            departure: Departure::NONE,
-            place: Place::Held,
-            slot,
-            more: None,
-        }
+    pub(super) fn new(books: Books, cost: Cost, slot: bool) -> Self {
+        let mut charge = Recycled::<Charge>::blank();
+        charge.books = Some(books);
+        charge.cost = cost;
+        charge.departure = Departure::NONE;
+        (charge.place, charge.slot) = (Place::Held, slot);
+        Self { charge }
     }
 
     /// The same for a request of which a layer further out, on the same quota, has charged so much.
@@ -70,32 +103,39 @@ impl Grant {
     }
 
     fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
+        self.charge.more.get_or_insert_default()
+    }
+
+    /// What layers further out, on the same quota, have charged, where there are such.
+    #[inline]
+    pub(crate) fn charged_further_out(&self) -> Option<&Cost> {
+        self.charge.more.as_ref().map(|more| &more.covered)
     }
 
     /// What the request is charged all in all, for layers further in to take over.
     #[inline]
     pub(crate) fn total(&self) -> Cost {
-        match &self.more {
-            Some(more) => self.cost.plus(&more.covered),
-            None => self.cost.clone(),
+        match &self.charge.more {
+            Some(more) => self.charge.cost.plus(&more.covered),
+            None => self.charge.cost.clone(),
         }
     }
 
-    pub(crate) const fn cost(&self) -> &Cost {
-        &self.cost
+    pub(crate) fn cost(&self) -> &Cost {
+        &self.charge.cost
     }
 
     /// What was charged, with the tokens that the provider counted instead of the estimate; those that a layer further
     /// out has charged are its to settle.
     pub(crate) fn used(&self, usage: &Usage) -> Cost {
         let covered = |resource| {
-            self.more
+            self.charge
+                .more
                 .as_ref()
                 .map_or(0, |more| more.covered.of(resource))
         };
         let rest = |used: u64, resource| used.saturating_sub(covered(resource));
-        self.cost.with_tokens(
+        self.charge.cost.with_tokens(
             rest(usage.total_tokens, Resource::Tokens),
             rest(usage.input_tokens, Resource::InputTokens),
             rest(usage.output_tokens, Resource::OutputTokens),
@@ -104,73 +144,81 @@ impl Grant {
 
     /// The answer has come to so many tokens.
     pub(crate) fn hear_output(&self, tokens: u64) {
-        self.books.outputs().hear(tokens);
+        self.charge.books().outputs().hear(tokens);
     }
 
     /// What is left of the quota's limits now.
     pub(crate) fn allowance(&self) -> Allowance {
-        self.books.look().allowance()
+        self.charge.books().look().allowance()
     }
 
     /// Names the quota among all others.
+    #[inline]
     pub(crate) fn quota_id(&self) -> usize {
-        self.books.id()
+        self.charge.books().id()
     }
 
     /// Whether the request has left.
-    pub(crate) const fn has_left(&self) -> bool {
-        matches!(self.place, Place::Left)
+    #[inline]
+    pub(crate) fn has_left(&self) -> bool {
+        matches!(self.charge.place, Place::Left)
     }
 
     /// Whether it is still ours, or another layer's of ours further in.
-    pub(crate) const fn is_held(&self) -> bool {
-        matches!(self.place, Place::Held)
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.charge.place, Place::Held)
     }
 
     /// Where the request is.
-    pub(crate) const fn place(&self) -> Place {
-        self.place
+    #[inline]
+    pub(crate) fn place(&self) -> Place {
+        self.charge.place
     }
 
     /// The request is there now. Nothing more told, one that was handed on counts as sent; one that had left and is held again
     /// has never arrived. To be told while the inner service is called or polled, or right after it.
+    #[inline]
     pub(crate) fn put(&mut self, place: Place) {
-        match (place, self.place) {
+        match (place, self.charge.place) {
             (Place::Left, _) => self.depart_now(),
             (Place::Held, Place::Left) => {
-                self.books.hold_again(&self.cost, self.departure);
-                self.place = Place::Held;
+                self.charge
+                    .books()
+                    .hold_again(&self.charge.cost, self.charge.departure);
+                self.charge.place = Place::Held;
             }
             (Place::HandedOn, Place::Left) => {}
-            (place, _) => self.place = place,
+            (place, _) => self.charge.place = place,
         }
     }
 
     /// Asks for the same charge once more, for a further try of the same request, in front of those who haven't begun;
     /// `reject` refuses instead of waiting. It takes no further place in flight.
     pub(crate) fn ask_again(&self, reject: bool) -> Reserved {
-        let books = self.books.clone();
+        let books = self.charge.books().clone();
         let quota = Quota { books };
         if reject {
-            quota.reserve_or_refuse(self.cost.clone(), true, Rank::DEFAULT)
+            quota.reserve_or_refuse(self.charge.cost.clone(), true, Rank::DEFAULT)
         } else {
-            quota.reserve(self.cost.clone(), true, Rank::DEFAULT)
+            quota.reserve(self.charge.cost.clone(), true, Rank::DEFAULT)
         }
     }
 
     /// The request is on its way once more, charged by `next`: what this has charged stays.
     pub(crate) fn follow(&mut self, mut next: Self) {
         self.depart();
-        next.slot = std::mem::take(&mut self.slot);
-        next.more = std::mem::take(&mut self.more);
-        next.more().before = Some(self.departure);
+        next.charge.slot = std::mem::take(&mut self.charge.slot);
+        next.charge.more = std::mem::take(&mut self.charge.more);
+        next.more().before = Some(self.charge.departure);
         *self = next;
     }
 
     /// The request leaves now: from here on its charge has a date. Once; later calls do nothing.
+    #[inline]
     pub(crate) fn depart(&mut self) {
         if !self.has_left() {
-            self.leave(Instant::now());
+            self.charge.leave(Instant::now());
         }
     }
 
@@ -178,21 +226,15 @@ impl Grant {
     #[inline]
     pub(crate) fn depart_now(&mut self) {
         if !self.has_left() {
-            self.leave(clock::looked());
+            self.charge.leave(clock::looked());
         }
-    }
-
-    #[inline]
-    fn leave(&mut self, now: Instant) {
-        self.departure = self.books.date(&self.cost, now);
-        self.place = Place::Left;
     }
 
     /// There is an answer, just now. A further try that is still held never left: the answer is that of the try before, and
     /// what was charged for the further one is given back. False then.
     #[inline]
     pub(crate) fn answered(&mut self) -> bool {
-        let before = self.more.as_ref().and_then(|more| more.before);
+        let before = self.charge.more.as_ref().and_then(|more| more.before);
         match before.filter(|_| self.is_held()) {
             Some(before) => {
                 self.stay(before);
@@ -208,31 +250,32 @@ impl Grant {
     /// Nothing was charged but for the try that left then.
     #[cold]
     fn stay(&mut self, before: Departure) {
-        self.books.release(&self.cost, false);
-        (self.departure, self.place) = (before, Place::Left);
+        self.charge.books().release(&self.charge.cost, false);
+        (self.charge.departure, self.charge.place) = (before, Place::Left);
     }
 
     /// It was answered so. Told once, where a layer further out has charged it as well.
     #[inline]
     pub(crate) fn heard(&self, verdict: &Verdict) {
-        let covered = self.more.as_ref().map(|more| &more.covered);
+        let covered = self.charge.more.as_ref().map(|more| &more.covered);
         if covered.is_none_or(|covered| *covered == Cost::none()) {
-            self.books.heard(verdict);
+            self.charge.books().heard(verdict);
         }
     }
 
     /// The request leaves at the instant of its grant, without another look at the clock.
     pub(crate) fn depart_at_once(&mut self) {
         if !self.has_left() {
-            self.departure = self.books.date_at_once(&self.cost);
-            self.place = Place::Left;
+            self.charge.departure = self.charge.books().date_at_once(&self.charge.cost);
+            self.charge.place = Place::Left;
         }
     }
 
     /// The answer has arrived: frees the place in flight, keeps the charge.
+    #[inline]
     pub(crate) fn land(&mut self) {
-        if std::mem::take(&mut self.slot) {
-            self.books.land();
+        if std::mem::take(&mut self.charge.slot) {
+            self.charge.books().land();
         }
     }
 
@@ -240,37 +283,46 @@ impl Grant {
     /// the place in flight.
     pub(crate) fn settle(mut self, used: &Cost, policy: Settle) {
         self.depart();
-        let slot = std::mem::take(&mut self.slot);
-        let costs = (&self.cost, used);
-        self.books.settle(costs, self.departure.at, policy, slot);
+        let slot = std::mem::take(&mut self.charge.slot);
+        let costs = (&self.charge.cost, used);
+        self.charge
+            .books()
+            .settle(costs, self.charge.departure.at, policy, slot);
     }
 
     /// What the answer to this request says is left.
     pub(crate) fn observe(&self, status: &RateStatus) {
-        self.books.observe(status, &self.cost, self.departure);
+        self.charge
+            .books()
+            .observe(status, &self.charge.cost, self.charge.departure);
     }
 
     /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
     /// as long as it asks to wait, or for a cool-down where it doesn't say.
     pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
-        let (cost, dated) = (&self.cost, self.departure.at);
-        self.books.refused(resource, cost, dated, wait);
+        let (cost, dated) = (&self.charge.cost, self.charge.departure.at);
+        self.charge.books().refused(resource, cost, dated, wait);
     }
 
     /// The answer has ended without telling what was used: the charge stays.
     pub(crate) fn served(mut self) {
         self.depart();
-        let (dated, slot) = (self.departure.at, std::mem::take(&mut self.slot));
-        self.books.served(dated, slot);
+        let (dated, slot) = (
+            self.charge.departure.at,
+            std::mem::take(&mut self.charge.slot),
+        );
+        self.charge.books().served(dated, slot);
     }
 
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
         if !self.has_left() {
-            self.place = Place::Held;
+            self.charge.place = Place::Held;
         } else {
-            let slot = std::mem::take(&mut self.slot);
-            self.books.refund(&self.cost, self.departure, slot);
+            let slot = std::mem::take(&mut self.charge.slot);
+            self.charge
+                .books()
+                .refund(&self.charge.cost, self.charge.departure, slot);
         }
     }
 }
@@ -278,7 +330,9 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         if self.is_held() {
-            self.books.release(&self.cost, self.slot);
+            self.charge
+                .books()
+                .release(&self.charge.cost, self.charge.slot);
         } else {
             self.depart();
             self.land();

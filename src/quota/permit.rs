@@ -34,7 +34,7 @@ impl Permit {
     }
 
     /// What was charged.
-    pub const fn cost(&self) -> &Cost {
+    pub fn cost(&self) -> &Cost {
         self.grant.cost()
     }
 

@@ -70,13 +70,13 @@ impl Aftermath for Hold {
     const DEPTH: Depth = Depth::Errors;
 
     fn answered(
-        &self,
+        &mut self,
         verdict: Verdict,
         _facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
     ) -> InFlight {
         InFlight {
-            _grant: (verdict == Verdict::Success).then_some(grant),
+            _grant: matches!(verdict, Verdict::Success).then_some(grant),
         }
     }
 }

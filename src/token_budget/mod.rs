@@ -132,6 +132,7 @@
 
 mod estimated;
 mod layer;
+mod notes;
 mod pools;
 mod service;
 

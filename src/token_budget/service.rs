@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::Estimated;
+use super::{Estimated, notes::Notes};
 use crate::{
     admission::{Admission, Aftermath, Charge, Limiter},
     answers::{Answers, Depth, Http},
@@ -18,7 +18,6 @@ use crate::{
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
     quota::{Grant, Quota},
-    tokens::Lesson,
     verdict::{Classify, Provider, Usage, Verdict},
 };
 
@@ -60,13 +59,13 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let is_own = self.limiter.is_on_arrival();
-        let learn = |lesson| Learn {
+        let learn = |lesson: Option<_>| Learn {
             settle: match self.settle {
                 Settle::Auto if is_own => Settle::TrueUp,
                 settle => settle,
             },
             provider: self.limiter.provider::<S::Response>(),
-            lesson,
+            notes: lesson.map(|lesson| Notes::new(Some(lesson))),
             is_own,
         };
         TokenBudgetFuture {
@@ -81,7 +80,8 @@ where
 struct Learn {
     settle: Settle,
     provider: Option<Provider>,
-    lesson: Option<Lesson>,
+    // Of what the answer can teach.
+    notes: Option<Notes>,
     // The limits are the server's own: what a provider says of its limits isn't about them.
     is_own: bool,
 }
@@ -99,7 +99,7 @@ impl Aftermath for Learn {
     }
 
     fn answered(
-        &self,
+        &mut self,
         verdict: Verdict,
         facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
@@ -117,8 +117,8 @@ impl Aftermath for Learn {
                 return Settling {
                     grant: Some(grant),
                     settle: self.settle,
-                    usage: facts.and_then(|(_, headers)| UsageScanner::of(headers)),
-                    lesson: self.lesson.clone(),
+                    scans: facts.is_some_and(|(_, headers)| UsageScanner::may_read(headers)),
+                    notes: self.notes.take(),
                 };
             }
             Verdict::RateLimited {
@@ -138,8 +138,8 @@ impl Aftermath for Learn {
         Settling {
             grant: None,
             settle: self.settle,
-            usage: None,
-            lesson: None,
+            scans: false,
+            notes: None,
         }
     }
 }
@@ -156,23 +156,22 @@ fn refused(grant: Grant, settle: Settle) {
 pub struct Settling {
     grant: Option<Grant>,
     settle: Settle,
-    usage: Option<UsageScanner>,
-    lesson: Option<Lesson>,
+    // Whether the answer may tell what was used.
+    scans: bool,
+    notes: Option<Notes>,
 }
 
 impl Watch for Settling {
     #[inline]
     fn chunk(&mut self, data: &[u8]) {
-        if let Some(usage) = &mut self.usage {
-            usage.push(data);
+        if self.scans {
+            let notes = self.notes.get_or_insert_with(|| Notes::new(None));
+            notes.push(data);
         }
     }
 
     fn finish(mut self) {
-        let usage = self.usage.take().and_then(UsageScanner::finish);
-        if let (Some(lesson), Some(usage)) = (self.lesson.take(), &usage) {
-            lesson.learn(usage);
-        }
+        let usage = self.notes.take().and_then(Notes::finish);
         match (self.grant.take(), usage) {
             (Some(grant), Some(usage)) => {
                 if self.settle == Settle::RealTime {

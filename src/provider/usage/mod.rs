@@ -78,15 +78,19 @@ impl UsageScanner {
 
     /// A scanner for an answer with these headers; `None` where its type has no usage.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
+        Self::may_read(headers).then(Self::new)
+    }
+
+    /// Whether an answer with these headers may have a usage.
+    pub(crate) fn may_read(headers: &HeaderMap) -> bool {
         let content_type = headers.get(CONTENT_TYPE);
-        let may = content_type.is_none_or(|value| {
+        content_type.is_none_or(|value| {
             let says = |word: &[u8]| {
                 let mut parts = value.as_bytes().windows(word.len());
                 parts.any(|part| part.eq_ignore_ascii_case(word))
             };
             says(b"json") || says(b"event")
-        });
-        may.then(Self::new)
+        })
     }
 
     /// Looks at the next bytes of the body.

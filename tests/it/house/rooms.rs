@@ -11,6 +11,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("inner", &[]),
     ("lock", &[]),
+    ("recycled", &[]),
     ("marked", &[]),
     ("key", &[]),
     ("clock", &["core"]),
@@ -29,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "departure",
             "observe",
             "key",
+            "recycled",
         ],
     ),
     ("presets", &["core", "quota"]),
@@ -81,6 +83,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "answers",
             "tokens",
             "admission",
+            "recycled",
         ],
     ),
     // The layers that know no quota.
