@@ -14,7 +14,7 @@ use tower_quota::{
 };
 
 use crate::{
-    fleet::{Fleet, bound, seconds, share},
+    fleet::{Fleet, bound, seconds, share, within},
     server::Server,
 };
 
@@ -23,16 +23,6 @@ const LIMIT: usize = 200;
 
 fn limit() -> Limit {
     Limit::requests(LIMIT as u64, WINDOW)
-}
-
-/// With slack, where the machine is shared.
-fn within(bound: Duration) -> Duration {
-    bound
-        + Duration::from_millis(if std::env::var_os("CI").is_some() {
-            500
-        } else {
-            250
-        })
 }
 
 const RECOVERED: Duration = Duration::from_millis(500);

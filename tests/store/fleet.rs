@@ -81,11 +81,21 @@ impl Fleet {
         store: impl Fn(usize) -> RedisStore,
         set: impl Fn(SharedQuotaBuilder) -> SharedQuotaBuilder,
     ) -> Self {
+        Self::named("fleet", processes, limit, store, set)
+    }
+
+    pub fn named(
+        name: &str,
+        processes: usize,
+        limit: &Limit,
+        store: impl Fn(usize) -> RedisStore,
+        set: impl Fn(SharedQuotaBuilder) -> SharedQuotaBuilder,
+    ) -> Self {
         let quotas = (0..processes).map(|process| {
             let builder = Quota::builder()
                 .limit(limit.clone())
                 .max_wait(Duration::from_secs(30));
-            let (quota, driver) = set(builder.shared(store(process)).pool("fleet"))
+            let (quota, driver) = set(builder.shared(store(process)).pool(name))
                 .build()
                 .unwrap();
             tokio::spawn(driver);
@@ -127,6 +137,23 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// Nobody sends any more, and what was granted and not sent is back.
+    pub async fn stop(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            let _ = task.await;
+        }
+        seconds(0.5).await;
+    }
+}
+
+/// What the store counts, by one more request, but for that.
+pub async fn counted(fleet: &Fleet) -> usize {
+    drop(fleet.quotas[0].acquire(Cost::request()).await.unwrap());
+    fleet.quotas[0].snapshot().limits[0].used as usize - 1
+}
+
 impl Drop for Fleet {
     fn drop(&mut self) {
         for task in &self.tasks {
@@ -146,4 +173,10 @@ pub async fn seconds(seconds: f64) {
 /// The most that may be in a window: 1.02 of the limit.
 pub const fn bound(limit: usize) -> usize {
     limit + limit / 50
+}
+
+/// With slack, where the machine is shared.
+pub fn within(bound: Duration) -> Duration {
+    let ci = std::env::var_os("CI").is_some();
+    bound + Duration::from_millis(if ci { 500 } else { 250 })
 }

@@ -18,6 +18,8 @@ mod proxy;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 #[cfg(all(feature = "redis", unix))]
+mod sentinel;
+#[cfg(all(feature = "redis", unix))]
 mod server;
 #[cfg(all(feature = "redis", unix))]
 mod wire;

@@ -127,14 +127,7 @@ impl Server {
     }
 
     fn raw(&self, command: &[&str]) -> Result<::redis::Value, ::redis::RedisError> {
-        let client = ::redis::Client::open(self.url())?;
-        let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
-        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut cmd = ::redis::cmd(command[0]);
-        command[1..].iter().for_each(|part| {
-            cmd.arg(*part);
-        });
-        cmd.query(&mut connection)
+        ask(&self.url(), command)
     }
 
     /// A command by the side door.
@@ -196,6 +189,18 @@ impl Server {
             let _ = child.wait();
         }
     }
+}
+
+/// A command, over a connection of its own.
+pub fn ask(url: &str, command: &[&str]) -> Result<::redis::Value, ::redis::RedisError> {
+    let client = ::redis::Client::open(url)?;
+    let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
+    connection.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut cmd = ::redis::cmd(command[0]);
+    command[1..].iter().for_each(|part| {
+        cmd.arg(*part);
+    });
+    cmd.query(&mut connection)
 }
 
 fn field(line: &str, name: &str) -> f64 {
