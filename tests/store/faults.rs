@@ -275,7 +275,9 @@ async fn a_clock_that_is_set_hands_out_no_second_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_of_one_node_takes_pools_and_their_keys() {
-    let Some(server) = Server::on_a_port(&["--cluster-enabled", "yes"]) else {
+    let bus = crate::server::free_port().to_string();
+    let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+    let Some(server) = Server::on_a_port(&options) else {
         return;
     };
     server.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);

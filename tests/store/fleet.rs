@@ -148,10 +148,13 @@ impl Fleet {
     }
 }
 
-/// What the store counts, by one more request, but for that.
+/// What the store counts, but for the requests that this takes: each process tells with its next call what goes back.
 pub async fn counted(fleet: &Fleet) -> usize {
-    drop(fleet.quotas[0].acquire(Cost::request()).await.unwrap());
-    fleet.quotas[0].snapshot().limits[0].used as usize - 1
+    let first = &fleet.quotas[..1];
+    for quota in fleet.quotas.iter().chain(first) {
+        drop(quota.acquire(Cost::request()).await.unwrap());
+    }
+    fleet.quotas[0].snapshot().limits[0].used as usize - fleet.quotas.len() - 1
 }
 
 impl Drop for Fleet {
@@ -179,4 +182,14 @@ pub const fn bound(limit: usize) -> usize {
 pub fn within(bound: Duration) -> Duration {
     let ci = std::env::var_os("CI").is_some();
     bound + Duration::from_millis(if ci { 500 } else { 250 })
+}
+
+/// Until it's so, in steps that don't matter.
+pub async fn until(what: &str, mut so: impl FnMut() -> bool) -> Instant {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < Duration::from_secs(15), "not {what}");
+        seconds(0.005).await;
+    }
+    Instant::now()
 }

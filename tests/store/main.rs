@@ -5,6 +5,8 @@
 #![cfg(feature = "testing")]
 
 #[cfg(all(feature = "redis", unix))]
+mod cluster;
+#[cfg(all(feature = "redis", unix))]
 mod faults;
 #[cfg(all(feature = "redis", unix))]
 mod figures;

@@ -13,7 +13,7 @@ use tower_quota::{
 };
 
 use crate::{
-    fleet::{Fleet, bound, counted, seconds, share, within},
+    fleet::{Fleet, bound, counted, seconds, share, until, within},
     server::{Server, ask, free_port, program},
 };
 
@@ -82,16 +82,6 @@ impl Drop for Sentinel {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.dir);
     }
-}
-
-/// Until it's so, in steps that don't matter.
-async fn until(what: &str, mut so: impl FnMut() -> bool) -> Instant {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < Duration::from_secs(15), "not {what}");
-        seconds(0.005).await;
-    }
-    Instant::now()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

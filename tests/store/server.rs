@@ -118,6 +118,11 @@ impl Server {
         self.port
     }
 
+    /// Its address by that port.
+    pub fn tcp(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
@@ -128,6 +133,10 @@ impl Server {
 
     fn raw(&self, command: &[&str]) -> Result<::redis::Value, ::redis::RedisError> {
         ask(&self.url(), command)
+    }
+
+    pub fn try_command(&self, command: &[&str]) -> Result<::redis::Value, ::redis::RedisError> {
+        self.raw(command)
     }
 
     /// A command by the side door.

@@ -1,7 +1,8 @@
 //! What a server's errors mean.
 
-use ::redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use ::redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 
+use super::ways::elsewhere;
 use crate::quota::shared::store::StoreError;
 
 /// What a server's refusal means.
@@ -51,29 +52,5 @@ pub(super) fn is_of_connection(error: &RedisError) -> bool {
 pub(super) fn moved_to(error: &RedisError, from: &ConnectionInfo) -> Option<ConnectionInfo> {
     let (node, _) = error.redirect_node()?;
     let (host, port) = node.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    let here = |own: &String| {
-        if host.is_empty() {
-            own.clone()
-        } else {
-            host.to_owned()
-        }
-    };
-    let to = match from.addr() {
-        ConnectionAddr::Tcp(own, _) => ConnectionAddr::Tcp(here(own), port),
-        ConnectionAddr::TcpTls {
-            host: own,
-            insecure,
-            tls_params,
-            ..
-        } => ConnectionAddr::TcpTls {
-            host: here(own),
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
-        _ if host.is_empty() => return None,
-        _ => ConnectionAddr::Tcp(host.to_owned(), port),
-    };
-    Some(from.clone().set_addr(to))
+    elsewhere(from, host.trim_matches(['[', ']']), port.parse().ok()?)
 }

@@ -4,24 +4,27 @@
 
 mod errors;
 mod node;
+mod sentinel;
+mod ways;
 mod wire;
 
 use std::{
-    collections::HashMap,
     fmt,
-    sync::atomic::{AtomicI64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, SystemTime},
 };
 
 use ::redis::{
-    Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Script, ServerErrorKind,
-    Value, aio::MultiplexedConnection, cmd,
+    ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Script, ServerErrorKind, Value,
+    aio::MultiplexedConnection, cmd,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::{
     errors::{explain, is_of_connection, moved_to},
-    node::{Node, Tls},
+    node::Tls,
+    sentinel::Primary,
+    ways::Ways,
 };
 use super::{
     PoolId,
@@ -30,14 +33,16 @@ use super::{
 use crate::{
     core::pool::{Call, PoolLimit, Reply},
     error::ConfigError,
-    quota::sync::{Arc, Mutex},
+    quota::sync::Arc,
 };
 
 const SCRIPT: &str = include_str!("script.lua");
 /// A connection that hasn't answered for so long is given up.
 const SILENCE: Duration = Duration::from_millis(220);
-/// How often a call may be sent elsewhere because the pool has moved.
-const MOVES: usize = 4;
+/// To so many servers a call is brought at most, until one does it.
+const TRIES: usize = 8;
+/// While a slot moves, a pool's keys may be on both sides for so long.
+const MOVING: Duration = Duration::from_millis(4);
 
 /// A store in Redis 6.2 or later, or in Valkey: standalone, behind Sentinel, or a cluster.
 ///
@@ -56,15 +61,11 @@ pub struct RedisStore {
 }
 
 struct Inner {
-    seeds: Vec<ConnectionInfo>,
-    // The name of the primary that sentinels know, and how to log in there.
-    primary: Option<(String, ConnectionInfo)>,
+    ways: Ways,
+    // Its way is asked of sentinels; `ways` knows how it is logged in to.
+    primary: Option<Primary>,
     tls: Option<Tls>,
     prefix: String,
-    nodes: Mutex<HashMap<String, Arc<Node>>>,
-    // Where pools have moved to.
-    moved: Mutex<HashMap<PoolId, ConnectionInfo>>,
-    seed: AtomicUsize,
     script: Script,
     clock: Option<Arc<AtomicI64>>,
 }
@@ -91,16 +92,23 @@ fn address(url: &str) -> Result<ConnectionInfo, ConfigError> {
     Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
 }
 
+fn addresses<'a>(
+    urls: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<ConnectionInfo>, ConfigError> {
+    let addresses: Vec<_> = urls.into_iter().map(address).collect::<Result<_, _>>()?;
+    if addresses.is_empty() {
+        return Err(ConfigError::new("redis", "no address was given"));
+    }
+    Ok(addresses)
+}
+
 impl RedisStore {
-    fn new(seeds: Vec<ConnectionInfo>, primary: Option<(String, ConnectionInfo)>) -> Self {
+    fn new(seeds: Vec<ConnectionInfo>, primary: Option<Primary>) -> Self {
         let inner = Inner {
-            seeds,
+            ways: Ways::new(seeds),
             primary,
             tls: None,
             prefix: "tower-quota".into(),
-            nodes: Mutex::new(HashMap::new()),
-            moved: Mutex::new(HashMap::new()),
-            seed: AtomicUsize::new(0),
             script: Script::new(SCRIPT),
             clock: None,
         };
@@ -124,11 +132,7 @@ impl RedisStore {
     ///
     /// [`ConfigError`] for what isn't an address, and for none.
     pub fn connect_any<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let seeds: Vec<_> = urls.into_iter().map(address).collect::<Result<_, _>>()?;
-        if seeds.is_empty() {
-            return Err(ConfigError::new("redis", "no address was given"));
-        }
-        Ok(Self::new(seeds, None))
+        Ok(Self::new(addresses(urls)?, None))
     }
 
     /// The primary that these sentinels know under `name`. `login` is an address whose user, password, number of the database
@@ -145,9 +149,11 @@ impl RedisStore {
         if name.is_empty() {
             return Err(ConfigError::new("redis", "\"\" is the name of no primary"));
         }
-        let store = Self::connect_any(sentinels)?;
-        let primary = Some((name.to_owned(), address(login)?));
-        Ok(Self::new(store.inner.seeds.clone(), primary))
+        let primary = Primary {
+            name: name.to_owned(),
+            sentinels: addresses(sentinels)?,
+        };
+        Ok(Self::new(vec![address(login)?], Some(primary)))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -186,34 +192,6 @@ impl RedisStore {
 }
 
 impl Inner {
-    /// The node that has the pool, as far as it's known, and whether it was told so.
-    fn route(&self, pool: &PoolId) -> (ConnectionInfo, bool) {
-        if let Some(moved) = self.moved.lock().get(pool) {
-            return (moved.clone(), true);
-        }
-        let seed = self.seed.load(Ordering::Relaxed) % self.seeds.len();
-        (self.seeds[seed].clone(), false)
-    }
-
-    fn node(&self, info: &ConnectionInfo) -> Arc<Node> {
-        let mut nodes = self.nodes.lock();
-        let node = nodes
-            .entry(info.addr().to_string())
-            .or_insert_with(|| Arc::new(Node::new()));
-        Arc::clone(node)
-    }
-
-    fn client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
-        node::client(info, self.tls.as_ref())
-    }
-
-    /// What was known of the way to the pool was wrong.
-    fn lose_way(&self, pool: &PoolId) {
-        if self.moved.lock().remove(pool).is_none() {
-            self.seed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     fn command(
         &self,
         name: &str,
@@ -275,14 +253,18 @@ impl Inner {
         call: &Call,
     ) -> Result<Reply, StoreError> {
         let packed = wire::write(limits, call);
-        let (mut info, mut asking) = (self.route(pool).0, false);
-        for _ in 0..MOVES {
-            let node = self.node(&info);
-            let (mut connection, generation) = match node.connection(self, &info).await {
+        let slot = ways::slot(pool.as_str());
+        let (mut node, mut asking) = (self.ways.to(slot), false);
+        let mut last = StoreError::Unavailable("the pool moves from node to node".into());
+        for _ in 0..TRIES {
+            let (mut connection, generation) = match node.connection(self).await {
                 Ok(connection) => connection,
                 Err(error) => {
-                    self.lose_way(pool);
-                    return Err(error);
+                    // It wasn't done there; others may know where the pool is now.
+                    last = error;
+                    self.ways.lost(&node);
+                    (node, asking) = (self.ways.to(slot), false);
+                    continue;
                 }
             };
             let answer = self.run(&mut connection, asking, pool, &packed, call.process);
@@ -295,28 +277,39 @@ impl Inner {
                 Ok(Err(error)) => error,
                 Err(_) => {
                     node.give_up(generation);
-                    self.lose_way(pool);
+                    self.ways.lost(&node);
                     return Err(StoreError::Unavailable("no answer".into()));
                 }
             };
-            let Some(elsewhere) = moved_to(&error, &info) else {
-                if is_of_connection(&error) {
-                    node.give_up(generation);
-                    self.lose_way(pool);
+            // Who moves, or isn't in charge, has done nothing.
+            if let Some(elsewhere) = moved_to(&error, node.info()) {
+                node = self.ways.node(elsewhere);
+                asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+                if !asking {
+                    self.ways.moved(slot, &node);
                 }
-                return Err(explain(&error));
-            };
-            // It wasn't done here.
-            asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
-            if !asking {
-                self.moved.lock().insert(pool.clone(), elsewhere.clone());
+                continue;
             }
-            info = elsewhere;
+            last = explain(&error);
+            match error.kind() {
+                ErrorKind::Server(ServerErrorKind::TryAgain) => {
+                    sleep(MOVING).await;
+                    (node, asking) = (self.ways.to(slot), false);
+                }
+                ErrorKind::Server(ServerErrorKind::ClusterDown) => {
+                    self.ways.lost(&node);
+                    (node, asking) = (self.ways.to(slot), false);
+                }
+                _ => {
+                    if is_of_connection(&error) {
+                        node.give_up(generation);
+                        self.ways.lost(&node);
+                    }
+                    break;
+                }
+            }
         }
-        self.lose_way(pool);
-        Err(StoreError::Unavailable(
-            "the pool moves from node to node".into(),
-        ))
+        Err(last)
     }
 }
 

@@ -6,9 +6,10 @@ use ::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, Value,
     aio::MultiplexedConnection, cmd,
 };
+use futures_util::future::join;
 use tokio::time::{Instant, timeout};
 
-use super::{Inner, explain, text};
+use super::{Inner, explain};
 use crate::{
     observe::target,
     quota::{shared::store::StoreError, sync::Mutex},
@@ -16,9 +17,10 @@ use crate::{
 
 /// So long a connection may take.
 const CONNECT: Duration = Duration::from_millis(250);
-/// After a connection that failed the next one waits: from so long to so long.
+/// After a connection that failed the next one waits: from so long to so long, less than until the next call that looks whether the
+/// store is back.
 const LEAST: Duration = Duration::from_millis(20);
-const MOST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_millis(200);
 
 /// How servers by TLS are known.
 #[derive(Clone)]
@@ -27,7 +29,7 @@ pub(super) struct Tls {
     pub(super) root: Vec<u8>,
 }
 
-pub(super) fn client(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Client, RedisError> {
+fn client(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Client, RedisError> {
     #[cfg(feature = "redis-tls")]
     if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
         // Of several that are built in rustls takes none by itself.
@@ -48,6 +50,7 @@ pub(super) fn client(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Client, 
 
 /// One server.
 pub(super) struct Node {
+    info: ConnectionInfo,
     live: Mutex<Live>,
     // One connection is made at a time.
     connecting: tokio::sync::Mutex<()>,
@@ -62,7 +65,7 @@ struct Live {
 }
 
 impl Node {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(info: ConnectionInfo) -> Self {
         let live = Live {
             connection: None,
             generation: 0,
@@ -70,9 +73,15 @@ impl Node {
             retry: None,
         };
         Self {
+            info,
             live: Mutex::new(live),
             connecting: tokio::sync::Mutex::const_new(()),
         }
+    }
+
+    /// Its address, and how it is logged in to.
+    pub(super) const fn info(&self) -> &ConnectionInfo {
+        &self.info
     }
 
     /// The connection of that generation is of no more use.
@@ -100,7 +109,6 @@ impl Node {
     pub(super) async fn connection(
         &self,
         store: &Inner,
-        info: &ConnectionInfo,
     ) -> Result<(MultiplexedConnection, u64), StoreError> {
         if let Some(live) = self.live() {
             return live;
@@ -109,7 +117,7 @@ impl Node {
         if let Some(live) = self.live() {
             return live;
         }
-        let made = match timeout(CONNECT, store.open(info)).await {
+        let made = match timeout(CONNECT, open(store, &self.info)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(StoreError::Unavailable("no connection in time".into())),
@@ -134,97 +142,52 @@ impl Node {
     }
 }
 
-impl Inner {
-    async fn open(&self, info: &ConnectionInfo) -> Result<MultiplexedConnection, StoreError> {
-        let primary = match &self.primary {
-            Some((name, login)) => Some(self.primary_of(name, login).await?),
-            None => None,
-        };
-        let info = primary.as_ref().unwrap_or(info);
-        let mut connection = self.connect(info).await?;
-        look_after_memory(&mut connection).await;
-        Ok(connection)
-    }
-
-    async fn connect(&self, info: &ConnectionInfo) -> Result<MultiplexedConnection, StoreError> {
-        let client = self.client(info.clone()).map_err(|error| explain(&error))?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None);
-        let connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await;
-        connection.map_err(|error| explain(&error))
-    }
-
-    /// Where the primary is, by the first sentinel that knows.
-    async fn primary_of(
-        &self,
-        name: &str,
-        login: &ConnectionInfo,
-    ) -> Result<ConnectionInfo, StoreError> {
-        let mut last = StoreError::Unavailable("no sentinel knows the primary".into());
-        for sentinel in &self.seeds {
-            match timeout(CONNECT / 2, self.ask_sentinel(sentinel, name)).await {
-                Ok(Ok((host, port))) => {
-                    let to = match login.addr() {
-                        ConnectionAddr::TcpTls {
-                            insecure,
-                            tls_params,
-                            ..
-                        } => ConnectionAddr::TcpTls {
-                            host,
-                            port,
-                            insecure: *insecure,
-                            tls_params: tls_params.clone(),
-                        },
-                        _ => ConnectionAddr::Tcp(host, port),
-                    };
-                    return Ok(login.clone().set_addr(to));
-                }
-                Ok(Err(error)) => last = error,
-                Err(_) => {}
-            }
+async fn open(store: &Inner, info: &ConnectionInfo) -> Result<MultiplexedConnection, StoreError> {
+    let found = match &store.primary {
+        Some(primary) => Some(primary.find(store, info).await?),
+        None => None,
+    };
+    let connection = connect(store, found.as_ref().unwrap_or(info)).await?;
+    let others = async {
+        if found.is_none() {
+            look_around(store, info, connection.clone()).await;
         }
-        Err(last)
-    }
+    };
+    join(others, look_after_memory(connection.clone())).await;
+    Ok(connection)
+}
 
-    async fn ask_sentinel(
-        &self,
-        sentinel: &ConnectionInfo,
-        name: &str,
-    ) -> Result<(String, u16), StoreError> {
-        let mut connection = self.connect(sentinel).await?;
-        let mut command = cmd("SENTINEL");
-        command.arg("get-master-addr-by-name").arg(name);
-        let answer: Value = command
-            .query_async(&mut connection)
-            .await
-            .map_err(|error| explain(&error))?;
-        let parts = match &answer {
-            Value::Array(parts) => parts.iter().filter_map(text).collect(),
-            _ => Vec::new(),
-        };
-        match parts.as_slice() {
-            [host, port] => {
-                let port = port
-                    .parse()
-                    .map_err(|_| StoreError::Unavailable("a sentinel names no port".into()))?;
-                Ok((host.clone(), port))
-            }
-            _ => Err(StoreError::Unavailable(format!(
-                "no sentinel knows a primary {name:?}"
-            ))),
-        }
+pub(super) async fn connect(
+    store: &Inner,
+    info: &ConnectionInfo,
+) -> Result<MultiplexedConnection, StoreError> {
+    let client = client(info.clone(), store.tls.as_ref()).map_err(|error| explain(&error))?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT))
+        .set_response_timeout(None);
+    let connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await;
+    connection.map_err(|error| explain(&error))
+}
+
+/// Of a cluster, who else is in it.
+async fn look_around(store: &Inner, info: &ConnectionInfo, mut connection: MultiplexedConnection) {
+    let mut command = cmd("CLUSTER");
+    command.arg("SLOTS");
+    // Others aren't one, and not everybody may ask.
+    let slots: Result<Value, RedisError> = command.query_async(&mut connection).await;
+    if let Ok(slots) = slots {
+        store.ways.learn(info, &slots);
     }
 }
 
 /// A server that evicts what was written forgets what was sent.
-async fn look_after_memory(connection: &mut MultiplexedConnection) {
+async fn look_after_memory(mut connection: MultiplexedConnection) {
     let mut command = cmd("CONFIG");
     command.arg("GET").arg("maxmemory-policy");
     // Not everybody may ask.
-    let answer: Result<Vec<String>, RedisError> = command.query_async(connection).await;
+    let answer: Result<Vec<String>, RedisError> = command.query_async(&mut connection).await;
     if let Ok([_, policy]) = answer.as_deref()
         && policy.starts_with("allkeys")
     {
