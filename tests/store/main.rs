@@ -16,6 +16,8 @@ mod line;
 #[cfg(all(feature = "redis", unix))]
 mod load;
 #[cfg(all(feature = "redis", unix))]
+mod losses;
+#[cfg(all(feature = "redis", unix))]
 mod proxy;
 #[cfg(all(feature = "redis", unix))]
 mod redis;

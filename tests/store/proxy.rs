@@ -28,8 +28,9 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = made.made.fetch_add(1, Ordering::SeqCst) + 1;
-                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                made.pass(number, client, server);
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
+                    made.pass(number, client, server);
+                }
             }
         });
         (proxy, own)

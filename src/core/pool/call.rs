@@ -83,8 +83,12 @@ pub struct Adjust {
 pub struct Call {
     /// Who calls.
     pub process: u64,
-    /// Its calls are numbered from 1. One that comes twice is answered twice and done once.
+    /// Its calls are numbered upwards. One that comes twice is answered twice and done once.
     pub seq: u64,
+    /// The last of its calls that this life of the pool has answered, 0 where there is none or the pool may have forgotten it. A
+    /// pool that doesn't know it has gone back in time, as a replica does that is promoted before all has reached it: what it
+    /// holds is of no use, and it begins a new life.
+    pub heard: u64,
     /// Which life of the pool's state it knows of, 0 for none.
     pub epoch: u64,
     /// What a new life is to be called, never 0.

@@ -76,6 +76,12 @@ impl Pool {
         now
     }
 
+    /// Whether it has gone back to before something that it has answered.
+    fn lacks(&self, call: &Call) -> bool {
+        let last = self.replies.get(&call.process).map(|(seq, _)| *seq);
+        call.epoch == self.epoch && last.unwrap_or(0) < call.heard
+    }
+
     /// Does what a call asks for. `raw` is what the store's clock shows.
     pub(crate) fn call(
         pool: &mut Option<Self>,
@@ -83,6 +89,9 @@ impl Pool {
         limits: &[PoolLimit],
         call: &Call,
     ) -> Reply {
+        if pool.as_ref().is_some_and(|pool| pool.lacks(call)) {
+            *pool = None;
+        }
         let created = pool.is_none();
         let lost = created && call.epoch != 0;
         let pool = pool.get_or_insert_with(|| {
@@ -110,9 +119,9 @@ impl Pool {
         if call.beat || created {
             pool.processes.insert(call.process, raw);
             let alive = |seen: u64| seen + ALIVE >= raw;
-            pool.replies
-                .retain(|id, _| pool.processes.get(id).is_some_and(|seen| alive(*seen)));
-            pool.processes.retain(|_, seen| alive(*seen));
+            for (gone, _) in pool.processes.extract_if(|_, seen| !alive(*seen)) {
+                pool.replies.remove(&gone);
+            }
         }
         // What stands further ahead than anything can have been reserved is of a clock that was set.
         let furthest = limits

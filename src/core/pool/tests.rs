@@ -270,3 +270,43 @@ fn a_clock_that_is_set_moves_nothing() {
         );
     }
 }
+
+#[test]
+fn a_pool_that_has_gone_back_in_time_begins_anew() {
+    let limit = limit(PoolShape::Rolling, 40, 6 * SECOND);
+    let (mut pool, mut replica) = (None, None);
+    for seq in 1..=4 {
+        if seq == 3 {
+            // What comes later doesn't reach it.
+            replica.clone_from(&pool);
+        }
+        let call = Call {
+            epoch: if seq == 1 { 0 } else { 7 },
+            heard: seq - 1,
+            ..ask(seq, 5, 0)
+        };
+        let reply = Pool::call(&mut pool, EPOCH + seq, &[limit], &call);
+        assert!(!reply.lost && granted(&reply).is_some());
+    }
+    let next = Call {
+        epoch: 7,
+        heard: 4,
+        fresh: 8,
+        ..ask(5, 5, 0)
+    };
+    let told = Pool::call(&mut replica.clone(), EPOCH + 5, &[limit], &next);
+    assert!(told.lost && told.created && told.epoch == 8);
+    // Whoever was answered by all that it knows notices nothing, nor does the call that was never answered.
+    for heard in [0, 2] {
+        let call = Call {
+            heard,
+            ..next.clone()
+        };
+        let reply = Pool::call(&mut replica.clone(), EPOCH + 5, &[limit], &call);
+        assert!(!reply.lost && reply.used == [15]);
+    }
+    // Of another life nothing follows.
+    let other = Call { epoch: 6, ..next };
+    let reply = Pool::call(&mut replica, EPOCH + 5, &[limit], &other);
+    assert!(reply.lost && !reply.created && reply.epoch == 7);
+}

@@ -95,6 +95,7 @@ pub async fn check<S: QuotaStore + ?Sized>(
             model: None,
             stamps: Vec::new(),
             seqs: [0; 3],
+            heard: [0; 3],
             epoch: 0,
         };
         let mut last: Option<(Call, Reply)> = None;
@@ -119,7 +120,7 @@ pub async fn check<S: QuotaStore + ?Sized>(
                     "{pool}, call {step}: {call:?} was answered {reply:?} instead of {expected:?}"
                 ));
             }
-            trial.hear(&reply);
+            trial.hear(&call, &reply);
             if step == 0 {
                 trial.set_ends(reply.now.0);
             }
@@ -135,6 +136,7 @@ struct Trial {
     model: Option<Pool>,
     stamps: Vec<Stamp>,
     seqs: [u64; 3],
+    heard: [u64; 3],
     epoch: u64,
 }
 
@@ -189,9 +191,12 @@ impl Trial {
             }
         });
         let asks = asks.collect();
+        // Sometimes one that the store has never had: it takes itself to have gone back in time.
+        let rewound = u64::from(self.dice.one_in(40));
         Call {
             process: process as u64 + 1,
             seq: self.seqs[process],
+            heard: self.heard[process] + rewound * 1_000,
             // Sometimes that of a life that is over.
             epoch: if self.dice.one_in(12) {
                 self.epoch + 1
@@ -229,8 +234,14 @@ impl Trial {
         }
     }
 
-    fn hear(&mut self, reply: &Reply) {
+    fn hear(&mut self, call: &Call, reply: &Reply) {
+        if reply.epoch != self.epoch {
+            self.heard = [0; 3];
+        }
         self.epoch = reply.epoch;
+        if !reply.lost {
+            self.heard[call.process as usize - 1] = call.seq;
+        }
         self.stamps.extend(
             reply
                 .decisions

@@ -56,25 +56,40 @@
 //! | no answer, a broken connection | the same call is made again under its number, over another connection, and done once |
 //! | the server has become a replica, or loads | another connection, by Sentinel's word or the cluster's |
 //! | it comes back empty, the pool was flushed or evicted | nothing is granted for 150 ms; each process replays what it has sent, and who finds it out what the pool held |
+//! | a replica is promoted that lacks what was sent last | the same: a process knows the number of its last call that was answered |
 //! | its scripts are flushed | sent again |
 //! | its clock is set by more than 5 s | what counts goes on as if it hadn't been |
-//! | a wrong password, no permission, no memory | as away; asked again every two seconds |
+//! | it has no memory left (`OOM`), or too few replicas (`NOREPLICAS`) | as away; asked again four times a second |
+//! | a wrong password, no permission | as away; asked again every two seconds |
+//! | a pool's slot moves to another node of a cluster | followed; a pool that is new meanwhile waits until it has moved |
 //! | it stands still, and goes on | what it had been asked is done once |
 //! | a process dies | what it was granted and hadn't sent counts until it expires |
 //!
 //! # A server
 //!
-//! Redis from 6.2 on, or Valkey. Memory has to suffice: with `allkeys-*` policies pools are evicted, which is noticed but costs
-//! 150 ms each; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk. A replica that is promoted
-//! lacks what hadn't reached it: `min-replicas-to-write 1` keeps that small.
+//! Redis from 6.2 on, or Valkey: one server, [behind Sentinel](RedisStore::sentinel), or a [cluster](RedisStore::connect_any), whose other
+//! nodes are found by what one says. Memory has to suffice: with `allkeys-*` policies pools are evicted, which is noticed but costs
+//! 150 ms each, and where it happens more than once in a window less is granted than the limit; use `maxmemory-policy noeviction`, or
+//! a server of its own. Nothing has to be kept on disk.
+//!
+//! A replica that is promoted lacks what hadn't reached it, which the first process notices that calls. What isn't noticed is a primary
+//! that is cut off and goes on with those who still reach it, beside the one that was promoted: for as long both grant the whole
+//! limit. `min-replicas-to-write 1` with `min-replicas-max-lag 1` ends that after about a second.
 //!
 //! A pool is two keys, `tower-quota:{pool}:q` and `tower-quota:{pool}:n`, in one slot of a cluster, which expire two days after
 //! their last use. Keys of [keyed](crate::RateLimitLayer::keyed) layers have pools of their own, under the first half of the key's
 //! SHA-256: never the key itself. These permissions are enough:
 //!
 //! ```text
-//! user pool on >secret resetkeys ~tower-quota:* resetchannels -@all +eval +evalsha +time +hmget +hset +hdel +zadd +zrem +zrangebyscore +zcard +pexpire
+//! user pool on >secret resetkeys ~tower-quota:* resetchannels -@all +eval +evalsha +time +hmget +hset +hdel +del +zadd +zrem +zrangebyscore +zcard +pexpire
 //! ```
+//!
+//! With `+cluster|slots` the other nodes of a cluster are known before one fails (else by what is moved there alone), with
+//! `+config|get` an eviction policy that forgets quotas is told as an event. A sentinel is asked for nothing but
+//! `sentinel|get-master-addr-by-name`.
+//!
+//! The user and password of an address log in, `rediss://` and the feature `redis-tls` encrypt, and `RedisStore::trust` names a
+//! certificate instead of the public authorities. Neither appears in an event, an error or in `Debug`.
 //!
 //! # Another store
 //!

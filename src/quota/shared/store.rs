@@ -23,6 +23,7 @@ pub type StoreFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, StoreError>
 /// | answer a call that comes twice, by its `process` and `seq`, as it did at first, and do it once | replies are lost |
 /// | do nothing for a call with an `epoch` that isn't its own, and say so | its state may have been lost meanwhile |
 /// | name another `epoch` whenever it begins with nothing | then processes replay what they have sent |
+/// | begin with nothing where it doesn't know the call that a process has `heard` last | it has gone back in time, and lacks what was sent since |
 /// | forget no pool earlier than after two days | a limit per day counts as long |
 /// | not try again by itself what may have been done | nothing is charged twice |
 pub trait QuotaStore: Send + Sync + 'static {

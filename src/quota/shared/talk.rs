@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::outage::Local;
+use super::{desk::number, outage::Local};
 use crate::core::{
     pool::{Adjust, Call, Change, Decision, PoolLimit, Reply, Stamp},
     queue::Key,
@@ -86,6 +86,8 @@ pub(super) struct Head {
 #[derive(Debug, Default)]
 pub(super) struct Talk {
     pub(super) seq: u64,
+    /// The last call that was answered in this life of the pool.
+    answered: u64,
     pub(super) epoch: u64,
     beat: Option<Instant>,
     /// The store's clock, and when it showed that.
@@ -175,16 +177,22 @@ impl Talk {
             }
         }
         self.book(&adjusts[told..], limits, now);
+        if self.seq == 0 {
+            // Whoever used this pool by the same name before isn't answered in its stead.
+            self.seq = number() / 2;
+        }
         self.seq += 1;
-        let beat = self
-            .beat
-            .is_none_or(|at| now.saturating_duration_since(at) >= BEAT);
+        let beaten = self.beat.map(|at| now.saturating_duration_since(at));
+        let beat = beaten.is_none_or(|ago| ago >= BEAT);
+        // Of those that haven't told for long that they live, the pool forgets the calls.
+        let heard = beaten.map_or(0, |ago| if ago < REPEATED { self.answered } else { 0 });
         if beat {
             self.beat = Some(now);
         }
         Call {
             process,
             seq: self.seq,
+            heard,
             epoch: self.epoch,
             fresh,
             clock,
@@ -271,6 +279,7 @@ impl Talk {
         if reply.lost {
             self.lost = Some(reply.created || self.lost == Some(true));
             self.epoch = reply.epoch;
+            (self.answered, self.beat) = (0, None);
             return false;
         }
         for (ask, decision) in call.asks.iter().zip(&reply.decisions) {
@@ -279,6 +288,7 @@ impl Talk {
             }
         }
         self.epoch = reply.epoch;
+        self.answered = call.seq;
         self.clock = Some((now, reply.now.0));
         self.heard = Some(now);
         self.used.clone_from(&reply.used);

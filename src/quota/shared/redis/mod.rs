@@ -47,8 +47,8 @@ const MOVING: Duration = Duration::from_millis(4);
 /// A store in Redis 6.2 or later, or in Valkey: standalone, behind Sentinel, or a cluster.
 ///
 /// It connects when it's first asked, and again whenever it has to: a connection is given up when it breaks, when nothing has
-/// come for 220 ms, and when the server has become a replica. A call is repeated by whoever made it, under its number, so that it
-/// is done once. A clone shares the connections.
+/// come for 220 ms, and when the server has become a replica; while none is to be had it is tried up to ten times a second. A call
+/// is repeated by whoever made it, under its number, so that it is done once. A clone shares the connections.
 ///
 /// | address | |
 /// |---|---|
@@ -117,7 +117,8 @@ impl RedisStore {
         }
     }
 
-    /// The server at this address. One node of a cluster is enough: the others are found by what it says.
+    /// The server at this address. One node of a cluster is enough as long as it lives when the process begins: the others are
+    /// found by what it says.
     ///
     /// # Errors
     ///
@@ -126,7 +127,8 @@ impl RedisStore {
         Self::connect_any([url])
     }
 
-    /// The cluster of which these are some nodes: any that lives is asked where a pool is.
+    /// The cluster of which these are some nodes: any that lives is asked where a pool is. Or the primary and the replicas that one
+    /// of them may become: whichever isn't a replica is used.
     ///
     /// # Errors
     ///
@@ -135,7 +137,8 @@ impl RedisStore {
         Ok(Self::new(addresses(urls)?, None))
     }
 
-    /// The primary that these sentinels know under `name`. `login` is an address whose user, password, number of the database
+    /// The primary that these sentinels know under `name`: all are asked, whenever a connection is made, and what most say of those
+    /// that answer is believed. Their addresses log in to them. `login` is an address whose user, password, number of the database
     /// and kind of connection are taken for the primary; its host and port aren't.
     ///
     /// # Errors

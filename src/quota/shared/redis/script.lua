@@ -10,7 +10,7 @@ local call = redis.call
 local packed = ARGV[1]
 local A = {unpack_('<' .. string.rep('d', #packed / 8), packed)}
 local seq, epoch, fresh, expected, beat, ttl = A[1], A[2], A[3], A[4], A[5], A[6]
-local n, changes, asks = A[7], A[8], A[9]
+local n, changes, asks, heard = A[7], A[8], A[9], A[#packed / 8]
 
 local raw
 if ARGV[3] then
@@ -27,6 +27,13 @@ local function send(...)
 end
 
 local state = call('HMGET', K, 'h', PROCESS)
+-- Without a call that it has answered it has gone back in time: on a replica that was promoted before all had reached it.
+local rewound = state[1] and heard > 0 and unpack_('<d', state[1]) == epoch
+  and (not state[2] or unpack_('<d', state[2]) < heard)
+if rewound then
+  state = {}
+end
+
 local H, created = nil, 0
 if state[1] then
   H = {unpack_('<' .. string.rep('d', #state[1] / 8), state[1])}
@@ -48,6 +55,9 @@ elseif state[2] and unpack_('<d', state[2]) == seq then
 end
 
 local function keep()
+  if rewound then
+    call('DEL', K, KEYS[2])
+  end
   w = w + 2
   writes[w - 1], writes[w] = 'h', pack('<' .. string.rep('d', 12 + 10 * n), unpack(H))
   call('HSET', K, unpack(writes))

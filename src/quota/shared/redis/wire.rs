@@ -20,7 +20,7 @@ impl Doubles {
 /// A call of so many limits.
 pub(super) fn write(limits: &[PoolLimit], call: &Call) -> Vec<u8> {
     let longest = limits.iter().map(|limit| limit.window).max().unwrap_or(0);
-    let sizes = 9 + 8 * limits.len() + (2 + limits.len()) * (call.adjusts.len() + call.asks.len());
+    let sizes = 10 + 8 * limits.len() + (2 + limits.len()) * (call.adjusts.len() + call.asks.len());
     let mut to = Doubles(Vec::with_capacity(8 * sizes));
     to.all([
         call.seq,
@@ -65,6 +65,7 @@ pub(super) fn write(limits: &[PoolLimit], call: &Call) -> Vec<u8> {
         to.all([ask.horizon, u64::from(ask.beside)]);
         to.all(ask.cost.iter().copied());
     }
+    to.put(call.heard);
     to.0
 }
 
