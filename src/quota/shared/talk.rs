@@ -343,3 +343,19 @@ impl Talk {
         Duration::from_micros(self.clock(now).saturating_sub(then))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_a_pool_up_again_is_not_answered_what_was_said_to_whoever_had_it() {
+        let first = || Talk::default().call((1, 2), &[], Instant::now());
+        let (one, other) = (first(), first());
+        assert_ne!(
+            one.seq, other.seq,
+            "a call is known by its process and number"
+        );
+        assert_eq!((one.heard, one.epoch), (0, 0));
+    }
+}
