@@ -17,7 +17,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::ReplayBody;
-use crate::error::BoxError;
+use crate::{departure, error::BoxError};
 
 /// As much as a request may have, unless told otherwise.
 const LIMIT: u64 = 8 * 1024 * 1024;
@@ -285,6 +285,10 @@ where
         let mut this = self.project();
         let limit = *this.limit;
         loop {
+            if !matches!(*this.state, State::Calling { .. }) {
+                // Whatever becomes of it before it is handed on, it hasn't left.
+                departure::hold();
+            }
             let next = match this.state.as_mut().project() {
                 StateProj::Collecting {
                     service,
@@ -316,6 +320,7 @@ where
                         let request = Request::from_parts(parts, collected.take());
                         let mut service = service.take().expect("polled after it was ready");
                         if *readied {
+                            departure::hand_on();
                             State::Calling {
                                 future: service.call(request),
                             }
@@ -330,6 +335,7 @@ where
                 StateProj::Readying { service, request } => {
                     ready!(service.poll_ready(cx)).map_err(Into::into)?;
                     let request = request.take().expect("polled after it was ready");
+                    departure::hand_on();
                     State::Calling {
                         future: service.call(request),
                     }

@@ -17,6 +17,7 @@ use crate::{
         lobby::Seat,
         policy::{Guard, Policy},
     },
+    departure,
     error::BoxError,
     verdict::Classify,
 };
@@ -157,10 +158,14 @@ where
         self.pass()?;
         let polled = self.inner.poll_ready(cx).map_err(Into::into);
         if polled.is_pending() {
+            departure::hold();
             self.seat.wait(cx.waker());
             // It may have opened before the seat was taken.
             self.pass()?;
         } else {
+            if let Poll::Ready(Err(_)) = polled {
+                departure::hold();
+            }
             self.seat.leave();
         }
         polled
@@ -169,6 +174,7 @@ where
     /// Calls the inner service that was readied.
     pub(super) fn call(&mut self) -> S::Future {
         let request = self.request.take().expect("called once");
+        departure::hand_on();
         self.inner.call(request)
     }
 }

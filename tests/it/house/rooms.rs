@@ -35,7 +35,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("presets", &["core", "quota"]),
     ("provider", &["core", "error", "verdict"]),
-    ("body", &["core", "error", "verdict", "provider"]),
+    (
+        "body",
+        &["core", "error", "verdict", "departure", "provider"],
+    ),
     (
         "answers",
         &["core", "error", "marked", "verdict", "provider", "body"],
@@ -123,7 +126,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "circuit_breaker",
         &[
-            "lock", "core", "clock", "error", "verdict", "observe", "provider", "body", "answers",
+            "lock",
+            "core",
+            "clock",
+            "error",
+            "verdict",
+            "departure",
+            "observe",
+            "provider",
+            "body",
+            "answers",
         ],
     ),
     // Among several services.

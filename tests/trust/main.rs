@@ -1,0 +1,7 @@
+//! What a careful engineer asks before this stands in front of production: wherever a future is dropped, whatever comes in.
+#![allow(unreachable_pub)]
+// Figures that were measured are printed for those who read the log.
+#![allow(clippy::print_stdout)]
+
+mod cancel;
+mod support;
