@@ -28,7 +28,7 @@ pub(crate) struct Bucket {
     turned: Time,
     less_fresh: u64,
     turned_before: Time,
-    // When something was last given back.
+    // When something was last given back, or the rate was another until then.
     gave_back: Option<Time>,
 }
 
@@ -172,7 +172,7 @@ impl Bucket {
     }
 
     /// Takes back a charge that never reached the provider. What has refilled since is gone: it
-    /// may have been spent. After something else was given back nobody can tell how much that is.
+    /// may have been spent. After something else was given back, or the rate was another, nobody can tell how much that is.
     pub(crate) fn refund(&mut self, n: u64, dated: Time) {
         self.forget(n, dated);
         if self.gave_back >= Some(dated) {
@@ -246,8 +246,11 @@ impl Bucket {
     }
 
     pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {
-        self.rate = rate.max(1);
-        self.capacity = capacity;
+        let rate = rate.max(1);
+        if rate != self.rate {
+            self.gave_back = Some(self.at);
+        }
+        (self.rate, self.capacity) = (rate, capacity);
     }
 
     pub(crate) const fn capacity(&self) -> u64 {

@@ -205,6 +205,15 @@ impl Meter {
 
     /// The largest cost that this ever grants.
     pub(crate) const fn largest(&self) -> u64 {
+        match self.burst {
+            // Over there it is a bucket still.
+            Some(burst) if self.shared.is_rolling() && burst < self.id.amount => burst,
+            _ => self.whole(),
+        }
+    }
+
+    /// What it holds where nothing is spent.
+    const fn whole(&self) -> u64 {
         match &self.account {
             Account::Bucket(account) => account.capacity(),
             Account::Stock(stock) => stock.capacity(),
@@ -223,7 +232,7 @@ impl Meter {
 
     /// What may still be spent now.
     pub(crate) fn left(&self) -> u64 {
-        self.largest()
+        self.whole()
             .saturating_sub(self.used().saturating_add(self.held))
     }
 
@@ -256,7 +265,7 @@ impl Meter {
         };
         let slowly = paced(at, spread);
         let with_rest = n.saturating_add(self.last_quarter());
-        if with_rest > self.largest() {
+        if with_rest > self.whole() {
             return slowly;
         }
         slowly.min(self.account.earliest(with_rest, held, at, now))

@@ -34,7 +34,7 @@ impl Meter {
 
     /// What is spread out of the most that it ever holds.
     pub(super) const fn last_quarter(&self) -> u64 {
-        self.largest() / 4
+        self.whole() / 4
     }
 
     /// From now on the last quarter of the amount is spread over the window: so that requests leave, and answers come, while
@@ -54,7 +54,7 @@ impl Meter {
         for pace in self.pace.iter_mut().chain(brake) {
             pace.charge(n);
         }
-        let at_once = self.largest().saturating_sub(self.last_quarter());
+        let at_once = self.whole().saturating_sub(self.last_quarter());
         let beyond = self.used().saturating_sub(at_once);
         if let Some(spread) = self.spread.as_mut().filter(|_| beyond > 0) {
             spread.charge(n.min(beyond));

@@ -24,6 +24,11 @@ impl Shared {
         self.raised == 0 && !self.rolling
     }
 
+    /// Whether it is kept as a rolling window.
+    pub(super) const fn is_rolling(&self) -> bool {
+        self.rolling
+    }
+
     /// Since when it is kept as a rolling window.
     pub(super) fn kept_rolling(&self) -> Option<Time> {
         self.rolling.then_some(self.since)
@@ -70,7 +75,9 @@ impl Meter {
                     let (spent, transit) = (rolling.used(), self.transit);
                     let capacity = self.burst.unwrap_or(amount);
                     let mut bucket = Bucket::new(amount, window, capacity, transit, now);
-                    bucket.charge(spent.min(capacity));
+                    // Of a bucket that holds less than a window's worth the pace knows what is owed.
+                    let owed = self.pace.as_ref().map_or(spent, Bucket::used);
+                    bucket.charge(spent.min(capacity).max(owed));
                     self.account = Account::Bucket(bucket);
                     (self.shared, self.pace) = (Shared::default(), None);
                     return true;
@@ -105,6 +112,6 @@ impl Meter {
     }
 
     pub(super) const fn is_bucket(&self) -> bool {
-        matches!(self.account, Account::Bucket(_)) || self.shared.rolling
+        matches!(self.account, Account::Bucket(_)) || self.shared.is_rolling()
     }
 }

@@ -186,6 +186,9 @@ impl Mould {
         let at = before.at;
         let mut bucket = Bucket::new(self.rate, self.window, self.capacity, self.transit, at);
         bucket.missing = before.missing.div_ceil(self.divisor.into());
+        if bucket.missing > 0 && before.rate != self.rate * self.divisor {
+            bucket.gave_back = Some(at);
+        }
         self.pack(&bucket)
     }
 
