@@ -188,6 +188,12 @@ impl Ledger {
         }
     }
 
+    /// Gives back what was held for a look at what would be, `peak` being the most that were in flight before.
+    pub(crate) fn never_held(&mut self, cost: &Cost, slot: bool, peak: usize) {
+        self.release(cost, slot);
+        self.peak_in_flight = peak;
+    }
+
     /// What was held has left: dates it, and returns the date.
     pub(crate) fn date(&mut self, cost: &Cost) -> Departure {
         for meter in &mut self.meters {

@@ -292,7 +292,7 @@ impl<W> Queue<W> {
         let kept_from_head = place.class < head.place.class
             && spare < head.spare(now)
             && ledger.fits(&head.cost, head.slot, spare);
-        let before = head.fit(ledger, now);
+        let (before, peak) = (head.fit(ledger, now), ledger.peak_in_flight());
         ledger.hold(cost, slot);
         let at = |fit| match fit {
             Fit::At { at, .. } => Some(at),
@@ -302,7 +302,7 @@ impl<W> Queue<W> {
         let place_left = !head.slot || ledger.in_flight() < ledger.room_in_flight();
         let passes = kept_from_head || same && place_left;
         if !passes {
-            ledger.release(cost, slot);
+            ledger.never_held(cost, slot, peak);
         }
         passes
     }

@@ -4,4 +4,5 @@
 #![allow(clippy::print_stdout)]
 
 mod cancel;
+mod models;
 mod support;
