@@ -43,6 +43,7 @@ pub enum Settlement {
 /// | `cached`, `reasoning` | 0.0: nothing |
 /// | `count_cached` | on; off for Anthropic and Groq |
 /// | `dimensions` | 8 |
+/// | `batch_takes` | 1 s |
 /// | `api_key` | any will do, and none too |
 /// | `organization` | `org-box` |
 /// | `models` | a chat model of the provider is listed, all are served |
@@ -222,6 +223,12 @@ impl ProviderBuilder {
     /// How many numbers an embedding has. Default: 8.
     pub fn dimensions(mut self, dimensions: usize) -> Self {
         self.settings.dimensions = dimensions;
+        self
+    }
+
+    /// How long a [batch](super#batches) takes. Default: 1 s, where real ones may take a day.
+    pub fn batch_takes(mut self, time: Duration) -> Self {
+        self.settings.batch_takes = time;
         self
     }
 

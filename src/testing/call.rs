@@ -39,6 +39,8 @@ pub(super) enum Endpoint {
     },
     /// A list of the models: charged to nothing.
     Models,
+    /// Something about files or batches: charged to nothing, too.
+    Errand,
 }
 
 /// How an answer comes that comes in parts.
@@ -86,6 +88,13 @@ impl Call {
         Self {
             endpoint: Endpoint::Models,
             ..Self::chat("", 0, 0)
+        }
+    }
+
+    pub(super) fn errand() -> Self {
+        Self {
+            endpoint: Endpoint::Errand,
+            ..Self::models()
         }
     }
 

@@ -81,6 +81,12 @@ impl Complaint {
             .code("invalid_type")
     }
 
+    /// No file or batch has this name.
+    pub(super) fn nothing_there(kind: &str, id: &str) -> Self {
+        let message = format!("No such {kind} object: {id}");
+        Self::invalid(StatusCode::NOT_FOUND, message).param("id")
+    }
+
     pub(super) fn no_key() -> Self {
         Self::invalid(
             StatusCode::UNAUTHORIZED,

@@ -166,6 +166,54 @@
 //! # }
 //! ```
 //!
+//! # Batches
+//!
+//! OpenAI's box, Azure's and Groq's take files (`/files`) and run batches of the requests in them (`/batches`), as the Batch API
+//! has it: charged to no limit, each request served as it would be alone, dead models and errors by chance included. A batch is
+//! looked at, runs and is written out while [`batch_takes`](ProviderBuilder::batch_takes) passes; a cancelled one ends at once, and
+//! none expires. What was uploaded is kept until it is deleted, up to 200 MB a file.
+//!
+//! ```
+//! use std::time::Duration;
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use serde_json::{Value, json};
+//! use tower::ServiceExt;
+//! use tower_quota::testing::Provider;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Provider::openai().batch_takes(Duration::from_secs(3_600)).build()?;
+//! let ask = async |request: http::request::Builder, body: String| {
+//!     let answer = provider.service().oneshot(request.body(body).unwrap()).await.unwrap();
+//!     let answer = answer.into_body().collect().await.unwrap().to_bytes();
+//!     String::from_utf8(answer.to_vec()).unwrap()
+//! };
+//! let line = json!({"custom_id": "a", "method": "POST", "url": "/v1/embeddings",
+//!     "body": {"model": "text-embedding-3-small", "input": "What is a quota good for?"}});
+//! let form = format!("--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n\
+//!     --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{line}\n\r\n--x--\r\n");
+//! let upload = Request::post("/v1/files").header("content-type", "multipart/form-data; boundary=x");
+//! let file: Value = serde_json::from_str(&ask(upload, form).await)?;
+//!
+//! let order = json!({"input_file_id": file["id"], "endpoint": "/v1/embeddings", "completion_window": "24h"});
+//! let batch: Value = serde_json::from_str(&ask(Request::post("/v1/batches"), order.to_string()).await)?;
+//! tokio::time::sleep(Duration::from_secs(3_600)).await;
+//! let uri = format!("/v1/batches/{}", batch["id"].as_str().unwrap());
+//! let batch: Value = serde_json::from_str(&ask(Request::get(uri), String::new()).await)?;
+//! assert_eq!((&batch["status"], &batch["request_counts"]["completed"]), (&json!("completed"), &json!(1)));
+//!
+//! let uri = format!("/v1/files/{}/content", batch["output_file_id"].as_str().unwrap());
+//! let result: Value = serde_json::from_str(&ask(Request::get(uri), String::new()).await)?;
+//! assert_eq!((&result["custom_id"], &result["response"]["status_code"]), (&json!("a"), &json!(200)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Real, or in a box
+//!
+//! [`Upstream`] is the provider that the environment has a key for, and a box where there is none: for examples and smoke tests.
+//!
 //! # Faults
 //!
 //! [`Faults`] has transit, latency, 5xx, closed connections, stalls, outages, dead models and spent
@@ -187,6 +235,7 @@
 
 mod accounts;
 mod answers;
+mod batches;
 mod body;
 mod bucket;
 mod builder;
@@ -208,6 +257,7 @@ mod settings;
 mod state;
 mod stream;
 mod telling;
+mod upstream;
 
 pub use self::{
     body::ProviderBody,
@@ -224,4 +274,5 @@ pub use self::{
     server::ProviderBox,
     service::{ProviderFuture, ProviderService},
     stream::{Stream, StreamFault},
+    upstream::Upstream,
 };

@@ -14,6 +14,7 @@ use super::{
     Arrival, Call, Faults, Limits, Outage, Outcome, ProviderBuilder, ProviderService, Report,
     Settlement,
     answers::Stamp,
+    batches::{Errand, Visit},
     complaint::Complaint,
     dialects::Dialect,
     dice::Dice,
@@ -200,17 +201,23 @@ impl Provider {
     /// Counts and answers a call that arrives at `now`. Nothing waits: the reply says how long
     /// the answer takes. A `now` before one that was told already counts as that.
     pub fn handle(&self, now: Instant, call: &Call) -> Reply {
-        self.visit(now, Ok(call))
+        self.visit(now, Ok(call), None)
     }
 
     /// Counts and answers a request that arrives at `now`.
     pub(super) fn handle_http(&self, now: Instant, parts: &Parts, body: &[u8]) -> Reply {
         let settings = &self.inner.settings;
-        let asked = match self.check_key(parts) {
-            Ok(()) => settings.dialect.read(parts, body, settings),
-            Err(complaint) => Err(complaint),
-        };
-        self.visit(now, asked.as_ref().map_err(Clone::clone))
+        if let Err(complaint) = self.check_key(parts) {
+            return self.visit(now, Err(complaint), None);
+        }
+        match settings.dialect.errand(parts, body) {
+            Some(Ok(errand)) => self.visit(now, Ok(&Call::errand()), Some(errand)),
+            Some(Err(complaint)) => self.visit(now, Err(complaint), None),
+            None => {
+                let asked = settings.dialect.read(parts, body, settings);
+                self.visit(now, asked.as_ref().map_err(Clone::clone), None)
+            }
+        }
     }
 
     fn check_key(&self, parts: &Parts) -> Result<(), Complaint> {
@@ -244,7 +251,12 @@ impl Provider {
         state.faults.outage_at(since_start) != Some(Outage::Closed)
     }
 
-    fn visit(&self, now: Instant, asked: Result<&Call, Complaint>) -> Reply {
+    fn visit(
+        &self,
+        now: Instant,
+        asked: Result<&Call, Complaint>,
+        errand: Option<Errand>,
+    ) -> Reply {
         let settings = &self.inner.settings;
         let since_start = self.since_start(now);
         let call = asked.as_ref().ok().copied();
@@ -258,7 +270,7 @@ impl Provider {
         let mut dice = Dice::new(settings.seed, 2, number);
         // Apart, so that streams leave what else is drawn as it is.
         let mut later = Dice::new(settings.seed, 3, number);
-        let ruling = state.judge(settings, now, asked, reserved, [&mut dice, &mut later]);
+        let mut ruling = state.judge(settings, now, asked, reserved, [&mut dice, &mut later]);
         let latency = match ruling.outcome {
             Outcome::Admitted => dice.delay(state.faults.latency),
             _ => Duration::ZERO,
@@ -267,6 +279,17 @@ impl Provider {
             id: u128::from(dice.next()) << 64 | u128::from(number),
             wall: self.inner.epoch + Duration::from_nanos(now),
         };
+        if let (Plan::Errand, Some(errand)) = (&ruling.plan, errand) {
+            let State { shelf, faults, .. } = &mut *state;
+            let visit = Visit {
+                settings,
+                faults,
+                now: Duration::from_nanos(now),
+                stamp,
+                dice: &mut later,
+            };
+            ruling.plan = Plan::Run(shelf.run(errand, visit));
+        }
         let teller = Teller {
             settings,
             call,

@@ -18,7 +18,7 @@ pub enum Outcome {
     /// Refused by a limit that it can never fit into.
     TooLarge,
     /// Answered or hung up on before it was counted: an outage, a fault, a scripted answer, a
-    /// wrong key, path or body, a dead model, no money left, or the list of models.
+    /// wrong key, path or body, a dead model, no money left, the list of models, files or batches.
     Uncounted,
 }
 

@@ -36,6 +36,7 @@ pub(super) struct Settings {
     pub(super) count_cached: bool,
     pub(super) reasoning: f64,
     pub(super) dimensions: usize,
+    pub(super) batch_takes: Duration,
     pub(super) api_key: Option<String>,
     pub(super) organization: String,
     pub(super) models: Vec<String>,
@@ -68,6 +69,7 @@ impl Settings {
             count_cached: true,
             reasoning: 0.0,
             dimensions: 8,
+            batch_takes: Duration::from_secs(1),
             api_key: None,
             organization: "org-box".to_owned(),
             models: vec!["gpt-4.1-mini".into(), "text-embedding-3-small".into()],
@@ -157,6 +159,9 @@ impl Settings {
         };
         span("minute", self.minute)?;
         span("day", self.day)?;
+        if !self.batch_takes.is_zero() {
+            span("batch_takes", self.batch_takes)?;
+        }
         if let Some(quantum) = self.quantum {
             span("quantum", quantum)?;
             if quantum > self.minute {

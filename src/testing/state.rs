@@ -6,6 +6,7 @@ use super::{
     Call, Faults, Limits, Outage, Outcome, Settlement, StreamFault,
     accounts::{Accounts, Decision, Refusal},
     answers::{Answer, Spent},
+    batches::Shelf,
     call::Endpoint,
     complaint::Complaint,
     dice::Dice,
@@ -25,6 +26,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) scripted: VecDeque<Answer>,
     pub(super) log: Log,
+    pub(super) shelf: Shelf,
     /// How many requests have set out.
     pub(super) departures: u64,
 }
@@ -41,6 +43,7 @@ impl State {
             faults,
             scripted: VecDeque::new(),
             log: Log::new(settings.log_capacity),
+            shelf: Shelf::default(),
             departures: 0,
         }
     }
@@ -58,6 +61,10 @@ pub(super) enum Plan {
     Stall(Duration),
     Say(Complaint),
     Script(Answer),
+    /// The errand is to be run.
+    Errand,
+    /// What came of it.
+    Run(Answer),
     Limited(Refusal),
     List(Vec<String>),
     Broke,
@@ -126,6 +133,9 @@ impl State {
             Ok(call) => call,
             Err(complaint) => return Ruling::uncounted(Plan::Say(complaint)),
         };
+        if call.endpoint == Endpoint::Errand {
+            return Ruling::uncounted(Plan::Errand);
+        }
         if call.endpoint == Endpoint::Models {
             let names = settings.models.iter();
             let alive = names.filter(|name| faults.dead(name).is_none());
@@ -198,14 +208,14 @@ impl Plan {
         match self {
             Self::HangUp | Self::Stall(_) => None,
             Self::Say(complaint) => Some(complaint.status.as_u16()),
-            Self::Script(answer) => Some(answer.status().as_u16()),
+            Self::Script(answer) | Self::Run(answer) => Some(answer.status().as_u16()),
             Self::Limited(_) | Self::Broke => Some(429),
-            Self::List(_) | Self::Serve(..) => Some(200),
+            Self::Errand | Self::List(_) | Self::Serve(..) => Some(200),
         }
     }
 }
 
-fn spend(settings: &Settings, call: &Call, drawn: f64) -> Spent {
+pub(super) fn spend(settings: &Settings, call: &Call, drawn: f64) -> Spent {
     // A factor of exactly 1 must not go through floats, which would round large counts.
     let times = |tokens: u64, factor: f64| {
         if factor == 1.0 {

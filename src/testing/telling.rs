@@ -90,6 +90,7 @@ impl Teller<'_> {
             (Plan::HangUp, _) => return Fate::HangUp,
             (Plan::Stall(time), _) => return Fate::Stall(time),
             (Plan::Script(answer), _) => return Fate::Answer(answer),
+            (Plan::Run(answer), _) => answer,
             (Plan::Say(complaint), _) => dialect.complain(complaint, stamp),
             (Plan::Broke, _) => dialect.out_of_money(model, stamp),
             (Plan::List(names), _) => {
@@ -128,7 +129,9 @@ impl Teller<'_> {
                     }
                 }
             }
-            (Plan::Serve(..), None) => dialect.complain(Complaint::no_model(), stamp),
+            (Plan::Errand, _) | (Plan::Serve(..), None) => {
+                dialect.complain(Complaint::no_model(), stamp)
+            }
         };
         self.headers(answer.headers_mut());
         Fate::Answer(answer)

@@ -11,15 +11,16 @@ mod responses;
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde_json::Value;
 
 pub use self::headers::RateHeaders;
-pub(super) use self::headers::write as write_headers;
+pub(super) use self::{headers::write as write_headers, read::json};
 use super::{
     Call, Settlement, Shape, Stream, StreamFault,
     accounts::Refusal,
     answers::{Answer, Spent, Stamp, put},
+    batches::{self, Errand},
     call::Endpoint,
     complaint::Complaint,
     script::Tale,
@@ -150,6 +151,26 @@ impl Dialect {
         }
     }
 
+    /// Reads a request about files or batches, where there are any; `None` where it is about something else.
+    pub(super) fn errand(self, parts: &Parts, body: &[u8]) -> Option<Result<Errand, Complaint>> {
+        let path = parts.uri.path();
+        let below = match self {
+            Self::OpenAi => path,
+            Self::Azure | Self::Groq => path.strip_prefix("/openai").unwrap_or(path),
+            Self::Anthropic | Self::Gemini => return None,
+        };
+        batches::read(parts, below, body)
+    }
+
+    /// Reads a request of a batch: its address is OpenAI's, whoever runs it.
+    pub(super) fn read_batched(
+        endpoint: &str,
+        body: &[u8],
+        settings: &Settings,
+    ) -> Result<Call, Complaint> {
+        openai::read(&Method::POST, endpoint, endpoint, None, body, settings)
+    }
+
     /// The answer to a request that is served.
     pub(super) fn served(
         self,
@@ -163,7 +184,7 @@ impl Dialect {
             (Endpoint::Embeddings { inputs }, _) => {
                 Told::Whole(openai::embeddings(call, spent, inputs, settings.dimensions))
             }
-            (Endpoint::Models, _) => Told::Whole(self.models(&[], stamp)),
+            (Endpoint::Models | Endpoint::Errand, _) => Told::Whole(self.models(&[], stamp)),
             (Endpoint::Responses { stream: false }, _) => {
                 Told::Whole(responses::whole(call, spent, stamp))
             }

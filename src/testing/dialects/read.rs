@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::complaint::Complaint;
 
-pub(super) fn json(body: &[u8]) -> Result<Value, Complaint> {
+pub(in super::super) fn json(body: &[u8]) -> Result<Value, Complaint> {
     serde_json::from_slice(body).map_err(|_| Complaint::not_json())
 }
 
