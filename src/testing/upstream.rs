@@ -4,7 +4,7 @@ use std::{env, fmt, io};
 
 use http::{HeaderName, HeaderValue, Request, Uri, header};
 
-use super::{ProviderBox, ProviderBuilder};
+use super::{ProviderBox, ProviderBuilder, Report};
 
 /// The provider that the environment names, or one in a box where it names none: for examples and smoke tests, which then
 /// run without a key.
@@ -25,8 +25,8 @@ use super::{ProviderBox, ProviderBuilder};
 /// let body = r#"{"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]}"#;
 /// let request: http::Request<String> = upstream.post("/chat/completions", body);
 /// assert!(request.headers()["authorization"].is_sensitive());
-/// if let Some(provider) = upstream.in_a_box() {
-///     println!("no key is set; the box has seen {} requests", provider.report().admitted);
+/// if let Some(report) = upstream.report() {
+///     println!("no key is set; the box has seen {} requests", report.admitted);
 /// }
 /// # Ok(())
 /// # }
@@ -128,6 +128,11 @@ impl Upstream {
         self.provider.as_ref()
     }
 
+    /// What the box saw so far.
+    pub fn report(&self) -> Option<Report> {
+        self.provider.as_ref().map(ProviderBox::report)
+    }
+
     /// A POST of JSON to what stands below the address, such as `/chat/completions`, with the key.
     ///
     /// # Panics
@@ -140,6 +145,18 @@ impl Upstream {
         self.sign(request).body(json).expect("a path")
     }
 
+    /// The same as reqwest has it.
+    ///
+    /// # Panics
+    ///
+    /// If this can't stand in a URL.
+    #[cfg(feature = "reqwest")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+    pub fn request(&self, path: &str, json: impl Into<reqwest::Body>) -> reqwest::Request {
+        let request = self.post::<reqwest::Body>(path, json);
+        request.try_into().expect("an absolute URL with a path")
+    }
+
     /// A GET of what stands below the address, with the key.
     ///
     /// # Panics
@@ -148,6 +165,21 @@ impl Upstream {
     pub fn get<B: Default>(&self, path: &str) -> Request<B> {
         let request = Request::get(format!("{}{path}", self.base_url));
         self.sign(request).body(B::default()).expect("a path")
+    }
+
+    /// A client that reaches it: past any proxy where it is in a box.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps reqwest from building one.
+    #[cfg(feature = "reqwest")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+    pub fn client(&self) -> reqwest::Result<reqwest::Client> {
+        let client = reqwest::Client::builder();
+        match self.provider {
+            Some(_) => client.no_proxy().build(),
+            None => client.build(),
+        }
     }
 
     /// Puts the key into a request.
