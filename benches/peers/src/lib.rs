@@ -1,8 +1,10 @@
 //! What the comparisons share: how something is timed, and how figures are shown beside a peer's.
 
 mod stacks;
+mod way;
 
 pub use stacks::*;
+pub use way::*;
 
 use std::time::Instant;
 
