@@ -1,8 +1,10 @@
 //! What the comparisons share: how something is timed, and how figures are shown beside a peer's.
 
+mod peer;
 mod stacks;
 mod way;
 
+pub use peer::*;
 pub use stacks::*;
 pub use way::*;
 
@@ -17,6 +19,12 @@ pub fn nanos(rounds: u32, times: u32, mut work: impl FnMut()) -> f64 {
         start.elapsed().as_nanos() as f64 / f64::from(times)
     };
     (0..rounds).map(round).fold(f64::INFINITY, f64::min)
+}
+
+/// The middle one of `figures`.
+pub fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Lines of figures, the last of each line being the first one's ratio to the second.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Empty;
 use tower::Service;
-use tower_quota::{Cost, Limit, Quota, TokenBudgetLayer};
+use tower_quota::{Cost, Limit, Quota, ReplayBody, TokenBudgetLayer};
 
 /// More than any run takes.
 pub const PLENTY: u64 = 1 << 50;
@@ -47,7 +47,24 @@ pub fn quota() -> Quota {
 
 /// A budget whose requests cost 120 tokens.
 pub fn tokens<B>() -> TokenBudgetLayer<impl tower_quota::admission::Charge<Request<B>> + Clone> {
-    TokenBudgetLayer::new(quota()).cost(|_: &Request<B>| Cost::input_output(100, 20))
+    tokens_of(quota())
+}
+
+/// The same of this quota.
+pub fn tokens_of<B>(
+    quota: Quota,
+) -> TokenBudgetLayer<impl tower_quota::admission::Charge<Request<B>> + Clone> {
+    TokenBudgetLayer::new(quota).cost(|_: &Request<B>| Cost::input_output(100, 20))
+}
+
+/// A request's body that can't be sent again.
+#[derive(Debug)]
+pub struct Once;
+
+impl ReplayBody for Once {
+    fn replay(&self) -> Option<Self> {
+        None
+    }
 }
 
 /// The same with the only body that tower_governor takes.

@@ -6,7 +6,7 @@ use std::{
     hint::black_box,
     mem::size_of,
     pin::pin,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use http::Request;
@@ -30,20 +30,27 @@ pub struct Way {
     pub future: usize,
 }
 
-/// Readies, calls, waits and lets go of the answer.
+/// A way on which plain requests are admitted.
 pub fn way<L>(name: &'static str, peer: &'static str, layer: L) -> Way
 where
     L: Layer<Client, Service: Service<Plain, Error: Debug> + 'static>,
 {
-    walk(name, peer, layer.layer(Client), || Request::new(()))
+    walk(
+        name,
+        peer,
+        layer.layer(Client),
+        || Request::new(()),
+        Result::is_ok,
+    )
 }
 
-/// The same through a service that is there, with requests that `make` makes; what comes of them isn't looked at.
+/// Makes a request, readies, calls, waits, and lets go of an answer that is as `expected`.
 pub fn walk<S, Req>(
     name: &'static str,
     peer: &'static str,
     mut service: S,
     make: impl Fn() -> Req + 'static,
+    expected: impl Fn(&Result<S::Response, S::Error>) -> bool + 'static,
 ) -> Way
 where
     S: Service<Req, Error: Debug> + 'static,
@@ -57,7 +64,10 @@ where
             for _ in 0..calls {
                 assert!(service.poll_ready(context).is_ready(), "{name} isn't ready");
                 let answer = pin!(service.call(black_box(make()))).poll(context);
-                assert!(black_box(answer).is_ready(), "{name} waits");
+                let Poll::Ready(answer) = black_box(answer) else {
+                    panic!("{name} waits");
+                };
+                assert!(expected(&answer), "{name} is answered otherwise");
             }
         }),
     }
