@@ -2,10 +2,14 @@
 
 mod peer;
 mod stacks;
+#[cfg(feature = "virtual-time")]
+mod virtual_time;
 mod way;
 
 pub use peer::*;
 pub use stacks::*;
+#[cfg(feature = "virtual-time")]
+pub use virtual_time::*;
 pub use way::*;
 
 use std::time::Instant;
