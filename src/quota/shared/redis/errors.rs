@@ -1,5 +1,7 @@
 //! What a server's errors mean.
 
+use std::error::Error;
+
 use ::redis::{ConnectionInfo, ErrorKind, RedisError};
 
 use super::ways::elsewhere;
@@ -35,7 +37,11 @@ fn code(error: &RedisError) -> Option<&str> {
 pub(super) fn explain(error: &RedisError) -> StoreError {
     let why = match error.code() {
         Some(code) => format!("{code} {}", error.detail().unwrap_or_default()),
-        None => error.category().to_owned(),
+        None => match error.source() {
+            // Of a socket, say, what the system says.
+            Some(cause) => format!("{}: {cause}", error.category()),
+            None => error.category().to_owned(),
+        },
     };
     let lasts = match error.kind() {
         ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => true,

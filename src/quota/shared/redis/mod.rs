@@ -82,8 +82,11 @@ impl fmt::Debug for RedisStore {
 fn address(url: &str) -> Result<ConnectionInfo, ConfigError> {
     let info = url.into_connection_info();
     // The text isn't shown: it may hold a password.
-    let info = info.map_err(|error| {
-        ConfigError::new("redis", format!("not an address: {}", error.category()))
+    let info = info.map_err(|_| {
+        ConfigError::new(
+            "redis",
+            "not an address like `redis://host:6379`, `rediss://host:6379` or `redis+unix:///path`",
+        )
     })?;
     let redis = info.redis_settings().clone().set_skip_set_lib_name();
     let tcp = info.tcp_settings().clone().set_nodelay(true);
