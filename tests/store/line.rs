@@ -167,3 +167,21 @@ async fn a_shared_quota_decides_as_one_of_a_single_process_does_where_it_is_as_f
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_when_the_driver_is_gone_is_not_told_and_requests_are_refused() {
+    let store = Arc::new(MemoryStore::new());
+    let (quota, driver) = shared(&store, &[Limit::requests(10, WINDOW)]);
+    let driver = tokio::spawn(driver);
+    let mut permits = Vec::new();
+    for _ in 0..4 {
+        permits.push(quota.acquire(Cost::request()).await.unwrap());
+    }
+    driver.abort();
+    assert!(driver.await.unwrap_err().is_cancelled());
+    permits
+        .into_iter()
+        .for_each(tower_quota::quota::Permit::cancel);
+    let refused = quota.acquire(Cost::request()).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::Unavailable);
+}

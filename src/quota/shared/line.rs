@@ -217,16 +217,21 @@ impl Line {
 
     /// Whatever is asked for is refused from now on, or isn't any more.
     pub(super) fn close(&self, closed: bool) {
+        let now = self.now();
         let mut changed = false;
-        self.change(|ledger| {
-            for meter in ledger.meters_mut() {
-                if let Some(stock) = meter.stock_mut() {
-                    changed |= stock.is_closed() != closed;
-                    stock.close(closed);
-                }
+        let mut state = self.state.lock();
+        state.ledger.advance(now);
+        for meter in state.ledger.meters_mut() {
+            if let Some(stock) = meter.stock_mut() {
+                changed |= stock.is_closed() != closed;
+                stock.close(closed);
             }
-            changed
-        });
+        }
+        drop(state);
+        // Whatever is owed is told, or isn't, elsewhere: who closes may do so for being asked to tell.
+        if changed {
+            self.turn();
+        }
     }
 
     /// Whether there is nothing to look after: nobody waits, nothing is in stock.
