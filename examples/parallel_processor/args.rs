@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
-use http::HeaderValue;
+use clap::{Parser, ValueEnum};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 use reqwest::Url;
 
 use super::{
@@ -16,12 +16,36 @@ use super::{
     values::{duration, limit},
 };
 
-const OPENAI: &str = "https://api.openai.com/v1";
+/// Whose API the provider has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Api {
+    /// OpenAI's, which many others speak: chat completions and embeddings.
+    #[default]
+    Openai,
+    /// Anthropic's: messages.
+    Anthropic,
+}
+
+impl Api {
+    const fn base_url(self) -> &'static str {
+        match self {
+            Self::Openai => "https://api.openai.com/v1",
+            Self::Anthropic => "https://api.anthropic.com/v1",
+        }
+    }
+
+    const fn key_variable(self) -> &'static str {
+        match self {
+            Self::Openai => "OPENAI_API_KEY",
+            Self::Anthropic => "ANTHROPIC_API_KEY",
+        }
+    }
+}
 
 /// Sends a file of requests to an LLM provider as fast as its limits allow, and never faster.
 ///
-/// FILE holds one request body a line (JSON). Bodies with "messages" go to URL/chat/completions, bodies with "input" to
-/// URL/embeddings; a field "metadata" is kept back and stands in the output. The output has one line per request, as they
+/// FILE holds one request body a line (JSON). Bodies with "messages" go to URL/chat/completions (to URL/messages with --api
+/// anthropic), bodies with "input" to URL/embeddings; a field "metadata" is kept back and stands in the output. The output has one line per request, as they
 /// finish: [request, response, metadata?], or [request, [errors], metadata?] where it failed.
 ///
 /// Run it again with the same files to go on: what succeeded is never sent twice, what failed is tried again.
@@ -41,18 +65,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Where the provider's API begins [default: https://api.openai.com/v1]
+    /// Whose API the provider has
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    api: Api,
+
+    /// Where the provider's API begins [default: https://api.openai.com/v1, or https://api.anthropic.com/v1]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
-    /// The API key; the environment variable keeps it out of the process list
-    #[arg(long, value_name = "KEY", env = "OPENAI_API_KEY", hide_env_values = true,
+    /// The API key; OPENAI_API_KEY or ANTHROPIC_API_KEY in the environment keeps it out of the process list
+    #[arg(long, value_name = "KEY",
           value_parser = |key: &str| Ok::<_, Infallible>(ApiKey(key.trim().to_owned())))]
     api_key: Option<ApiKey>,
-
-    // The environment may hold a key for other programs; a flag was meant for this run.
-    #[arg(skip)]
-    api_key_is_flag: bool,
 
     /// How many requests the provider takes a minute [default: no limit of ours]
     #[arg(long, value_name = "N", value_parser = limit)]
@@ -61,6 +85,14 @@ pub(crate) struct Args {
     /// How many tokens the provider takes a minute [default: no limit of ours]
     #[arg(long, value_name = "N", value_parser = limit)]
     tokens_per_minute: Option<u64>,
+
+    /// How many tokens of prompts, where the provider limits these apart, as Anthropic does
+    #[arg(long, value_name = "N", value_parser = limit)]
+    input_tokens_per_minute: Option<u64>,
+
+    /// How many tokens of answers
+    #[arg(long, value_name = "N", value_parser = limit)]
+    output_tokens_per_minute: Option<u64>,
 
     /// How long the provider's minute is, like 60s, 10s or 500ms [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -104,6 +136,7 @@ pub(crate) struct Args {
 pub(crate) struct Settings {
     pub(crate) requests: PathBuf,
     pub(crate) output: PathBuf,
+    pub(crate) api: Api,
     pub(crate) base_url: Url,
     pub(crate) api_key: Option<ApiKey>,
     pub(crate) limits: Limits,
@@ -122,6 +155,9 @@ pub(crate) struct Settings {
 pub(crate) struct Limits {
     pub(crate) requests: Option<u64>,
     pub(crate) tokens: Option<u64>,
+    /// Of prompts, and of answers, where these are limited apart.
+    pub(crate) input: Option<u64>,
+    pub(crate) output: Option<u64>,
     pub(crate) minute: Duration,
 }
 
@@ -130,12 +166,16 @@ pub(crate) struct Limits {
 pub(crate) struct ApiKey(String);
 
 impl ApiKey {
-    /// The header's value; hidden from whoever prints headers.
-    pub(crate) fn bearer(&self) -> Result<HeaderValue, String> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+    /// The header that carries it; hidden from whoever prints headers.
+    pub(crate) fn header(&self, api: Api) -> Result<(HeaderName, HeaderValue), String> {
+        let (name, value) = match api {
+            Api::Openai => (AUTHORIZATION, format!("Bearer {}", self.0)),
+            Api::Anthropic => (HeaderName::from_static("x-api-key"), self.0.clone()),
+        };
+        let mut value = HeaderValue::try_from(value)
             .map_err(|_| "--api-key holds characters that no header can carry".to_owned())?;
         value.set_sensitive(true);
-        Ok(value)
+        Ok((name, value))
     }
 
     /// `text` without the key, for providers that repeat it in their answers.
@@ -157,14 +197,12 @@ impl fmt::Debug for ApiKey {
 impl Args {
     /// What this program was called with. Ends it where that can't be understood.
     pub(crate) fn of_this_program() -> Self {
-        Self::of(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+        Self::parse()
     }
 
-    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut args = Self::from_arg_matches(matches)?;
-        let source = matches.value_source("api_key");
-        args.api_key_is_flag = source == Some(ValueSource::CommandLine);
-        Ok(args)
+    /// Whose API the provider is to have.
+    pub(crate) const fn api(&self) -> Api {
+        self.api
     }
 
     /// Whether the bundled file is to be run against the provider in a box.
@@ -172,17 +210,26 @@ impl Args {
         self.requests.is_none()
     }
 
-    /// The settings of a run against a real provider.
-    pub(crate) fn check(self) -> Result<Settings, String> {
+    /// The settings of a run against a real provider. `variable` is what the environment has: the key of another provider
+    /// goes to nobody.
+    pub(crate) fn check(
+        mut self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Settings, String> {
+        if self.api_key.is_none() {
+            let key = variable(self.api.key_variable());
+            self.api_key = key.map(|key| ApiKey(key.trim().to_owned()));
+        }
         let Some(requests) = self.requests.clone() else {
             return Err("--requests is missing".to_owned());
         };
         let Some(output) = self.output.clone() else {
             return Err("--requests needs --output, the file that the answers go to".to_owned());
         };
-        let base_url = parse_url(self.base_url.as_deref().unwrap_or(OPENAI))?;
+        let base_url = parse_url(self.base_url.as_deref().unwrap_or(self.api.base_url()))?;
         if self.base_url.is_none() && self.api_key.as_ref().is_none_or(|key| key.0.is_empty()) {
-            return Err("--api-key is missing: give it, or set OPENAI_API_KEY".to_owned());
+            let variable = self.api.key_variable();
+            return Err(format!("--api-key is missing: give it, or set {variable}"));
         }
         self.settle(requests, output, base_url, Duration::from_secs(60))
     }
@@ -197,11 +244,20 @@ impl Args {
     ) -> Result<Settings, String> {
         for (flag, given) in [
             ("--output", self.output.is_some()),
-            ("--api-key", self.api_key_is_flag),
+            // A key of the environment is nobody's mistake.
+            ("--api-key", self.api_key.is_some()),
             ("--fallback-model", self.fallback_model.is_some()),
             ("--base-url", self.base_url.is_some()),
             ("--requests-per-minute", self.requests_per_minute.is_some()),
             ("--tokens-per-minute", self.tokens_per_minute.is_some()),
+            (
+                "--input-tokens-per-minute",
+                self.input_tokens_per_minute.is_some(),
+            ),
+            (
+                "--output-tokens-per-minute",
+                self.output_tokens_per_minute.is_some(),
+            ),
             ("--minute", self.minute.is_some()),
         ] {
             if given {
@@ -224,7 +280,7 @@ impl Args {
     ) -> Result<Settings, String> {
         let api_key = self.api_key.filter(|key| !key.0.is_empty());
         if let Some(key) = &api_key {
-            key.bearer()?;
+            key.header(self.api)?;
         }
         if self.fallback_model.as_deref().is_some_and(str::is_empty) {
             return Err("--fallback-model is empty".to_owned());
@@ -248,11 +304,14 @@ impl Args {
         Ok(Settings {
             requests,
             output,
+            api: self.api,
             base_url,
             api_key,
             limits: Limits {
                 requests: self.requests_per_minute,
                 tokens: self.tokens_per_minute,
+                input: self.input_tokens_per_minute,
+                output: self.output_tokens_per_minute,
                 minute: self.minute.unwrap_or(minute),
             },
             max_attempts: self.max_attempts,
@@ -289,7 +348,9 @@ mod tests {
     fn a_key_shows_nowhere() {
         let key = ApiKey("sk-very-secret".to_owned());
         assert_eq!(format!("{key:?}"), "***");
-        assert!(!format!("{:?}", key.bearer()).contains("secret"));
+        for api in [Api::Openai, Api::Anthropic] {
+            assert!(!format!("{:?}", key.header(api)).contains("secret"));
+        }
         assert_eq!(
             key.redact("wrong key: sk-very-secret.".to_owned()),
             "wrong key: ***."
@@ -318,10 +379,7 @@ mod tests {
     }
 
     fn args(flags: &[&str]) -> Args {
-        // Without the environment, which may hold a key.
-        let command = Args::command().mut_arg("api_key", |arg| arg.env(None::<&str>));
-        let words = ["parallel_processor"].iter().chain(flags);
-        Args::of(&command.get_matches_from(words)).unwrap()
+        Args::parse_from(["parallel_processor"].iter().chain(flags))
     }
 
     fn demo(args: Args) -> Result<Settings, String> {
@@ -332,6 +390,8 @@ mod tests {
         let limits = Limits {
             requests: None,
             tokens: None,
+            input: None,
+            output: None,
             minute: Duration::from_secs(5),
         };
         let output = folder.join("answers.jsonl");
@@ -358,10 +418,49 @@ mod tests {
             );
             assert!(!told.contains("secret"), "{told}");
         }
+        assert!(demo(args(&[])).is_ok());
+    }
 
-        // A key of the environment is nobody's mistake.
-        let mut with_key = args(&["--api-key", "sk-very-secret"]);
-        with_key.api_key_is_flag = false;
-        assert!(demo(with_key).is_ok());
+    #[test]
+    fn each_provider_is_told_its_own_key_alone() {
+        let folder = super::super::testing::Folder::new();
+        let requests = folder.file("in.jsonl", "{}\n").display().to_string();
+        let output = folder.file("out.jsonl", "").display().to_string();
+        let settings = |flags: &[&str]| {
+            let files = ["--requests", &requests, "--output", &output];
+            args(&[&files, flags].concat()).check(|name| Some(format!("{name}\n")))
+        };
+        for (flags, key, url) in [
+            (
+                &[][..],
+                ("authorization", "Bearer OPENAI_API_KEY"),
+                "https://api.openai.com/v1",
+            ),
+            (
+                &["--api", "anthropic"],
+                ("x-api-key", "ANTHROPIC_API_KEY"),
+                "https://api.anthropic.com/v1",
+            ),
+            (
+                &["--api", "anthropic", "--api-key", "mine"],
+                ("x-api-key", "mine"),
+                "https://api.anthropic.com/v1",
+            ),
+        ] {
+            let settings = settings(flags).unwrap();
+            let (name, value) = settings.api_key.unwrap().header(settings.api).unwrap();
+            assert_eq!((name.as_str(), value.to_str().unwrap()), key);
+            assert_eq!(settings.base_url.as_str(), url);
+        }
+        let files = [
+            "--requests",
+            &requests,
+            "--output",
+            &output,
+            "--api",
+            "anthropic",
+        ];
+        let told = args(&files).check(|_| None).unwrap_err();
+        assert!(told.ends_with("set ANTHROPIC_API_KEY"), "{told}");
     }
 }

@@ -19,15 +19,6 @@ pub(crate) enum Endpoint {
     Embeddings,
 }
 
-impl Endpoint {
-    pub(crate) const fn path(self) -> &'static [&'static str] {
-        match self {
-            Self::Chat => &["chat", "completions"],
-            Self::Embeddings => &["embeddings"],
-        }
-    }
-}
-
 /// A request to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {

@@ -10,6 +10,11 @@
 //! OPENAI_API_KEY=... cargo run --release --example parallel_processor --all-features -- \
 //!     --requests requests.jsonl --output answers.jsonl \
 //!     --requests-per-minute 500 --tokens-per-minute 30000
+//!
+//! # The same for Anthropic's messages, which are limited by input and output apart.
+//! ANTHROPIC_API_KEY=... cargo run --release --example parallel_processor --all-features -- --api anthropic \
+//!     --requests requests.jsonl --output answers.jsonl \
+//!     --requests-per-minute 50 --input-tokens-per-minute 30000 --output-tokens-per-minute 8000
 //! ```
 //!
 //! One JSON body a line comes in; `[request, response, metadata?]` or `[request, [errors], metadata?]` a line goes out, as
@@ -87,7 +92,8 @@ async fn begin(args: Args) -> ExitCode {
         let prepared = demo::prepare(args).await;
         prepared.map(|(provider, settings)| (Some(provider), settings))
     } else {
-        args.check().map(|settings| (None, settings))
+        let variable = |name: &str| std::env::var(name).ok();
+        args.check(variable).map(|settings| (None, settings))
     };
     match prepared {
         Ok((provider, settings)) => {

@@ -38,7 +38,9 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Usage {
+    #[serde(alias = "input_tokens")]
     pub(crate) prompt_tokens: u64,
+    #[serde(alias = "output_tokens")]
     pub(crate) completion_tokens: u64,
     pub(crate) total_tokens: u64,
 }
@@ -69,10 +71,12 @@ pub(crate) fn read(status: StatusCode, body: &[u8]) -> Result<Answer, Trouble> {
         });
     };
     let counted = serde_json::from_str(&body).unwrap_or(Counted { usage: None });
-    Ok(Answer {
-        usage: counted.usage.unwrap_or_default(),
-        body,
-    })
+    let mut usage = counted.usage.unwrap_or_default();
+    // Anthropic doesn't add them up.
+    usage.total_tokens = usage
+        .total_tokens
+        .max(usage.prompt_tokens.saturating_add(usage.completion_tokens));
+    Ok(Answer { usage, body })
 }
 
 #[derive(Deserialize)]
@@ -133,6 +137,16 @@ mod tests {
         assert_eq!(answer.usage.total_tokens, 7);
         let nothing = read(StatusCode::OK, b"{\"usage\":null}").unwrap();
         assert_eq!(nothing.usage.total_tokens, 0);
+        let message = br#"{"usage":{"input_tokens":12,"output_tokens":30}}"#;
+        let usage = read(StatusCode::OK, message).unwrap().usage;
+        assert_eq!(
+            (
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.total_tokens
+            ),
+            (12, 30, 42)
+        );
     }
 
     #[test]

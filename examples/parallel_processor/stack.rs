@@ -7,16 +7,15 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_TYPE,
 };
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use reqwest::{Client, Url};
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_quota::{
     Backoff, BackoffRetryLayer, BoxError, BufferedBody, CircuitBreakerLayer, ConfigError,
-    FallbackLayer, Limit, Quota, RateLimitLayer, Reason as Refused, Rejected, TokenBudgetLayer,
-    Verdict,
+    FallbackLayer, Limit, Quota, RateLimitLayer, Reason as Refused, Rejected, Settle,
+    TokenBudgetLayer, Verdict,
     answers::{CopyRequest, Http},
     edge::ReqwestService,
     fallback::swap_model,
@@ -24,7 +23,7 @@ use tower_quota::{
 };
 
 use super::{
-    args::{ApiKey, Limits, Settings},
+    args::{Api, ApiKey, Limits, Settings},
     input::{Endpoint, Job},
     middle::{Patience, Whole, Wired},
     record::Trouble,
@@ -53,8 +52,9 @@ pub(crate) struct Stack {
     service: Service,
     quota: Quota,
     chat: Uri,
-    embeddings: Uri,
-    bearer: Option<HeaderValue>,
+    // Not everybody has any.
+    embeddings: Option<Uri>,
+    headers: HeaderMap,
     api_key: Option<ApiKey>,
 }
 
@@ -62,15 +62,19 @@ impl Stack {
     /// `patience` is what a line does while the circuit is open.
     pub(crate) fn new(settings: &Settings, patience: Patience<()>) -> Result<Self, String> {
         let key = settings.api_key.clone();
-        let uri = |endpoint| uri(&settings.base_url, endpoint);
+        let uri = |path| uri(&settings.base_url, path);
+        let (chat, embeddings) = match settings.api {
+            Api::Openai => (uri(&["chat", "completions"])?, Some(uri(&["embeddings"])?)),
+            Api::Anthropic => (uri(&["messages"])?, None),
+        };
         let quota = quota(&settings.limits, settings.max_in_flight as usize);
         let quota = quota.map_err(|error| error.to_string())?;
         Ok(Self {
             service: service(settings, &quota, patience)?,
             quota,
-            chat: uri(Endpoint::Chat)?,
-            embeddings: uri(Endpoint::Embeddings)?,
-            bearer: key.as_ref().map(ApiKey::bearer).transpose()?,
+            chat,
+            embeddings,
+            headers: headers(settings.api, key.as_ref())?,
             api_key: key,
         })
     }
@@ -81,10 +85,21 @@ impl Stack {
     }
 }
 
-fn uri(base: &Url, endpoint: Endpoint) -> Result<Uri, String> {
+fn headers(api: Api, key: Option<&ApiKey>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if api == Api::Anthropic {
+        let version = HeaderValue::from_static("2023-06-01");
+        headers.insert("anthropic-version", version);
+    }
+    headers.extend(key.map(|key| key.header(api)).transpose()?);
+    Ok(headers)
+}
+
+fn uri(base: &Url, below: &[&str]) -> Result<Uri, String> {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(endpoint.path());
+        path.pop_if_empty().extend(below);
     }
     let uri = Uri::try_from(url.as_str());
     uri.map_err(|error| format!("--base-url: {error}"))
@@ -121,7 +136,7 @@ fn service(settings: &Settings, quota: &Quota, patience: Patience<()>) -> Result
             .layer(retry)
             .option_layer(patience)
             .layer(breaker.gate())
-            .layer(TokenBudgetLayer::new(quota.clone()))
+            .layer(TokenBudgetLayer::new(quota.clone()).settle(settle(settings.api)))
             .layer(RateLimitLayer::new(pace.clone()))
             .layer(breaker)
             .layer_fn(Wired::new)
@@ -170,6 +185,14 @@ fn judge(outcome: Result<&Response<impl Sized>, &BoxError>) -> Verdict {
     Http.classify(outcome)
 }
 
+// Anthropic counts output as it is produced, whatever the request's maximum.
+const fn settle(api: Api) -> Settle {
+    match api {
+        Api::Openai => Settle::Auto,
+        Api::Anthropic => Settle::RealTime,
+    }
+}
+
 /// What the provider's own quota is called in events.
 pub(crate) const PROVIDER: &str = "provider";
 
@@ -184,6 +207,12 @@ fn quota(limits: &Limits, in_flight: usize) -> Result<Quota, ConfigError> {
     }
     if let Some(tokens) = limits.tokens {
         quota = quota.limit(Limit::tokens(tokens, limits.minute));
+    }
+    if let Some(tokens) = limits.input {
+        quota = quota.limit(Limit::input_tokens(tokens, limits.minute));
+    }
+    if let Some(tokens) = limits.output {
+        quota = quota.limit(Limit::output_tokens(tokens, limits.minute));
     }
     quota.build()
 }
@@ -222,15 +251,18 @@ impl Transport for Stack {
     async fn send(&self, job: &Job, wire: &Arc<Wire>) -> Result<Answer, Failure> {
         let mut request = Request::new(BufferedBody::from(job.body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = match job.endpoint {
-            Endpoint::Chat => self.chat.clone(),
-            Endpoint::Embeddings => self.embeddings.clone(),
+        *request.uri_mut() = match (job.endpoint, &self.embeddings) {
+            (Endpoint::Chat, _) => self.chat.clone(),
+            (Endpoint::Embeddings, Some(uri)) => uri.clone(),
+            (Endpoint::Embeddings, None) => {
+                let problem = "a body with \"input\" is for embeddings, which this provider hasn't";
+                return Err(Failure {
+                    troubles: vec![Trouble::new(problem)],
+                    stop: None,
+                });
+            }
         };
-        let headers = request.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(bearer) = &self.bearer {
-            headers.insert(AUTHORIZATION, bearer.clone());
-        }
+        *request.headers_mut() = self.headers.clone();
         request.extensions_mut().insert(Arc::clone(wire));
 
         match self.service.clone().oneshot(request).await {
