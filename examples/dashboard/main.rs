@@ -10,17 +10,13 @@
 //!
 //! What to look at: nothing is measured here. Use, queue and waits are `Quota::snapshot()`, serialised as they are; circuits are
 //! their handles' `state()`; verdicts are counted where each try's outcome passes, by one `map_result`.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it is a program for the terminal"
-)]
+#![allow(clippy::print_stdout, reason = "it is a program for the terminal")]
 
 mod load;
 mod stack;
 mod view;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -53,17 +49,8 @@ struct Shared {
 }
 
 #[tokio::main]
-async fn main() -> ExitCode {
-    match serve(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("error: {problem}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn serve(args: Args) -> Result<(), BoxError> {
+async fn main() -> Result<(), BoxError> {
+    let args = Args::parse();
     let provider = stack::provider().await?;
     let stack = Stack::new(&provider.base_url())?;
     let load = Load::start(&stack);
@@ -106,7 +93,7 @@ async fn change(State(shared): State<Arc<Shared>>, Path(what): Path<String>) -> 
         "dead" => provider
             .faults(|faults| faults.dead_model_as(stack::MODELS[0].name, StatusCode::BAD_GATEWAY)),
         "recover" => {
-            provider.faults(|faults| faults.outage(false).live_model(stack::MODELS[0].name))
+            provider.faults(|faults| faults.outage(false).live_model(stack::MODELS[0].name));
         }
         "more" => shared.load.change(1),
         "less" => shared.load.change(-1),
