@@ -134,6 +134,17 @@
 //!
 //! The last try's own; [`Rejected`](crate::Rejected) of a layer further in is never tried again.
 //!
+//! # Cost
+//!
+//! What a call without headers pays on top of a service that answers at once; each header and a body's bytes are copied once
+//! (`cargo run --release --bin overhead` in `benches/peers`):
+//!
+//! <!-- overhead -->
+//! | | ns | allocations | future | the fastest peer |
+//! |---|---|---|---|---|
+//! | a success | 119 | 0 | 456 B | 83 ns, tower |
+//! <!-- end of overhead -->
+//!
 //! # Order in a stack
 //!
 //! Outside of the limiters and the breaker, so that each try pays and is judged; inside of a

@@ -174,6 +174,20 @@
 //! pass again between such a `poll_ready` and its `call`, that call is refused and may come back at
 //! once: the inner service wasn't asked whether it is ready.
 //!
+//! # Cost
+//!
+//! What a call pays on top of a service that answers at once; where it is refused, in all
+//! (`cargo run --release --bin overhead` in `benches/peers`):
+//!
+//! <!-- overhead -->
+//! | | ns | allocations | future | the fastest peer |
+//! |---|---|---|---|---|
+//! | closed | 94 | 0 | 208 B | 97 ns, failsafe |
+//! | open | 131 | 1 | 208 B | 64 ns, failsafe |
+//! | the gate of a closed one | 10 | 0 | 112 B |  |
+//! | the gate of an open one | 122 | 1 | 112 B |  |
+//! <!-- end of overhead -->
+//!
 //! # Order in a stack
 //!
 //! Next to the client, inside of retry and limiters: its samples are the client's alone, its

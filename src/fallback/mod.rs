@@ -117,6 +117,17 @@
 //! Those of the service that was asked last. Where others were asked before it, it is the source of a [`FallbackError`]
 //! that knows why those didn't serve; [`Rejected::find`](crate::Rejected::find) sees through it.
 //!
+//! # Cost
+//!
+//! What a call without headers pays on top of a service that answers at once, where the first serves it; each header and a body's
+//! bytes are copied once (`cargo run --release --bin overhead` in `benches/peers`):
+//!
+//! <!-- overhead -->
+//! | | ns | allocations | future | the fastest peer |
+//! |---|---|---|---|---|
+//! | the first serves | 102 | 0 | 688 B | 103 ns, tower-resilience |
+//! <!-- end of overhead -->
+//!
 //! # Order in a stack
 //!
 //! Outermost, around the retries of the first service; other services bring limiters, retry

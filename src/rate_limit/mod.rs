@@ -66,6 +66,18 @@
 //! [`RespondLayer`](crate::RespondLayer) makes responses of refusals: its [`Scope`] is [`Scope::Caller`], with a key or
 //! without, which becomes a 429.
 //!
+//! # Cost
+//!
+//! What a call pays on top of a service that answers at once; where it is refused, in all
+//! (`cargo run --release --bin overhead` in `benches/peers`):
+//!
+//! <!-- overhead -->
+//! | | ns | allocations | future | the fastest peer |
+//! |---|---|---|---|---|
+//! | admitted | 248 | 0 | 264 B | 16 ns, governor, direct |
+//! | refused | 163 | 2 | 264 B | 27 ns, governor, direct |
+//! <!-- end of overhead -->
+//!
 //! # Order in a stack
 //!
 //! Inside of retries, so that each attempt pays; outside of the circuit breaker and of the

@@ -116,6 +116,18 @@
 //! it is [`Scope::Shared`], since callers share the quota, and becomes a 503; with a key it is [`Scope::Caller`] and
 //! becomes a 429. What can never fit becomes a 413 either way.
 //!
+//! # Cost
+//!
+//! What a call pays on top of a service that answers at once; where it is refused, in all
+//! (`cargo run --release --bin overhead` in `benches/peers`):
+//!
+//! <!-- overhead -->
+//! | | ns | allocations | future | the fastest peer |
+//! |---|---|---|---|---|
+//! | admitted | 295 | 0 | 384 B |  |
+//! | refused | 186 | 2 | 384 B |  |
+//! <!-- end of overhead -->
+//!
 //! # Order in a stack
 //!
 //! Inside of retries, so that each attempt pays; outside of the circuit breaker and of the

@@ -183,6 +183,8 @@ macro_rules! their_breaker {
     () => {
         tower_resilience::circuitbreaker::CircuitBreakerLayer::builder()
             .sliding_window_size(100)
+            // It stays open for all of a run, where it is opened.
+            .wait_duration_in_open(std::time::Duration::from_secs(86_400))
             .build_with_handle()
             .expect("settings that make sense")
     };

@@ -19,33 +19,48 @@ pub(crate) struct Section {
     bare: bool,
 }
 
+/// What came of one way.
+pub(crate) struct Row {
+    pub(crate) job: &'static str,
+    pub(crate) peer: &'static str,
+    pub(crate) nanos: f64,
+    pub(crate) allocations: f64,
+    pub(crate) future: usize,
+}
+
+/// What came of a section.
+pub(crate) struct Measured {
+    pub(crate) head: String,
+    pub(crate) rows: Vec<Row>,
+}
+
 impl Section {
     /// Of whole calls.
-    pub(crate) fn whole(title: &'static str, of: &'static str, ways: Vec<Way>) -> Self {
+    pub(crate) fn whole(title: &'static str, ways: Vec<Way>) -> Self {
         let timed = |way| Timed {
             way,
             rounds: Vec::new(),
         };
         Self {
             title,
-            of,
+            of: "all of it",
             ways: ways.into_iter().map(timed).collect(),
             bare: false,
         }
     }
 
     /// Of what comes on top of the first of `ways`.
-    pub(crate) fn above_bare(title: &'static str, of: &'static str, ways: Vec<Way>) -> Self {
+    pub(crate) fn above_bare(title: &'static str, ways: Vec<Way>) -> Self {
         Self {
+            of: "above the bare service",
             bare: true,
-            ..Self::whole(title, of, ways)
+            ..Self::whole(title, ways)
         }
     }
 
-    /// Nothing of it, unless its title has this word.
-    pub(crate) fn kept(mut self, word: &str) -> Self {
-        self.ways.retain(|_| self.title.contains(word));
-        self
+    /// Whether its title has this word.
+    pub(crate) fn is_about(&self, word: &str) -> bool {
+        self.title.contains(word)
     }
 
     /// Times all once.
@@ -59,37 +74,69 @@ impl Section {
         }
     }
 
-    /// A table of all.
-    pub(crate) fn print(&mut self) {
-        if self.ways.is_empty() {
-            return;
-        }
+    /// Medians of all rounds.
+    pub(crate) fn measured(mut self) -> Measured {
+        let mut head = format!("**{}**, in ns, {}", self.title, self.of);
         let mut bare = 0.0;
-        print!("**{}**: ns, {}", self.title, self.of);
         if self.bare {
             bare = median(&mut self.ways.remove(0).rounds);
-            print!(", which takes {bare:.0}");
+            head += &format!(", which takes {bare:.0}");
         }
-        println!("\n\n| job | whose | ns | to the best peer | allocations | future, B |");
-        println!("|---|---|---|---|---|---|");
-        let above = |timed: &mut Timed| median(&mut timed.rounds) - bare;
-        let all: Vec<(&str, &str, f64)> = (self.ways.iter_mut())
-            .map(|timed| (timed.way.name, timed.way.peer, above(timed)))
-            .collect();
-        for (timed, (name, peer, nanos)) in self.ways.iter_mut().zip(&all) {
-            let allocations = measure(|| (timed.way.send)(1_000)).count_total as f64 / 1_000.0;
-            let peers = all
-                .iter()
-                .filter(|(job, peer, _)| job == name && !peer.is_empty());
-            let best = peers.map(|(_, _, nanos)| *nanos).reduce(f64::min);
-            let ratio = best.map_or(String::new(), |best| format!("{:.2}", nanos / best));
-            let whose = whose(peer);
-            println!(
-                "| {name} | {whose} | {nanos:.0} | {ratio} | {allocations:.0} | {} |",
-                timed.way.future
-            );
+        let row = |mut timed: Timed| Row {
+            job: timed.way.name,
+            peer: timed.way.peer,
+            nanos: median(&mut timed.rounds) - bare,
+            allocations: measure(|| (timed.way.send)(1_000)).count_total as f64 / 1_000.0,
+            future: timed.way.future,
+        };
+        let rows = self.ways.into_iter().map(row).collect();
+        Measured { head, rows }
+    }
+}
+
+impl Measured {
+    /// Ours of this job.
+    pub(crate) fn ours(&self, job: &str) -> Option<&Row> {
+        let mut rows = self.rows.iter();
+        rows.find(|row| row.job == job && row.peer.is_empty())
+    }
+
+    /// The fastest peer of this job.
+    pub(crate) fn best(&self, job: &str) -> Option<&Row> {
+        let peers = self
+            .rows
+            .iter()
+            .filter(|row| row.job == job && !row.peer.is_empty());
+        peers.min_by(|one, other| one.nanos.total_cmp(&other.nanos))
+    }
+
+    /// As Markdown.
+    pub(crate) fn table(&self) -> Vec<String> {
+        let mut lines = vec![
+            self.head.clone(),
+            String::new(),
+            "| job | whose | ns | to the best peer | to ours | allocations | future, B |".into(),
+            "|---|---|---|---|---|---|---|".into(),
+        ];
+        for row in &self.rows {
+            let to = |other: Option<&Row>| {
+                let ratio = other.map(|other| format!("{:.2}", row.nanos / other.nanos));
+                ratio.unwrap_or_default()
+            };
+            let ours = self.ours(row.job).filter(|_| !row.peer.is_empty());
+            lines.push(format!(
+                "| {} | {} | {:.0} | {} | {} | {:.0} | {} |",
+                row.job,
+                whose(row.peer),
+                row.nanos,
+                to(self.best(row.job)),
+                to(ours),
+                row.allocations,
+                row.future
+            ));
         }
-        println!();
+        lines.push(String::new());
+        lines
     }
 }
 

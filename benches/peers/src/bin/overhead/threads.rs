@@ -154,30 +154,33 @@ pub(crate) fn stacks() -> Vec<Shared> {
     ]
 }
 
-pub(crate) fn print(stacks: &mut [Shared]) {
+/// Rounds without which a median says nothing.
+const ENOUGH: usize = 20;
+
+/// As Markdown; says where there is nothing to say.
+pub(crate) fn table(stacks: &mut [Shared]) -> Vec<String> {
     if stacks.is_empty() {
-        return;
+        return Vec::new();
     }
-    println!("**{TITLE}**: ns, the whole call of each thread\n");
-    println!("| job | whose | one thread | two threads | ratio | rounds |");
-    println!("|---|---|---|---|---|---|");
+    let mut lines = vec![
+        format!(
+            "**{TITLE}**, in ns, the whole call of each; of the rounds in which both had a processor each from start to end"
+        ),
+        String::new(),
+        "| job | whose | one thread | two threads | ratio | rounds |".to_owned(),
+        "|---|---|---|---|---|---|".to_owned(),
+    ];
     for stack in stacks {
         let rounds = stack.together.len();
-        if rounds == 0 || stack.alone.is_empty() {
-            println!(
-                "| {} | {} | | | disturbed | 0 |",
-                stack.name,
-                whose(stack.peer)
-            );
-            continue;
-        }
         let (alone, together) = (median(&mut stack.alone), median(&mut stack.together));
-        println!(
-            "| {} | {} | {alone:.0} | {together:.0} | {:.1} | {rounds} |",
-            stack.name,
-            whose(stack.peer),
-            together / alone
-        );
+        // A thread that has let go of its processor, to wait for the other, gets it back late where others want it.
+        let figures = if rounds < ENOUGH {
+            String::from("| | too few |")
+        } else {
+            format!("{alone:.0} | {together:.0} | {:.1} |", together / alone)
+        };
+        let whose = whose(stack.peer);
+        lines.push(format!("| {} | {whose} | {figures} {rounds} |", stack.name));
     }
-    println!("\n*rounds*: in which both threads had a processor each from start to end");
+    lines
 }
