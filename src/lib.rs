@@ -15,7 +15,13 @@
 //! | [`CircuitBreakerLayer`] | refuses calls to a service that fails, until it has recovered |
 //!
 //! Beside them: [`BufferBodyLayer`] makes request bodies replayable, [`Split`] divides requests among services by weight,
-//! [`headroom`] tells tower's balancers which endpoint has the most room, [`RespondLayer`] turns refusals into responses for servers, [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
+//! [`headroom`] tells tower's balancers which endpoint has the most room, [`RespondLayer`] turns refusals into responses for servers,
+//! [`Quota`] is the limiter itself, [`presets`] are the providers' published limits, and `testing` (a feature) is a provider in a box.
+//!
+//! **[The guide](guide)** goes [from 429s to calm](guide::calm), layer by layer; tells when to [wait, retry, fall back or
+//! refuse](guide#wait-retry-fall-back-or-refuse), [what each provider's 429s mean](guide::providers), [how to name and share a
+//! stack](guide::wiring), [where caches and the like stand](guide::placement), and what tower's, governor's or tenacity's terms
+//! are [called here](guide::coming_from).
 //!
 //! # The simple path
 //!
@@ -160,6 +166,7 @@ mod departure;
 pub mod edge;
 mod error;
 pub mod fallback;
+pub mod guide;
 pub mod headroom;
 pub mod inner;
 pub mod key;

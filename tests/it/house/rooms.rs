@@ -151,6 +151,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge", &["error", "body"]),
     // A provider of its own, which must not share our mistakes.
     ("testing", &["error"]),
+    // Pages alone.
+    ("guide", &[]),
 ];
 
 const LAYERS: [&str; 5] = [
