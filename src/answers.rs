@@ -1,7 +1,16 @@
 //! What a request and an answer are: [`Http`] for http types, [`Provider`] for those of one provider, [`Opaque`] for any
 //! others.
 //!
-//! Every layer has one type parameter for it, `Http` by default.
+//! Every layer has one type parameter for it, `Http` by default. `.provider(..)` and `.opaque()` on a layer choose the others:
+//!
+//! ```
+//! use tower_quota::{BackoffRetryLayer, Provider, answers::{Http, Opaque}};
+//!
+//! let http: BackoffRetryLayer<_, Http> = BackoffRetryLayer::new();
+//! let told: BackoffRetryLayer<_, Provider> = BackoffRetryLayer::new().provider(Provider::Groq);
+//! let other: BackoffRetryLayer<_, Opaque> = BackoffRetryLayer::new().opaque(); // every answer counts as a success
+//! # let _ = (http, told, other);
+//! ```
 
 use std::future::{Future, Ready};
 

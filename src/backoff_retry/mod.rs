@@ -70,6 +70,11 @@
 //! # Ok::<(), tower_quota::ConfigError>(())
 //! ```
 //!
+//! # When
+//!
+//! What goes wrong now and then: a connection, a 5xx, overload, the odd 429. Limits that come every minute are a limiter's, what is down
+//! for longer is a breaker's and a fallback's. Every setting and its default: [`BackoffRetryLayer`].
+//!
 //! # What is tried again
 //!
 //! | outcome | |

@@ -23,7 +23,27 @@
 //! stack.oneshot(Request::new(Full::new(Bytes::from("hello")))).await?;
 //! # Ok(()) }
 //! ```
-
+//!
+//! # When
+//!
+//! Once, where requests are streams or reqwest's and a layer further in sends again or reads ahead. Every setting and its default:
+//! [`BufferBodyLayer`].
+//!
+//! # Sharing
+//!
+//! Copies of a request share its bytes; services share nothing.
+//!
+//! # Cancellation
+//!
+//! A future that is dropped lets go of what was collected. The inner service wasn't called until all of it was there.
+//!
+//! # Errors
+//!
+//! [`BodyTooLarge`], which [`RespondLayer`](crate::RespondLayer) makes a 413; the body's own error; else the inner service's.
+//!
+//! # Order in a stack
+//!
+//! Outside of every layer that sends again or reads ahead; inside of `ReqwestLayer`.
 //!
 //! # Streams
 //!

@@ -41,6 +41,12 @@
 //! # let _ = gate;
 //! ```
 //!
+//! # When
+//!
+//! A service may be down for longer than callers can wait, and there is something better to do than to call it: fall back, refuse, or let it
+//! recover. It is no limiter: a 429 doesn't count. Every setting and its default: [`CircuitBreakerLayer`], and for circuits by key
+//! [`KeyedCircuitBreakerLayer`].
+//!
 //! # Keys
 //!
 //! A circuit for every model, host or tenant. By model, as a stack needs that falls back from one to another

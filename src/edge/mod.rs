@@ -45,11 +45,28 @@
 //! # drop(client);
 //! ```
 //!
+//! # When
+//!
+//! Over reqwest, or over async-openai, which sends by it. hyper's clients, axum and tonic speak http's types: they need neither. There is
+//! nothing to set; the client's own settings are reqwest's.
+//!
+//! # Sharing
+//!
+//! Clones share the `reqwest::Client`, and so its connections.
+//!
+//! # Cancellation
+//!
+//! A future that is dropped drops reqwest's, which cancels the request.
+//!
 //! # Errors
 //!
 //! A `reqwest::Error` comes as it is inside of the [`BoxError`](crate::BoxError), but for the
 //! query of its URL: some providers take keys there. [`UnsendableRequest`] is a request that can't be
 //! turned into the other type at all.
+//!
+//! # Order in a stack
+//!
+//! [`ReqwestLayer`] outermost, with a [`BufferBodyLayer`](crate::BufferBodyLayer) next to it; [`ReqwestService`] innermost.
 
 mod reqwest;
 

@@ -48,6 +48,11 @@
 //! # let _ = stack;
 //! ```
 //!
+//! # When
+//!
+//! Somebody else can serve: another model, region, account or provider, or a page that says "later". Every setting and its default:
+//! [`FallbackLayer`].
+//!
 //! # Where it falls back to
 //!
 //! | | |

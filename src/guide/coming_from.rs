@@ -24,7 +24,7 @@
 //! let service = ServiceBuilder::new()
 //!     .buffer(1_024) // or it isn't `Clone`; spawns a task
 //!     .concurrency_limit(64)
-//!     .rate_limit(500, Duration::from_secs(60)) // up to 1,000 in a minute that follows a pause
+//!     .rate_limit(500, Duration::from_secs(60)) // nearly 1,000 in a minute, where two of its windows meet
 //!     .service(client);
 //! # let _ = service; });
 //! ```

@@ -21,7 +21,7 @@
 //! | the same, but another model has room now | fall back: a limiter that [rejects](TokenBudgetLayer::reject) inside of a fallback | [`FallbackLayer`] |
 //! | the same, on a server whose caller can wait better than we | refuse, with `Retry-After` | `reject()`, [`RespondLayer`] |
 //! | a 429 with a hint up to 60 s | wait, then retry; the others in line wait as well | [`BackoffRetryLayer`]; the quota pauses |
-//! | a 429 with a longer hint, or of a limit per day | fall back | [`FallbackLayer`]; the retry [gives up](crate::backoff_retry::GaveUp) at once |
+//! | a 429 with a longer hint, or of a limit per hour or day without one | fall back | [`FallbackLayer`]; the retry [gives up](crate::backoff_retry::GaveUp) at once |
 //! | overload (503, 529), a 500, a connection that broke, a time-out | retry, after a back-off | [`BackoffRetryLayer`], within its [budget](crate::RetryBudget) |
 //! | the same, of half of the calls | stop calling, fall back | [`CircuitBreakerLayer`], [`FallbackLayer`] |
 //! | a request that is larger than the limit or the context | shorten it, or fall back to a model that takes more; never wait | [`Verdict::TooLarge`], [`Reason::TooLarge`] |

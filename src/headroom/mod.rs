@@ -42,6 +42,11 @@
 //! # }
 //! ```
 //!
+//! # When
+//!
+//! Several endpoints with quotas of their own, or shared with others, so that who has room changes. For fixed shares there is
+//! [`Split`](crate::Split). There is nothing to set.
+//!
 //! # What is compared
 //!
 //! [`Fullness`]: the share of the fullest limit that is spent, held, or asked for by those who wait in line, in millionths. So

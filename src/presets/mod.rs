@@ -22,6 +22,10 @@
 //! | [`gemini`] | free, tiers 1 to 3; no longer published | November or December 2025 | a minute rolling, the day from midnight Pacific |
 //! | [`groq`] | free, developer | August 2026 | buckets, the day's too |
 //!
+//! # Errors
+//!
+//! `None` for a model that has no row here. [`build`](QuotaBuilder::build) refuses what was set wrong beside it.
+//!
 //! # Where the figures are from
 //!
 //! From the providers' own pages, but not read live. Each module names its page (`SOURCE`) and how late its figures are

@@ -17,6 +17,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # When
+//!
+//! Most give it to [`RateLimitLayer`](crate::RateLimitLayer) or [`TokenBudgetLayer`](crate::TokenBudgetLayer) and never ask it themselves. Ask it where
+//! there is no service: a job, a connection, a client that isn't tower's. Every setting and its default: [`QuotaBuilder`]; a limit's:
+//! [`Limit`].
+//!
 //! # Sharing
 //!
 //! A [`Quota`] is a handle: clones share the limits, the line and the pauses. Build it once per
@@ -67,6 +73,16 @@
 //!
 //! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a
 //! place in flight is freed. A waiter that is never polled again delays the others by at most one second, once.
+//!
+//! # Errors
+//!
+//! [`Rejected`], which tells the limit, what was asked and left, and when to come back; nothing is spent then.
+//! [`ConfigError`] where settings make no sense, from [`build`](QuotaBuilder::build).
+//!
+//! # Order in a stack
+//!
+//! That of the layers that hold it: see [the crate's page](crate). Two quotas are asked in the same order everywhere: where some ask the other way
+//! round, each may hold what the other waits for, until `max_wait`.
 //!
 //! # Runtimes
 //!

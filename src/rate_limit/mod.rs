@@ -38,6 +38,11 @@
 //! # Ok::<(), tower_quota::ConfigError>(())
 //! ```
 //!
+//! # When
+//!
+//! For requests alone, of any type, and for servers, by key. Where tokens are limited as well, put both limits into one [`Quota`] and
+//! give it to [`TokenBudgetLayer`](crate::TokenBudgetLayer), which charges them together.
+//!
 //! | setting | default |
 //! |---|---|
 //! | [`reject`](RateLimitLayer::reject) | off: requests wait for their turn, about a minute at the most |

@@ -97,9 +97,26 @@
 //! A provider's own 429 is about a limit that all callers share, and would look like the caller's: with
 //! [`hide_upstream`](RespondLayer::hide_upstream) it becomes a 503, and what the provider says of its limits goes no further.
 //!
+//! # When
+//!
+//! On servers: axum's `Router::layer` wants layers that never fail, and callers want a status. Not in front of a client of one's own, which does
+//! better with the [`Rejected`](crate::Rejected) itself. Every setting and its default: [`RespondLayer`].
+//!
+//! # Sharing
+//!
+//! Nothing is shared but the settings.
+//!
 //! # Cancellation
 //!
 //! Nothing is held besides the inner service's future.
+//!
+//! # Errors
+//!
+//! None: the error type is [`Infallible`](std::convert::Infallible), unless other errors [pass](RespondLayer::pass_errors).
+//!
+//! # Order in a stack
+//!
+//! Outside of every layer that refuses; inside of what logs or traces requests, so that these see the status.
 
 mod body;
 mod future;

@@ -41,6 +41,11 @@
 //! other as its link; or around the whole, with a service of its own. To go where there is most room instead, see
 //! [`headroom`](crate::headroom).
 //!
+//! # When
+//!
+//! Several regions or accounts serve at the same time. For one that only helps out, a [`FallbackLayer`](crate::FallbackLayer) alone. There is nothing to set
+//! but the weights.
+//!
 //! # Sharing
 //!
 //! Clones share the weights and whose turn it is. The services are cloned for each request.

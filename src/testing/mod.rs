@@ -228,6 +228,19 @@
 //! # Ok::<(), tower_quota::ConfigError>(())
 //! ```
 //!
+//! # When
+//!
+//! In tests of one's own stack, where a mock would be asked to lie as a provider does; in examples, and to try settings before they cost money. Every
+//! setting and its default: [`ProviderBuilder`].
+//!
+//! # Sharing
+//!
+//! Clones of a [`Provider`], its services and its server are the same provider.
+//!
+//! # Errors
+//!
+//! [`ConfigError`](crate::ConfigError) for settings that make no sense; an [`io::Error`](std::io::Error) where no socket is to be had.
+//!
 //! # Cancellation
 //!
 //! A request that was counted stays counted when its caller goes away, with all that it reserved, and with

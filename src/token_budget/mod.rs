@@ -41,6 +41,11 @@
 //! # Ok::<(), tower_quota::ConfigError>(())
 //! ```
 //!
+//! # When
+//!
+//! In front of whoever limits tokens, in place of a [`RateLimitLayer`](crate::RateLimitLayer): a request and its tokens are taken
+//! together or not at all. Also in front of servers of one's own, to bound what is [in flight](crate::quota::QuotaBuilder::max_in_flight).
+//!
 //! | setting | default |
 //! |---|---|
 //! | [`cost`](TokenBudgetLayer::cost) | one request, and the tokens estimated from its JSON body ([`Estimated`]) |

@@ -12,16 +12,15 @@
 //! The deployment is found in the address (`/deployments/{name}/`), so pools and circuits go by its name:
 //!
 //! ```
-//! use std::time::Duration;
 //! use tower_quota::{Anchor, Limit, Quota, TokenBudgetLayer, token_budget::Pools};
 //!
 //! # fn main() -> Result<(), tower_quota::ConfigError> {
-//! let deployment = |tokens| Quota::builder()
+//! let deployment = |requests, tokens| Quota::builder()
+//!     .limit(Limit::requests_per_minute(requests).fixed(Anchor::first_use()))
 //!     .limit(Limit::tokens_per_minute(tokens).fixed(Anchor::first_use()))
-//!     .limit(Limit::requests(tokens / 6_000, Duration::from_secs(10)).fixed(Anchor::first_use()))
 //!     .build();
-//! let budget = TokenBudgetLayer::new(deployment(60_000)?)
-//!     .pools(Pools::new().pool("our-gpt-4o", deployment(240_000)?));
+//! let budget = TokenBudgetLayer::new(deployment(360, 60_000)?)
+//!     .pools(Pools::new().pool("our-gpt-4o", deployment(1_440, 240_000)?));
 //! # let _ = budget; Ok(()) }
 //! ```
 //!

@@ -7,7 +7,7 @@
 //! | what counts | cached tokens don't, by the page |
 //! | headers | OpenAI's names, but `-requests` is of the *day* and `-tokens` of the minute; resets as `2m52.8s`; `retry-after` on a 429 alone, as `7.66` |
 //! | preset | [`presets::groq`](crate::presets::groq) |
-//! | `provider` | [`Provider::Groq`](crate::Provider::Groq): say it behind a gateway that hides `x-groq-…`, or the day's requests are taken for a minute's |
+//! | `provider` | [`Provider::Groq`](crate::Provider::Groq): say it behind a gateway that hides `x-groq-…`, or the window of its requests has to be guessed from the resets |
 //!
 //! ```
 //! use tower_quota::{TokenBudgetLayer, presets};

@@ -24,7 +24,7 @@
 //! | answer | what it means |
 //! |---|---|
 //! | `rate_limited`, code `1300`, mostly without `Retry-After` | wait: most often the throttle per second |
-//! | the same with a limit of 0 in the headers | not on this plan |
+//! | the same with a limit of 0 in the headers | not on this plan; read as a wait all the same, since its code says so |
 //! | code `3505`, "Service tier capacity exceeded for this model" | overloaded |
 //!
 //! ```

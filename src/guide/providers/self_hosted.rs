@@ -6,7 +6,7 @@
 //! | headers | none |
 //! | `provider` | [`Provider::Other`](crate::Provider::Other): read by what most have in common |
 //!
-//! Nothing says 429 there: requests queue inside of the server, and each that is added makes all slower. So bound what is in flight, keep
+//! Mostly nothing says 429 there: requests queue inside of the server, and each that is added makes all slower. So bound what is in flight, keep
 //! people's requests in front, and let a circuit open when it gets slow:
 //!
 //! ```

@@ -1,0 +1,193 @@
+//! What the pages promise of themselves: links that lead somewhere, and what every page says. Code in them is compiled as doc tests,
+//! links between items are rustdoc's to check.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pages that people read as files.
+fn files() -> Vec<(PathBuf, String)> {
+    let names = fs::read_dir(root()).unwrap();
+    let names = names.map(|entry| PathBuf::from(entry.unwrap().file_name()));
+    let pages = names.filter(|name| name.extension().is_some_and(|end| end == "md"));
+    let pages: Vec<_> = pages.map(|name| (name.clone(), read(name))).collect();
+    assert!(pages.len() >= 2, "the pages weren't found");
+    pages
+}
+
+fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+}
+
+/// Where `[text](target)` points, outside of fences.
+fn links(markdown: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for line in markdown.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        if fenced {
+            continue;
+        }
+        for (at, _) in line.match_indices("](") {
+            let target = &line[at + 2..];
+            let end = target.find(')').unwrap_or(target.len());
+            found.push(target[..end].to_owned());
+        }
+    }
+    found
+}
+
+/// `#every-settings-default` of `### Every setting's default`.
+fn anchors(markdown: &str) -> Vec<String> {
+    let headings = markdown.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn links_in_files_lead_somewhere() {
+    let mut dead = Vec::new();
+    for (name, text) in files() {
+        for link in links(&text) {
+            let alive = if let Some(anchor) = link.strip_prefix('#') {
+                anchors(&text).iter().any(|known| known == anchor)
+            } else if link.contains("://") {
+                true
+            } else {
+                let path = link.split('#').next().unwrap();
+                root().join(path).exists()
+            };
+            if !alive {
+                dead.push(format!("{}: {link}", name.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+/// Those that can't be rustdoc's own: to what needs a feature, and from files.
+#[test]
+fn links_to_the_published_docs_lead_somewhere() {
+    const HOME: &str = "https://docs.rs/tower-quota/latest/tower_quota/";
+    let mut pages = files();
+    sources(&root().join("src"), &mut pages);
+    let mut code = Vec::new();
+    sources(&root().join("src"), &mut code);
+    let mut seen = 0;
+    let mut dead = Vec::new();
+    for (name, text) in &pages {
+        for (at, _) in text.match_indices(HOME) {
+            let link = &text[at + HOME.len()..];
+            let end = link.find([')', ' ', '\n', '"']).unwrap_or(link.len());
+            let link = link[..end].split('#').next().unwrap();
+            seen += 1;
+            let mut folders = link.split('/').collect::<Vec<_>>();
+            let page = folders.pop().unwrap();
+            let module = root().join("src").join(folders.join("/"));
+            let is_there = module.is_dir() || module.with_extension("rs").is_file();
+            // `struct.Quota.html` is an item by that name.
+            let item = page.split('.').nth(1);
+            let is_item = |item: &str| {
+                ["struct", "enum", "trait", "fn"].iter().any(|kind| {
+                    code.iter()
+                        .any(|(_, text)| text.contains(&format!("pub {kind} {item}")))
+                })
+            };
+            if !is_there || !(page.is_empty() || item.is_some_and(is_item)) {
+                dead.push(format!("{}: {link}", name.display()));
+            }
+        }
+    }
+    assert!(seen > 5, "only {seen} links were found");
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+/// Of everything that stands in a stack: its page tells a reader all there is to know.
+#[test]
+fn pages_say_when_defaults_sharing_cancellation_errors_and_order() {
+    const PAGES: [&str; 11] = [
+        "rate_limit",
+        "token_budget",
+        "backoff_retry",
+        "fallback",
+        "circuit_breaker",
+        "quota",
+        "respond",
+        "split",
+        "headroom",
+        "body",
+        "edge",
+    ];
+    const SECTIONS: [&str; 5] = [
+        "When",
+        "Sharing",
+        "Cancellation",
+        "Errors",
+        "Order in a stack",
+    ];
+    let mut missing = Vec::new();
+    for page in PAGES {
+        let text = read(format!("src/{page}/mod.rs"));
+        let page_lines = text.lines().filter_map(|line| line.strip_prefix("//!"));
+        let lines: Vec<_> = page_lines.map(str::trim).collect();
+        for section in SECTIONS {
+            if !lines.contains(&format!("# {section}").as_str()) {
+                missing.push(format!("{page}: # {section}"));
+            }
+        }
+        if !lines.iter().any(|line| line.starts_with("```")) {
+            missing.push(format!("{page}: an example"));
+        }
+        let tells = |line: &&str| line.contains("default") || line.contains("nothing to set");
+        if !lines.iter().any(tells) {
+            missing.push(format!("{page}: the defaults, or where they are"));
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn every_feature_is_told_where_people_look() {
+    let manifest = read("Cargo.toml");
+    let features = manifest.split("\n[features]\n").nth(1).unwrap();
+    let features = features.split("\n[").next().unwrap();
+    let names = features.lines().filter_map(|line| line.split_once(" = ["));
+    let names: Vec<_> = names.map(|(name, _)| name.trim()).collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for page in ["README.md", "src/lib.rs"] {
+        let text = read(page);
+        for name in names.iter().filter(|name| **name != "default") {
+            let told = text.lines().any(|line| {
+                let line = line.trim_start_matches("//!").trim();
+                line.starts_with('|') && line.contains(&format!("`{name}`"))
+            });
+            assert!(told, "{page} has no row for the feature {name}");
+        }
+    }
+}
