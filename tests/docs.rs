@@ -99,6 +99,7 @@ fn links_to_the_published_docs_lead_somewhere() {
     sources(&root().join("src"), &mut pages);
     let mut code = Vec::new();
     sources(&root().join("src"), &mut code);
+    let front = read("src/lib.rs");
     let mut seen = 0;
     let mut dead = Vec::new();
     for (name, text) in &pages {
@@ -111,12 +112,21 @@ fn links_to_the_published_docs_lead_somewhere() {
             let page = folders.pop().unwrap();
             let module = root().join("src").join(folders.join("/"));
             let is_there = module.is_dir() || module.with_extension("rs").is_file();
-            // `struct.Quota.html` is an item by that name.
+            // `struct.Quota.html` stands with the public module that it is declared in.
             let item = page.split('.').nth(1);
             let is_item = |item: &str| {
-                ["struct", "enum", "trait", "fn"].iter().any(|kind| {
-                    code.iter()
-                        .any(|(_, text)| text.contains(&format!("pub {kind} {item}")))
+                let kinds = ["struct", "enum", "trait", "fn"];
+                let is_declared = |text: &str| {
+                    let mut kinds = kinds.iter();
+                    kinds.any(|kind| text.contains(&format!("pub {kind} {item}")))
+                };
+                code.iter().any(|(path, text)| {
+                    let room = path.strip_prefix(root().join("src")).unwrap();
+                    let room = room.iter().next().unwrap().to_str().unwrap();
+                    let public = format!("pub mod {};", room.trim_end_matches(".rs"));
+                    let at_home = !folders.is_empty() || !front.contains(&public);
+                    let inside = path.starts_with(&module) || *path == module.with_extension("rs");
+                    is_declared(text) && at_home && inside
                 })
             };
             if !is_there || !(page.is_empty() || item.is_some_and(is_item)) {

@@ -50,7 +50,7 @@
 //! |---|---|
 //! | [`cost`](TokenBudgetLayer::cost) | one request, and the tokens estimated from its JSON body ([`Estimated`]) |
 //! | [`calibrate`](TokenBudgetLayer::calibrate), [`uncalibrated`](TokenBudgetLayer::uncalibrated) | the layer's estimates learn, by themselves |
-//! | [`exact`](https://docs.rs/tower-quota/latest/tower_quota/struct.TokenBudgetLayer.html#method.exact) (feature `tiktoken`) | off: estimates |
+//! | [`exact`](https://docs.rs/tower-quota/latest/tower_quota/token_budget/struct.TokenBudgetLayer.html#method.exact) (feature `tiktoken`) | off: estimates |
 //! | [`pools`](TokenBudgetLayer::pools) | off: all models share the quota |
 //! | [`settle`](TokenBudgetLayer::settle) | [`Settle::Auto`] |
 //! | [`reject`](TokenBudgetLayer::reject) | off: requests wait for their turn, about a minute at the most |
