@@ -5,4 +5,5 @@
 
 mod cancel;
 mod models;
+mod soak;
 mod support;
