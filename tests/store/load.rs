@@ -21,6 +21,12 @@ const LIMIT: usize = 600;
 const PROCESSES: usize = 16;
 const WINDOWS: usize = 4;
 
+/// Since 1970.
+fn micros() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap().as_micros() as u64
+}
+
 /// A process of its own: writes when it sent something, in microseconds since 1970.
 #[tokio::test]
 #[ignore = "one of many processes, started by the test below"]
@@ -39,11 +45,7 @@ async fn a_process() {
     tokio::spawn(driver);
     // All begin at once.
     let start: u64 = std::env::var("START").unwrap().parse().unwrap();
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_micros() as u64;
-    tokio::time::sleep(Duration::from_micros(start.saturating_sub(now))).await;
+    tokio::time::sleep(Duration::from_micros(start.saturating_sub(micros()))).await;
     let until = Instant::now() + WINDOW * WINDOWS as u32 + Duration::from_millis(500);
     let callers: Vec<_> = (0..8)
         .map(|_| {
@@ -51,18 +53,19 @@ async fn a_process() {
             tokio::spawn(async move {
                 let mut sent = Vec::new();
                 while Instant::now() < until {
-                    let Ok(Ok(permit)) =
-                        tokio::time::timeout_at(until.into(), quota.acquire(Cost::request())).await
-                    else {
-                        continue;
-                    };
-                    sent.push(
-                        SystemTime::now()
-                            .duration_since(SystemTime::UNIX_EPOCH)
-                            .unwrap()
-                            .as_micros(),
-                    );
-                    drop(permit);
+                    let asked = quota.acquire(Cost::request());
+                    match tokio::time::timeout_at(until.into(), asked).await {
+                        Ok(Ok(permit)) => {
+                            sent.push(micros());
+                            drop(permit);
+                        }
+                        // The machine stood still for so long that the server seemed to be away.
+                        Ok(Err(_)) => {
+                            println!("REFUSED");
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                        }
+                        Err(_) => {}
+                    }
                 }
                 sent
             })
@@ -82,11 +85,7 @@ fn sixteen_processes_use_all_of_a_limit_and_no_more_and_each_its_share() {
         return;
     };
     let _alone = ALONE.blocking_lock();
-    let start = SystemTime::now() + Duration::from_millis(1_500);
-    let start = start
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_micros();
+    let start = micros() + 1_500_000;
     let children: Vec<_> = (0..PROCESSES)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())
@@ -99,13 +98,15 @@ fn sixteen_processes_use_all_of_a_limit_and_no_more_and_each_its_share() {
                 .unwrap()
         })
         .collect();
-    let mut by_process = Vec::new();
+    let (mut by_process, mut refused) = (Vec::new(), 0);
     for mut child in children {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines: Vec<_> = lines.map_while(Result::ok).collect();
         let sent: Vec<u64> = lines
-            .map_while(Result::ok)
+            .iter()
             .filter_map(|line| line.split_once("SENT ")?.1.trim().parse().ok())
             .collect();
+        refused += lines.iter().filter(|line| line.contains("REFUSED")).count();
         child.wait().unwrap();
         by_process.push(sent);
     }
@@ -119,25 +120,23 @@ fn sixteen_processes_use_all_of_a_limit_and_no_more_and_each_its_share() {
         }
         most = most.max(last + 1 - first);
     }
-    let whole = all
-        .iter()
-        .filter(|at| **at < all[0] + window * WINDOWS as u64)
-        .count();
-    let used = whole as f64 / (LIMIT * WINDOWS) as f64;
+    // Whole windows from the first request on: the one in which the processes end is cut off anywhere.
+    let until = all[0] + window * WINDOWS as u64;
+    let whole = |sent: &Vec<u64>| sent.iter().filter(|at| **at < until).count();
+    let used = whole(&all) as f64 / (LIMIT * WINDOWS) as f64;
     let calls = server.calls() as f64 / all.len() as f64;
-    let fewest = by_process.iter().map(Vec::len).min().unwrap();
-    let largest = by_process.iter().map(Vec::len).max().unwrap();
+    let fewest = by_process.iter().map(whole).min().unwrap();
+    let largest = by_process.iter().map(whole).max().unwrap();
     println!(
         "{PROCESSES} processes x 8 callers: {most} of {LIMIT} in a window at most, {:.1} % used in {WINDOWS} windows, \
-         {calls:.2} calls a request, slowest {fewest} to fastest {largest}: {:.2}",
+         {calls:.2} calls a request, slowest {fewest} to fastest {largest}: {:.2}; {refused} times the server seemed to be away",
         used * 100.0,
         fewest as f64 / largest as f64
     );
     assert!(most <= LIMIT);
     assert!(used >= 0.97);
     assert!(calls <= 1.5);
-    // The goal is 0.8, which most runs hold; on a busy machine 0.74 was seen.
-    assert!(fewest as f64 >= 0.6 * largest as f64);
+    assert!(fewest as f64 >= 0.8 * largest as f64);
 }
 
 #[tokio::test]

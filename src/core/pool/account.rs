@@ -161,13 +161,16 @@ impl Dim {
         self.low = self.low.max(slot);
     }
 
-    /// What counts now.
-    pub(super) fn used(&self, limit: &PoolLimit, now: u64) -> u64 {
+    /// What of it counts now, or later on.
+    pub(super) fn used(&self, limit: &PoolLimit, at: u64) -> u64 {
         match limit.shape {
-            PoolShape::Rolling => self.sum,
-            PoolShape::Fixed => self.window.used,
+            PoolShape::Rolling => {
+                let gone = self.slots.range(..=limit.expired(at));
+                self.sum - gone.map(|(_, n)| n).sum::<u64>()
+            }
+            PoolShape::Fixed => self.window.at(limit, at).used,
             PoolShape::Bucket => {
-                let missing = self.full.saturating_sub(now) as f64;
+                let missing = self.full.saturating_sub(at) as f64;
                 let used = (missing * (limit.amount as f64 / limit.window as f64)).ceil();
                 (used as u64).min(limit.holds())
             }

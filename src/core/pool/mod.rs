@@ -14,7 +14,7 @@ use std::collections::HashMap;
 pub use self::call::{Adjust, Ask, Call, Change, Decision, PoolLimit, PoolShape, Reply, Stamp};
 use self::{
     account::Dim,
-    fair::{Fair, Had},
+    fair::{Fair, Had, Turn, part},
 };
 
 /// Nothing is granted for so long after a pool has lost its state, while those who use it replay what they have sent.
@@ -40,9 +40,16 @@ pub(crate) struct Pool {
     seen: u64,
     fair: Fair,
     dims: Vec<Dim>,
-    had: HashMap<u64, Had>,
     processes: HashMap<u64, u64>,
-    replies: HashMap<u64, (u64, Reply)>,
+    known: HashMap<u64, Known>,
+}
+
+/// What is known of a process: its last call and the answer to it, and what it has had.
+#[derive(Clone, Debug)]
+struct Known {
+    seq: u64,
+    reply: Reply,
+    had: Had,
 }
 
 impl Pool {
@@ -57,9 +64,8 @@ impl Pool {
             seen: 0,
             fair: Fair::default(),
             dims: vec![Dim::default(); limits],
-            had: HashMap::new(),
             processes: HashMap::new(),
-            replies: HashMap::new(),
+            known: HashMap::new(),
         }
     }
 
@@ -78,7 +84,7 @@ impl Pool {
 
     /// Whether it has gone back to before something that it has answered.
     fn lacks(&self, call: &Call) -> bool {
-        let last = self.replies.get(&call.process).map(|(seq, _)| *seq);
+        let last = self.known.get(&call.process).map(|known| known.seq);
         call.epoch == self.epoch && last.unwrap_or(0) < call.heard
     }
 
@@ -99,10 +105,10 @@ impl Pool {
             Self::new(limits.len(), call.fresh, learning)
         });
         if !created
-            && let Some((seq, reply)) = pool.replies.get(&call.process)
-            && *seq == call.seq
+            && let Some(known) = pool.known.get(&call.process)
+            && known.seq == call.seq
         {
-            return reply.clone();
+            return known.reply.clone();
         }
         if call.epoch != 0 && call.epoch != pool.epoch {
             return Reply {
@@ -120,7 +126,7 @@ impl Pool {
             pool.processes.insert(call.process, raw);
             let alive = |seen: u64| seen + ALIVE >= raw;
             for (gone, _) in pool.processes.extract_if(|_, seen| !alive(*seen)) {
-                pool.replies.remove(&gone);
+                pool.known.remove(&gone);
             }
         }
         // What stands further ahead than anything can have been reserved is of a clock that was set.
@@ -138,22 +144,21 @@ impl Pool {
             pool.adjust(limits, adjust, now);
         }
         let window = limits.iter().map(|limit| limit.window).min().unwrap_or(1);
-        let mut had = pool.had.get(&call.process).copied().unwrap_or_default();
-        had.advance(window, now, pool.processes.len() as u64);
-        let mut dims = pool.dims.iter().zip(limits);
-        let tight = dims.any(|(dim, limit)| 2 * dim.used(limit, now) >= limit.holds());
+        let known = pool.known.get(&call.process).map(|known| known.had);
+        let (mut had, turn) =
+            pool.fair
+                .enter(known, pool.processes.len(), (call.process, now, window));
         let mut decisions = Vec::with_capacity(call.asks.len());
         for ask in &call.asks {
-            let decision = pool.decide(limits, ask, now, (call.process, &mut had, window, tight));
-            decisions.push(decision);
+            decisions.push(pool.decide(limits, ask, &mut had, &turn));
         }
-        if decisions
-            .iter()
-            .any(|decision| matches!(decision, Decision::Granted { .. }))
-        {
-            had.had_its_turn();
-        }
-        pool.had.insert(call.process, had);
+        let is_granted = |decision: &Decision| matches!(decision, Decision::Granted { .. });
+        let all = !decisions.is_empty() && decisions.iter().all(is_granted);
+        let its_turn = decisions.iter().any(|decision| match decision {
+            Decision::Wait { limit, .. } => *limit < limits.len(),
+            other => is_granted(other),
+        });
+        pool.fair.leave(&mut had, its_turn, all, &turn);
         let dims = pool.dims.iter().zip(limits);
         let reply = Reply {
             epoch: pool.epoch,
@@ -165,18 +170,17 @@ impl Pool {
             outside: pool.dims.iter().map(|dim| dim.outside).collect(),
             decisions,
         };
-        pool.replies.insert(call.process, (call.seq, reply.clone()));
+        let known = Known {
+            seq: call.seq,
+            reply: reply.clone(),
+            had,
+        };
+        pool.known.insert(call.process, known);
         reply
     }
 
-    fn decide(
-        &mut self,
-        limits: &[PoolLimit],
-        ask: &Ask,
-        now: u64,
-        (process, had, window, tight): (u64, &mut Had, u64, bool),
-    ) -> Decision {
-        let all = limits.len();
+    fn decide(&mut self, limits: &[PoolLimit], ask: &Ask, had: &mut Had, turn: &Turn) -> Decision {
+        let (all, now) = (limits.len(), turn.now);
         for (limit, (of, cost)) in limits.iter().zip(&ask.cost).enumerate() {
             if *cost > of.holds() {
                 return Decision::Never { limit };
@@ -189,15 +193,22 @@ impl Pool {
                 limit: all,
             };
         }
-        if had.is_over(window, now, self.processes.len() as u64) {
-            if let Some(at_least) = self.fair.puts_off(had, tight, window, now, process) {
+        let part = part(limits, &ask.cost);
+        let mut short = false;
+        if part > 0.0 {
+            let over = |at| {
+                let left = self.left(limits, &ask.cost, at) * part;
+                self.fair.is_over(had, left, turn)
+            };
+            short = !(over(now) && over(now.saturating_add(ask.horizon)));
+            if short {
+                self.fair.claims(0, turn);
+            } else if let Some(at_least) = self.fair.puts_off(had, turn) {
                 return Decision::Wait {
                     at_least,
                     limit: all,
                 };
             }
-        } else {
-            (self.fair.hungry, self.fair.by) = (now, process);
         }
         let mut blame = all;
         let mut at = now.max(self.last).max(self.paused);
@@ -217,14 +228,16 @@ impl Pool {
             }
         }
         if at > now.saturating_add(ask.horizon) {
-            self.fair.full = now;
+            if short {
+                self.fair.claims(at - now - ask.horizon, turn);
+            }
             return Decision::Wait {
                 at_least: at - now,
                 limit: blame,
             };
         }
         self.last = at;
-        had.add(limits, &ask.cost);
+        self.fair.add(had, part, turn);
         for ((dim, limit), cost) in self.dims.iter_mut().zip(limits).zip(&ask.cost) {
             if *cost > 0 {
                 dim.charge(limit, *cost, at);
@@ -234,5 +247,15 @@ impl Pool {
             send_in: at - now,
             at: Stamp(at),
         }
+    }
+
+    /// How often that fits into what is left at an instant, of what is granted so far.
+    fn left(&self, limits: &[PoolLimit], cost: &[u64], at: u64) -> f64 {
+        let dims = self.dims.iter().zip(limits).zip(cost);
+        let fits = dims.filter(|(_, n)| **n > 0).map(|((dim, limit), n)| {
+            let free = limit.holds().saturating_sub(dim.used(limit, at));
+            free as f64 / *n as f64
+        });
+        fits.fold(f64::INFINITY, f64::min)
     }
 }

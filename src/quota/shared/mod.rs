@@ -22,8 +22,11 @@
 //!
 //! # Who decides what
 //!
-//! The store grants amounts, all limits or none, on its own clock: first come, first served among the processes. Who inside of a
-//! process gets what was granted is decided by its line, so that priorities and turns hold there, and only there.
+//! The store grants amounts, all limits or none, on its own clock, in the order in which processes ask; where there isn't enough for
+//! all, each gets the same, however fast it asks and however many wait in it: whoever has had its share lets those go first who
+//! haven't, for up to 100 ms. Who inside of a process gets what was granted is decided by its line. So [priorities](crate::Priority)
+//! and turns order those who wait inside a process, and mean nothing to the others: a process whose requests are all urgent gets no more
+//! than one whose requests are not.
 //!
 //! Everything that a process has to say goes in one call at a time for each pool: what was given back or used beyond its
 //! estimate, a pause after a 429, how much others spend, and up to 64 requests. While it is on its way those who come are for the

@@ -37,21 +37,21 @@ end
 local H, created = nil, 0
 if state[1] then
   H = {unpack_('<' .. string.rep('d', #state[1] / 8), state[1])}
-  if H[9] ~= n then
+  if H[9] ~= n or #state[1] ~= 8 * (15 + 10 * n) then
     H = nil
   end
 end
 if not H then
   created = 1
-  H = {fresh, 0, 0, 0, 0, 0, 0, 0, n, 0, 0, 0}
+  H = {fresh, 0, 0, 0, 0, 0, 0, 0, n, 0, 0, 0, 0, 0, 0}
   if epoch ~= 0 then
     H[4] = raw + 150000
   end
-  for i = 13, 12 + 10 * n do
+  for i = 16, 15 + 10 * n do
     H[i] = 0
   end
 elseif state[2] and unpack_('<d', state[2]) == seq then
-  return string.sub(state[2], 41)
+  return string.sub(state[2], 25)
 end
 
 local function keep()
@@ -59,7 +59,7 @@ local function keep()
     call('DEL', K, KEYS[2])
   end
   w = w + 2
-  writes[w - 1], writes[w] = 'h', pack('<' .. string.rep('d', 12 + 10 * n), unpack(H))
+  writes[w - 1], writes[w] = 'h', pack('<' .. string.rep('d', 15 + 10 * n), unpack(H))
   call('HSET', K, unpack(writes))
   if drops[1] then
     call('HDEL', K, unpack(drops))
@@ -103,7 +103,7 @@ local furthest, shortest = 0, 1 / 0
 for i = 1, n do
   local o = 9 + 8 * (i - 1)
   L[i] = {A[o + 1], A[o + 2], A[o + 3], A[o + 4], A[o + 5], A[o + 6], A[o + 7], A[o + 8]}
-  O[i] = 12 + 10 * (i - 1)
+  O[i] = 15 + 10 * (i - 1)
   S[i] = {}
   local l = L[i]
   holds[i] = (l[1] == 1 and l[6] > 0) and l[6] or l[2]
@@ -344,14 +344,20 @@ local function replay(i, c, at)
   end
 end
 
-local function used(i)
+local function used(i, at)
   local l, o = L[i], O[i]
   if l[1] == 0 then
-    return H[o + 4]
+    local sum = H[o + 4]
+    if at > now then
+      for s = H[o + 1] + 1, min(floor(max(at - l[3], 0) / l[5]), H[o + 2]) do
+        sum = sum - amount(i, s)
+      end
+    end
+    return sum
   elseif l[1] == 1 then
-    return min(ceil(max(0, H[o + 5] - now) * (l[2] / l[3])), holds[i])
+    return min(ceil(max(0, H[o + 5] - at) * (l[2] / l[3])), holds[i])
   end
-  return H[o + 1]
+  return (window(i, at))
 end
 
 for i = 1, n do
@@ -400,7 +406,7 @@ for _ = 1, changes do
         end
         replay(i, c, max(0, now - when))
       elseif kind == 5 then
-        local rest = c - used(i)
+        local rest = c - used(i, now)
         if rest > 0 then
           H[o + 9] = H[o + 9] + rest
           replay(i, rest, H[5])
@@ -419,61 +425,83 @@ for _ = 1, changes do
   at = at + 2 + n
 end
 
--- What this process has had, in shares of the limits, by spans of the shortest window; and when there wasn't enough for all
--- (11), and somebody asked who has had less than its share (12).
-local began, had, before, put_off = 0, 0, 0, 0
-if state[2] then
-  local _
-  _, began, had, before, put_off = unpack_('<ddddd', state[2])
-end
-local spans = floor(max(0, now - began) / shortest)
-local function earlier()
-  return before < 0 and 2 / H[8] or before
-end
-if began == 0 then
-  before = -1
-elseif spans > 0 then
-  before = spans == 1 and earlier() / 2 + had or 0
-  had = 0
-end
-began = began + spans * shortest
-
-local tight, turn, me = false, false, tonumber(ARGV[2], 16)
+-- Turns among processes: what this one has had (parts of the limits), and what each had, were it the same for all (10); since
+-- when the first asked (11); two who haven't had their share and want it, and until when (12 to 15).
+local me, share = tonumber(ARGV[2], 16), 1 / H[8]
 local grace = min(100000, floor(shortest / 32))
-for i = 1, n do
-  tight = tight or 2 * used(i) >= holds[i]
+local had, put_off = 0, 0
+if H[11] == 0 then
+  H[11] = now
+end
+if created == 0 and state[2] then
+  local _
+  _, had, put_off = unpack_('<ddd', state[2])
+elseif now < H[11] + shortest then
+  H[10] = H[10] - H[10] * share
+else
+  had = H[10]
+end
+-- A whole share too little or too much is remembered, and no more.
+local little = had < H[10] - share
+had = min(max(had, H[10] - share), H[10] + share)
+
+local function claims(back)
+  local till = now + min(back, shortest) + grace
+  if H[12] == me then
+    H[13] = till
+  elseif H[14] == me then
+    H[15] = till
+  else
+    local first = H[13] <= H[15] and 12 or 14
+    if H[first + 1] <= till then
+      H[first], H[first + 1] = me, till
+    end
+  end
 end
 
 local answers, r = {}, 0
+local its_turn, all = false, asks > 0
 for _ = 1, asks do
   local horizon, beside = A[at + 1], A[at + 2]
-  local never
+  local never, part = nil, 0
   for i = 1, n do
     if A[at + 2 + i] > holds[i] then
       never = never or i
     end
+    part = max(part, A[at + 2 + i] / L[i][2])
   end
   if never then
     answers[r + 1], answers[r + 2], answers[r + 3] = 2, 0, never - 1
+    all = false
   else
-    local late, learns = false, now < H[4]
-    local into = max(0, now - began) / shortest
-    if learns then
-      late = true
-    elseif (had + earlier() * (1 - into / 2)) * H[8] >= 3 - into then
-      local contended = tight or H[11] > 0 and max(0, now - H[11]) < shortest
-      if contended and H[10] ~= me and H[12] > 0 and now < H[12] + grace then
+    -- Whether it has had its share: each is to have had the same, once all that is left by then is given out.
+    local function over(when)
+      local left = 1 / 0
+      for i = 1, n do
+        local c = A[at + 2 + i]
+        if c > 0 then
+          left = min(left, max(0, holds[i] - used(i, when)) / c)
+        end
+      end
+      return had >= H[10] + left * part * share
+    end
+    local late, short = 0, false
+    if now < H[4] then
+      late = H[4] - now
+    elseif part > 0 then
+      short = not (over(now) and over(now + horizon))
+      if short then
+        claims(0)
+      elseif H[12] ~= me and now < H[13] or H[14] ~= me and now < H[15] then
         if put_off == 0 then
           put_off = now
         end
-        late = now < put_off + grace
+        late = max(0, put_off + grace - now)
       end
-    else
-      H[12], H[10] = now, me
     end
     local blame = n + 1
     local x = max(now, H[2], H[3])
-    while not late do
+    while late == 0 do
       local then_ = x
       for i = 1, n do
         local c = A[at + 2 + i]
@@ -488,19 +516,19 @@ for _ = 1, asks do
         break
       end
     end
-    if late then
-      answers[r + 1], answers[r + 2], answers[r + 3] = 1, learns and H[4] - now or put_off + grace - now, n
+    if late > 0 then
+      answers[r + 1], answers[r + 2], answers[r + 3] = 1, late, n
+      all = false
     elseif x > now + horizon then
-      H[11] = now
+      if short then
+        claims(x - now - horizon)
+      end
       answers[r + 1], answers[r + 2], answers[r + 3] = 1, x - now, blame - 1
+      its_turn, all = its_turn or blame <= n, false
     else
       H[2] = x
-      local most = 0
-      for i = 1, n do
-        most = max(most, A[at + 2 + i] / L[i][2])
-      end
-      had = had + most
-      turn = true
+      had, H[10] = had + part, H[10] + part * share
+      its_turn = true
       for i = 1, n do
         if A[at + 2 + i] > 0 then
           charge(i, A[at + 2 + i], x)
@@ -512,15 +540,21 @@ for _ = 1, asks do
   r = r + 3
   at = at + 2 + n
 end
-
-if turn then
+if its_turn then
   put_off = 0
+end
+if all and little then
+  for i = 12, 14, 2 do
+    if H[i] == me then
+      H[i + 1] = 0
+    end
+  end
 end
 
 local reply = {H[1], created, 0, now, H[8], n, asks}
 local m = 7
 for i = 1, n do
-  reply[m + 1], reply[m + 2] = used(i), H[O[i] + 7]
+  reply[m + 1], reply[m + 2] = used(i, now), H[O[i] + 7]
   m = m + 2
 end
 for i = 1, r do
@@ -535,7 +569,7 @@ for name, a in pairs(dirty) do
     drops[#drops + 1] = name
   end
 end
-writes[w + 1], writes[w + 2] = PROCESS, pack('<ddddd', seq, began, had, before, put_off) .. reply
+writes[w + 1], writes[w + 2] = PROCESS, pack('<ddd', seq, had, put_off) .. reply
 w = w + 2
 keep()
 if beat == 1 or created == 1 then
