@@ -26,4 +26,6 @@ mod sentinel;
 #[cfg(all(feature = "redis", unix))]
 mod server;
 #[cfg(all(feature = "redis", unix))]
+mod sizing;
+#[cfg(all(feature = "redis", unix))]
 mod wire;

@@ -149,11 +149,11 @@ impl Session {
             }
         }
         let lease = self.desk.shared().lease;
+        if !lease.is_zero() {
+            self.talk.demand.note(&plan.taken, lease, now);
+        }
         if let Some(last) = plan.asks.last().filter(|_| !lease.is_zero()) {
-            let ahead = self
-                .talk
-                .demand
-                .ahead(&plan.taken, &plan.free, &last.cost, lease, now);
+            let ahead = self.talk.demand.ahead(&plan.free, &last.cost);
             plan.asks.extend(ahead.map(|cost| Ask {
                 cost,
                 horizon: 0,

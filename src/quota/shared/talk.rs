@@ -36,15 +36,8 @@ pub(super) struct Demand {
 const LEAST: u64 = 8;
 
 impl Demand {
-    /// So much more has left; and what is to be asked for ahead, when so much is in stock and somebody asks for `cost` anyway.
-    pub(super) fn ahead(
-        &mut self,
-        taken: &[u64],
-        free: &[u64],
-        cost: &[u64],
-        lease: Duration,
-        now: Instant,
-    ) -> Option<Vec<u64>> {
+    /// So much more has left.
+    pub(super) fn note(&mut self, taken: &[u64], lease: Duration, now: Instant) {
         let since = *self.since.get_or_insert(now);
         self.taken.resize(taken.len(), 0);
         self.lately.resize(taken.len(), 0);
@@ -60,6 +53,10 @@ impl Demand {
             }
             self.since = Some(now);
         }
+    }
+
+    /// What is to be asked for ahead, when so much is in stock and somebody asks for `cost` anyway.
+    pub(super) fn ahead(&self, free: &[u64], cost: &[u64]) -> Option<Vec<u64>> {
         let wanted = self
             .lately
             .iter()
