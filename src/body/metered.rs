@@ -204,7 +204,7 @@ impl<B: Body> MeteredBody<B> {
                 while read < super::MOST_OF_A_STREAM
                     && let Poll::Ready(Some(len)) = ahead.as_mut().poll_read(&mut cx)
                 {
-                    read += len.max(1);
+                    read += len.max(super::LEAST);
                 }
                 ahead
             }

@@ -75,3 +75,5 @@ pub use replay::ReplayBody;
 const MOST: usize = 64 * 1024;
 /// As much of a stream is read before its first content: some send the whole prompt back first, twice.
 const MOST_OF_A_STREAM: usize = 256 * 1024;
+/// A frame counts as so many bytes at least: frames take memory too, however small they are, and there may be no end of them.
+const LEAST: usize = 64;

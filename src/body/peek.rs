@@ -13,7 +13,7 @@ use http::{HeaderMap, Response, header::CONTENT_TYPE, response::Parts};
 use http_body::{Body, Frame};
 use tokio::{runtime::Handle, time::Sleep};
 
-use super::{MOST, MOST_OF_A_STREAM, MeteredBody, metered::Ahead};
+use super::{LEAST, MOST, MOST_OF_A_STREAM, MeteredBody, metered::Ahead};
 use crate::{
     provider::{self, StreamHead},
     verdict::{Provider, Verdict},
@@ -63,7 +63,7 @@ impl<T, R: Future<Output = T>> Read<T, R> {
 /// a stream that has had no content by then, comments that keep it alive or not, is a success. So is one that
 /// fails later. A gRPC answer is read to its first frame, whose trailers may say that it failed.
 ///
-/// One frame may exceed the bounds. The [`Verdict`] goes into the response's extensions; the body is
+/// A frame counts as 64 bytes at least, and one may exceed the bounds. The [`Verdict`] goes into the response's extensions; the body is
 /// handed on whole, in order, with its trailers and its errors.
 ///
 /// # Cancel safety
@@ -239,8 +239,7 @@ impl<B: Body> Reading<B> {
                 }
             }
             match poll {
-                // Frames without data count too: there may be no end of them.
-                Poll::Ready(Some(len)) => self.read += len.max(1),
+                Poll::Ready(Some(len)) => self.read += len.max(LEAST),
                 Poll::Ready(None) => break,
                 // Without a runtime there is no clock to wait by.
                 Poll::Pending if Handle::try_current().is_err() => break,

@@ -11,6 +11,9 @@ use crate::{
 /// How it is written. Another one is refused.
 const FORMAT: u32 = 1;
 
+/// A program that was down for longer was down for so long: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// What was spent of a quota's limits, to go on from after a restart. From [`Quota::save`], for
 /// [`QuotaBuilder::restore`].
 ///
@@ -58,8 +61,8 @@ impl Restored {
     /// How long it was down.
     pub(super) fn down(&self) -> Duration {
         let down = self.wall.duration_since(self.state.saved_at());
-        // A clock that went back has let no time pass.
-        down.unwrap_or_default()
+        // A clock that went back has let no time pass, and one that leapt not more than anything lasts here.
+        down.unwrap_or_default().min(LONGEST)
     }
 
     /// What the ledger's time is now.

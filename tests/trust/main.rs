@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)]
 
 mod cancel;
+mod hostile;
 mod models;
 mod soak;
 mod support;

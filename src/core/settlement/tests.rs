@@ -142,6 +142,7 @@ impl History {
 
     fn any(random: &mut Random) -> Self {
         let low = random.upto(95);
+        let high = low + random.upto(100 - low);
         let fast = random.upto(SECOND * 2);
         let kinds = [
             Kind::Rolling,
@@ -155,7 +156,7 @@ impl History {
         Self {
             limit: 3_000 + random.upto(60_000),
             counts_as: kinds[random.upto(4) as usize],
-            used: (low, low + random.upto(100 - low)),
+            used: (low, high),
             jitter: random.upto(TRANSIT),
             latency: (fast, fast + random.upto(slowest) * SECOND),
             busy: match always {
@@ -182,7 +183,12 @@ impl History {
             } else {
                 0
             },
-            less: if random.chance(30) { random.upto(5) } else { 0 },
+            // One that charges less than is reserved by more than half of what isn't used is as good as one that gives back.
+            less: if random.chance(30) {
+                random.upto(5.min((100 - high) / 2))
+            } else {
+                0
+            },
             windows: 12,
         }
     }
