@@ -125,6 +125,9 @@ async fn a_batch_goes_its_way_and_every_request_has_its_result_and_no_limit_its_
             ));
             let over = batch["output_file_id"].is_string();
             assert_eq!(over, batch["status"] == "completed");
+            // Nor can it be had by who guesses its name.
+            let guessed = path.replace("/batches/batch_", "/files/file-output-");
+            assert_eq!(b.get(&guessed).await.0, if over { 200 } else { 404 });
             sleep(HOUR / 20).await;
         }
         assert_eq!(seen[1], ("validating".to_owned(), 0, 0));
