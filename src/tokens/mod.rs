@@ -87,6 +87,7 @@
 //! in the same direction, makes it unsure of everything. So neither hostile figures nor outliers wreck it.
 
 mod address;
+mod ascii;
 mod calibration;
 mod estimate;
 #[cfg(feature = "tiktoken")]

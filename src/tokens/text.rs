@@ -1,5 +1,7 @@
 //! What a text is made of, and what that weighs.
 
+use super::ascii::{BLOCK, Columns};
+
 /// 64ths of a token, so that sums are exact.
 pub(super) const TOKEN: u64 = 64;
 
@@ -36,9 +38,6 @@ pub(super) const WEIGHTS: [u16; TRAITS] = [
     // Four tokens, what it is, three tokens.
     256, 1, 192,
 ];
-
-/// Bytes that are looked at together.
-const BLOCK: usize = 16;
 
 /// Lanes of eight bits each, so that a byte is counted with a few additions.
 type Lanes = [u64; 3];
@@ -167,6 +166,53 @@ const fn lanes(before: Kind, kind: Kind) -> Lanes {
     lanes
 }
 
+/// The whole block behind a byte, and the one that begins with that byte: if all of it is ASCII.
+#[inline]
+fn pair(text: &[u8], before: usize) -> Option<(&[u8; BLOCK], &[u8; BLOCK])> {
+    let (_, block) = text.get(before..)?.split_first()?;
+    let (block, before) = (block.first_chunk()?, text[before..].first_chunk()?);
+    let all = block.iter().fold(before[0], |all, byte| all | byte);
+    all.is_ascii().then_some((block, before))
+}
+
+/// Counts byte by byte, since it was last [taken](Self::take).
+#[derive(Default)]
+struct Others {
+    sum: Lanes,
+    blocks: u8,
+}
+
+impl Others {
+    /// Whether the lanes can count no more.
+    const fn is_full(&self) -> bool {
+        self.blocks == 15
+    }
+
+    /// Counts a block; says whether it is of letters without a beginning.
+    #[inline]
+    fn count(&mut self, block: &[u8], mut before: Kind) -> bool {
+        self.blocks += 1;
+        let mut part: Lanes = [0; 3];
+        for byte in block {
+            let kind = KIND[usize::from(*byte)];
+            let lanes = &PAIRS[before as usize][kind as usize];
+            part = [part[0] + lanes[0], part[1] + lanes[1], part[2] + lanes[2]];
+            before = kind;
+        }
+        for (sum, part) in self.sum.iter_mut().zip(part) {
+            *sum += part;
+        }
+        let [small, capitals, words, ..] = part[0].to_le_bytes();
+        usize::from(small + capitals) == BLOCK && words <= 1
+    }
+
+    fn take(&mut self) -> [u32; SOLID] {
+        let Self { sum, .. } = std::mem::take(self);
+        let bytes = sum.map(u64::to_le_bytes);
+        std::array::from_fn(|trait_| u32::from(bytes[trait_ / 8][trait_ % 8]))
+    }
+}
+
 /// How often each trait was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traits(pub(super) [u32; TRAITS]);
@@ -174,27 +220,34 @@ pub(super) struct Traits(pub(super) [u32; TRAITS]);
 impl Traits {
     /// Adds a text's.
     pub(super) fn text(&mut self, text: &[u8]) {
-        let mut before = Kind::Control;
-        // As many blocks as a lane can count.
-        for chunk in text.chunks(15 * BLOCK) {
-            let (mut sum, mut solid): (Lanes, u32) = ([0; 3], 0);
-            for block in chunk.chunks(BLOCK) {
-                let mut part: Lanes = [0; 3];
-                for byte in block {
-                    let kind = KIND[usize::from(*byte)];
-                    let lanes = &PAIRS[before as usize][kind as usize];
-                    part = [part[0] + lanes[0], part[1] + lanes[1], part[2] + lanes[2]];
-                    before = kind;
+        let (mut ascii, mut others) = (Columns::default(), Others::default());
+        for start in (0..text.len()).step_by(BLOCK) {
+            let end = text.len().min(start + BLOCK);
+            let before = start.checked_sub(1);
+            let solid = match before.and_then(|before| pair(text, before)) {
+                Some((block, before)) => {
+                    if ascii.is_full() {
+                        self.sum(&ascii.take());
+                    }
+                    ascii.count(block, before)
                 }
-                let [small, capitals, words, ..] = part[0].to_le_bytes();
-                solid += u32::from(usize::from(small + capitals) == BLOCK && words <= 1);
-                sum = [sum[0] + part[0], sum[1] + part[1], sum[2] + part[2]];
-            }
-            let counts = sum.iter().flat_map(|lanes| lanes.to_le_bytes());
-            for (count, more) in self.0[..SOLID].iter_mut().zip(counts) {
-                *count = count.saturating_add(u32::from(more));
-            }
-            self.0[SOLID] = self.0[SOLID].saturating_add(solid);
+                None => {
+                    if others.is_full() {
+                        self.sum(&others.take());
+                    }
+                    let before = before.map_or(Kind::Control, |at| KIND[usize::from(text[at])]);
+                    others.count(&text[start..end], before)
+                }
+            };
+            self.0[SOLID] = self.0[SOLID].saturating_add(u32::from(solid));
+        }
+        self.sum(&ascii.take());
+        self.sum(&others.take());
+    }
+
+    fn sum(&mut self, found: &[u32]) {
+        for (count, more) in self.0.iter_mut().zip(found) {
+            *count = count.saturating_add(*more);
         }
     }
 
@@ -277,6 +330,55 @@ mod tests {
         for text in ["a", "acgt", "aaaaaaaaaaaaaaaaaaaaaaaaab"] {
             let found = tokens(&text.repeat(4_000 / text.len()));
             assert!((990..1_100).contains(&found), "{text}: {found}");
+        }
+    }
+
+    /// Without looking at several bytes at once.
+    fn one_by_one(text: &[u8]) -> Traits {
+        let (mut traits, mut before) = (Traits::default(), Kind::Control);
+        for block in text.chunks(BLOCK) {
+            let mut others = Others::default();
+            let solid = others.count(block, before);
+            traits.sum(&others.take());
+            traits.add(SOLID, u64::from(solid));
+            before = KIND[usize::from(block[block.len() - 1])];
+        }
+        traits
+    }
+
+    #[test]
+    fn many_bytes_at_once_are_counted_as_one_after_the_other() {
+        let mut random = 1_u64;
+        let mut draw = move |of: &[u8]| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            of[(random >> 33) as usize % of.len()]
+        };
+        let every: Vec<u8> = (0..=u8::MAX).collect();
+        let alphabets: [&[u8]; 5] = [
+            b"etaoin shr",
+            b"aB c9.\n\x7f ",
+            b"acgtACGT",
+            &every[..128],
+            &every,
+        ];
+        for alphabet in alphabets {
+            for length in (0..100).chain([4_096, 4_111, 20_000]) {
+                let text: Vec<u8> = (0..length).map(|_| draw(alphabet)).collect();
+                let mut traits = Traits::default();
+                traits.text(&text);
+                assert_eq!(traits, one_by_one(&text), "{length} of {alphabet:?}");
+            }
+        }
+        for text in [
+            "é".repeat(40),
+            "a".repeat(100_000),
+            "one, é two ".repeat(99),
+        ] {
+            let mut traits = Traits::default();
+            traits.text(text.as_bytes());
+            assert_eq!(traits, one_by_one(text.as_bytes()), "{text}");
         }
     }
 
