@@ -69,6 +69,18 @@
 //! A quota begins with everything unspent, so that a crash would refill a daily budget: [`save`](Quota::save) it now and then, and
 //! [`restore`](QuotaBuilder::restore) it. [`SavedState`] says what of it goes on.
 //!
+//! # Cost
+//!
+//! What a waiter takes of the processor when the line moves, its task included; each is woken once:
+//!
+//! | the line moves | 1,000 waiters | 100,000 | 1,000,000 | beside it, 100,000 |
+//! |---|---|---|---|---|
+//! | one place, handed on | 0.35 µs | 0.45 µs | 0.44 µs | tokio's `Semaphore`: 0.14 µs |
+//! | all at once | 0.28 µs | 0.36 µs | 0.37 µs | leaky-bucket: 0.13 µs |
+//! | one at each tick of the timer | 1.11 µs | 1.15 µs | | leaky-bucket: 0.76 µs, three wakes; tower behind `Buffer`: 1.23 µs |
+//!
+//! `cargo run --release --features virtual-time --bin queue` in `benches/peers` measures it.
+//!
 //! # Cancellation
 //!
 //! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a

@@ -45,7 +45,7 @@ impl Estimate<'_> {
 
 /// Estimates a JSON body of a chat, completion, response, message or embedding; see the
 /// [module](crate::tokens) for how it counts. `None` where it isn't a JSON object, or nests deeper than
-/// 128 levels. It takes about 1 µs for each KiB, and allocates nothing for texts without escapes.
+/// 128 levels. It takes 0.5 to 1.2 µs for each KiB, and allocates nothing for texts without escapes.
 pub fn estimate(body: &[u8]) -> Option<Estimate<'_>> {
     let read = read(body, Scale::BYTES, &Address::default())?;
     Some(read.estimate(read.sum.first_tokens()))
