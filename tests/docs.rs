@@ -184,9 +184,7 @@ fn pages_say_when_defaults_sharing_cancellation_errors_and_order() {
 
 #[test]
 fn every_feature_is_told_where_people_look() {
-    let manifest = read("Cargo.toml");
-    let features = manifest.split("\n[features]\n").nth(1).unwrap();
-    let features = features.split("\n[").next().unwrap();
+    let features = table("features");
     let names = features.lines().filter_map(|line| line.split_once(" = ["));
     let names: Vec<_> = names.map(|(name, _)| name.trim()).collect();
     assert!(names.len() >= 9, "{names:?}");
@@ -200,4 +198,51 @@ fn every_feature_is_told_where_people_look() {
             assert!(told, "{page} has no row for the feature {name}");
         }
     }
+}
+
+/// The part of the manifest under `[name]`.
+fn table(name: &str) -> String {
+    let manifest = read("Cargo.toml");
+    let part = manifest.split(&format!("\n[{name}]\n")).nth(1);
+    let part = part.unwrap_or_else(|| panic!("no [{name}]"));
+    part.split("\n[").next().unwrap().to_owned()
+}
+
+#[test]
+fn every_dependency_of_the_default_build_has_its_reason() {
+    let readme = read("README.md");
+    let dependencies = table("dependencies");
+    let lines = dependencies.lines().filter(|line| line.contains(" = "));
+    let always = lines.filter(|line| !line.contains("optional = true"));
+    let names: Vec<_> = always
+        .map(|line| line.split_once(" = ").unwrap().0)
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    let (_, reasons) = readme.split_once("| dependency | what for |").unwrap();
+    let rows = reasons
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with('|'));
+    let told: Vec<_> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|names| names.split(',').map(|name| name.split_whitespace().next()))
+        .flatten()
+        .collect();
+    for name in names {
+        assert!(told.contains(&name), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn badges_say_what_the_manifest_says() {
+    let (readme, package) = (read("README.md"), read("Cargo.toml"));
+    let of = |key: &str| {
+        let line = package.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
+    };
+    assert!(readme.contains(&format!("badge/rust-{}%2B", of("rust-version"))));
+    assert!(readme.contains(&format!("\nRust {} or later.", of("rust-version"))));
+    let licence = of("license").replace("OR", "or").replace('-', "--");
+    assert!(readme.contains(&format!("badge/licence-{}-", licence.replace(' ', "%20"))));
+    assert!(package.contains("\nunsafe_code = \"forbid\""));
+    assert!(readme.contains("badge/unsafe-forbidden-"));
 }
