@@ -180,6 +180,7 @@ pub mod rate_limit;
 mod recycled;
 pub mod respond;
 pub mod split;
+mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -29,11 +29,11 @@ fuzz_target!(|data: &[u8]| {
         );
     }
     let told = Provider::detect(&headers, b"");
-    assert_eq!(
+    let _ = (
         provider::rate_status(&headers),
-        provider::rate_status(&headers.clone())
+        told.rate_status(&headers),
+        provider::grpc(&headers),
     );
-    let _ = (told.rate_status(&headers), provider::grpc(&headers));
     for status in STATUS {
         let status = StatusCode::from_u16(status).expect("a status");
         let verdict = provider::classify(status, &headers, b"");

@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -25,7 +22,7 @@ use crate::{
         time::Time,
     },
     error::{BoxError, Reason, Rejected, RejectedError, Scope},
-    lock::lock,
+    sync::{AtomicBool, Mutex, MutexGuard},
 };
 
 /// The state, and who waits for an inner service while it is closed.
@@ -208,7 +205,7 @@ impl Circuit {
     }
 
     fn lock(&self) -> MutexGuard<'_, Breaker> {
-        lock(&self.breaker)
+        self.breaker.lock()
     }
 }
 

@@ -1,12 +1,8 @@
 //! Who waits for something that isn't theirs to hurry.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    task::Waker,
-};
+use std::{fmt, sync::Arc, task::Waker};
 
-use crate::lock::lock;
+use crate::sync::Mutex;
 
 /// Wakers of callers that wait.
 #[derive(Default)]
@@ -22,7 +18,7 @@ impl Lobby {
     /// Wakes everybody; everybody keeps their seat.
     pub(super) fn wake(&self) {
         let wakers: Vec<Waker> = {
-            let mut seats = lock(&self.0);
+            let mut seats = self.0.lock();
             seats.wakers.iter_mut().filter_map(Option::take).collect()
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -44,7 +40,7 @@ impl<H: AsRef<Lobby>> Seat<H> {
     pub(super) fn wait(&mut self, waker: &Waker) {
         // Cloned before the lock is taken and dropped after it: a waker's code is anybody's.
         let waker = waker.clone();
-        let mut seats = lock(&(*self.host).as_ref().0);
+        let mut seats = (*self.host).as_ref().0.lock();
         let number = *self.number.get_or_insert_with(|| {
             seats.free.pop().unwrap_or_else(|| {
                 seats.wakers.push(None);
@@ -58,7 +54,7 @@ impl<H: AsRef<Lobby>> Seat<H> {
 
     pub(super) fn leave(&mut self) {
         if let Some(number) = self.number.take() {
-            let mut seats = lock(&(*self.host).as_ref().0);
+            let mut seats = (*self.host).as_ref().0.lock();
             let old = seats.wakers[number].take();
             seats.free.push(number);
             drop(seats);

@@ -57,7 +57,7 @@ pub(super) struct Timer {
 const NEVER: u64 = u64::MAX;
 
 impl Timer {
-    pub(super) const fn new(origin: Instant, base: Time) -> Self {
+    pub(super) fn new(origin: Instant, base: Time) -> Self {
         Self {
             origin,
             base,

@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("inner", &[]),
     ("lock", &[]),
     ("recycled", &[]),
+    ("sync", &[]),
     ("marked", &[]),
     ("key", &[]),
     ("clock", &["core"]),
@@ -31,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "observe",
             "key",
             "recycled",
+            "sync",
         ],
     ),
     ("presets", &["core", "quota"]),
@@ -127,6 +129,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "circuit_breaker",
         &[
             "lock",
+            "sync",
             "core",
             "clock",
             "error",

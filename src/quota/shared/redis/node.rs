@@ -65,7 +65,7 @@ struct Live {
 }
 
 impl Node {
-    pub(super) const fn new(info: ConnectionInfo) -> Self {
+    pub(super) fn new(info: ConnectionInfo) -> Self {
         let live = Live {
             connection: None,
             generation: 0,
