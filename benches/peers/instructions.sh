@@ -8,7 +8,7 @@ target=${CARGO_TARGET_DIR:-target}
 figures() { # of a build with these arguments, into that file
     local file=$1
     shift
-    cargo build --quiet --release --bin instructions "$@"
+    cargo build --quiet --release --no-default-features --bin instructions "$@"
     "$target/release/instructions" measure >"$target/$file"
 }
 

@@ -1,11 +1,13 @@
 //! What the comparisons share: how something is timed, and how figures are shown beside a peer's.
 
+#[cfg(feature = "peers")]
 mod peer;
 mod stacks;
 #[cfg(feature = "virtual-time")]
 mod virtual_time;
 mod way;
 
+#[cfg(feature = "peers")]
 pub use peer::*;
 pub use stacks::*;
 #[cfg(feature = "virtual-time")]

@@ -17,7 +17,7 @@ use failsafe::{
     futures::{CircuitBreaker, ResponseFuture},
 };
 use governor::{DefaultDirectRateLimiter, RateLimiter, clock::QuantaInstant};
-use http::Request;
+use http::{Request, Response};
 use tower::{
     Service,
     retry::{
@@ -31,6 +31,24 @@ use tower_resilience::{
 };
 
 use crate::{Answer, Client};
+
+/// Answers at once with the only body that tower_governor takes.
+#[derive(Clone, Debug)]
+pub struct AxumClient;
+
+impl<B> Service<Request<B>> for AxumClient {
+    type Response = Response<axum::body::Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        ready(Ok(Response::default()))
+    }
+}
 
 /// governor's limiter, asked before each call.
 #[derive(Clone, Debug)]

@@ -66,21 +66,3 @@ impl ReplayBody for Once {
         None
     }
 }
-
-/// The same with the only body that tower_governor takes.
-#[derive(Clone, Debug)]
-pub struct AxumClient;
-
-impl<B> Service<Request<B>> for AxumClient {
-    type Response = Response<axum::body::Body>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        ready(Ok(Response::default()))
-    }
-}
