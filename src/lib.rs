@@ -151,7 +151,7 @@
 //! | `serde` | [snapshots](quota::Snapshot) can be serialised, [saved states](quota::SavedState) read as well |
 //! | `testing` | [`testing`](https://docs.rs/tower-quota/latest/tower_quota/testing/): a provider in a box, a real HTTP server on loopback |
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(all(doctest, feature = "reqwest"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(doctest, feature = "redis", feature = "reqwest"), doc = include_str!("../README.md"))]
 
 pub mod admission;
 pub mod answers;

@@ -1,5 +1,7 @@
-//! Coming from [tower](#tower), [governor](#governor), [tower-resilience](#tower-resilience), [tenacity](#tenacity) or
-//! [the cookbook's script](#the-cookbooks-script): their terms in ours. At the end, [side by side](#side-by-side).
+//! The terms of those that one comes from in ours, with what was written before and what is after.
+//!
+//! [tower](#tower), [governor](#governor), [tower-resilience](#tower-resilience), [tenacity](#tenacity),
+//! [the cookbook's script](#the-cookbooks-script); and at the end the same job [side by side](#side-by-side).
 //!
 //! # tower
 //!
