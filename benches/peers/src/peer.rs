@@ -207,3 +207,16 @@ macro_rules! their_breaker {
             .expect("settings that make sense")
     };
 }
+
+/// Five of tower-resilience's layers, for the same jobs but that what is in flight is limited in place of tokens.
+#[macro_export]
+macro_rules! their_five {
+    () => {
+        tower::ServiceBuilder::new()
+            .layer($crate::their_fallback())
+            .layer($crate::their_retry())
+            .layer($crate::their_rate(1 << 40))
+            .layer($crate::their_bulkhead(64))
+            .layer($crate::their_breaker!().0)
+    };
+}

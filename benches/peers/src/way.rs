@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::Request;
-use tower::{Layer, Service, ServiceBuilder, layer::util::Identity};
+use tower::{Layer, Service, layer::util::Identity};
 use tower_quota::{BackoffRetryLayer, CircuitBreakerLayer, FallbackLayer, RateLimitLayer};
 
 use crate::{Client, PLENTY, tokens};
@@ -73,6 +73,19 @@ where
     }
 }
 
+/// All five of our layers, for requests with this body.
+#[macro_export]
+macro_rules! our_five {
+    ($body:ty) => {
+        tower::ServiceBuilder::new()
+            .layer(tower_quota::FallbackLayer::to($crate::Client))
+            .layer(tower_quota::BackoffRetryLayer::new())
+            .layer(tower_quota::RateLimitLayer::per_minute($crate::PLENTY))
+            .layer($crate::tokens::<$body>())
+            .layer(tower_quota::CircuitBreakerLayer::new())
+    };
+}
+
 /// Our layers, each alone and all five stacked, where a request is admitted at once.
 ///
 /// Compiled into each program that uses them, so that what else is in this package doesn't change their code.
@@ -86,15 +99,6 @@ pub fn ours() -> Vec<Way> {
         way("gate", "", CircuitBreakerLayer::new().gate()),
         way("retry", "", BackoffRetryLayer::new()),
         way("fallback", "", FallbackLayer::to(Client)),
-        way(
-            "five layers",
-            "",
-            ServiceBuilder::new()
-                .layer(FallbackLayer::to(Client))
-                .layer(BackoffRetryLayer::new())
-                .layer(RateLimitLayer::per_minute(PLENTY))
-                .layer(tokens::<()>())
-                .layer(CircuitBreakerLayer::new()),
-        ),
+        way("five layers", "", our_five!(())),
     ]
 }

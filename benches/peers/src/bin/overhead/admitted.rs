@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use http::Request;
 use peers::{
     AxumClient, Budgeted, Client, Failsafe, Governed, PLENTY, Plain, Way, ours, their_breaker,
-    their_bulkhead, their_fallback, their_rate, their_retry, way,
+    their_bulkhead, their_fallback, their_five, their_rate, their_retry, way,
 };
 use tower::{
     Layer, Service, ServiceBuilder,
@@ -94,16 +94,7 @@ pub(crate) fn ways() -> Vec<Way> {
         way("retry", RESILIENCE, their_retry()),
         way("retry", "tower", TowersRetry::new(Budgeted::default())),
         way("fallback", RESILIENCE, their_fallback()),
-        way(
-            "five layers",
-            RESILIENCE,
-            ServiceBuilder::new()
-                .layer(their_fallback())
-                .layer(their_retry())
-                .layer(their_rate(1 << 40))
-                .layer(their_bulkhead(64))
-                .layer(their_breaker!().0),
-        ),
+        way("five layers", RESILIENCE, their_five!()),
         buffered(
             "five layers",
             "tower: Retry, Buffer, RateLimit, ConcurrencyLimit",

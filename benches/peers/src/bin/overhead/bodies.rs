@@ -4,23 +4,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use peers::{
-    Client, Once, PLENTY, Way, their_breaker, their_bulkhead, their_fallback, their_rate,
-    their_retry, tokens, walk,
+    Client, Once, PLENTY, Way, our_five, their_breaker, their_bulkhead, their_five, their_rate,
+    tokens, walk,
 };
 use tower::ServiceBuilder;
-use tower_quota::{BackoffRetryLayer, CircuitBreakerLayer, FallbackLayer, RateLimitLayer};
-
-macro_rules! ours {
-    ($body:ty) => {
-        ServiceBuilder::new()
-            .layer(FallbackLayer::to(Client))
-            .layer(BackoffRetryLayer::new())
-            .layer(RateLimitLayer::per_minute(PLENTY))
-            .layer(tokens::<$body>())
-            .layer(CircuitBreakerLayer::new())
-            .service(Client)
-    };
-}
+use tower_quota::{CircuitBreakerLayer, RateLimitLayer};
 
 /// With ten headers and 4 KiB, which can be sent again.
 pub(crate) fn large() -> Vec<Way> {
@@ -34,20 +22,14 @@ pub(crate) fn large() -> Vec<Way> {
         }
         move || request.clone()
     };
-    let theirs = ServiceBuilder::new()
-        .layer(their_fallback())
-        .layer(their_retry())
-        .layer(their_rate(1 << 40))
-        .layer(their_bulkhead(64))
-        .layer(their_breaker!().0)
-        .service(Client);
+    let theirs = their_five!().service(Client);
     let bare = "bare service";
     vec![
         walk(bare, "", Client, make.clone(), Result::is_ok),
         walk(
             "five layers",
             "",
-            ours!(Full<Bytes>),
+            our_five!(Full<Bytes>).service(Client),
             make.clone(),
             Result::is_ok,
         ),
@@ -80,7 +62,13 @@ pub(crate) fn once() -> Vec<Way> {
         .service(Client);
     vec![
         walk("bare service", "", Client, make, Result::is_ok),
-        walk("five layers", "", ours!(Once), make, Result::is_ok),
+        walk(
+            "five layers",
+            "",
+            our_five!(Once).service(Client),
+            make,
+            Result::is_ok,
+        ),
         walk("without retry and fallback", "", three, make, Result::is_ok),
         walk(
             "without retry and fallback",

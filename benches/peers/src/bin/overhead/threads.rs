@@ -12,11 +12,11 @@ use std::{
 
 use http::Request;
 use peers::{
-    Client, Failsafe, PLENTY, Plain, median, their_breaker, their_bulkhead, their_fallback,
-    their_rate, their_retry, tokens,
+    Client, Failsafe, PLENTY, Plain, median, our_five, their_breaker, their_five, their_rate,
+    tokens,
 };
-use tower::{Layer, Service, ServiceBuilder, limit::ConcurrencyLimitLayer};
-use tower_quota::{BackoffRetryLayer, CircuitBreakerLayer, FallbackLayer, RateLimitLayer};
+use tower::{Layer, Service, limit::ConcurrencyLimitLayer};
+use tower_quota::{CircuitBreakerLayer, RateLimitLayer};
 
 use crate::{admitted::governed, report::whose};
 
@@ -116,20 +116,8 @@ where
 }
 
 pub(crate) fn stacks() -> Vec<Shared> {
-    let five = ServiceBuilder::new()
-        .layer(FallbackLayer::to(Client))
-        .layer(BackoffRetryLayer::new())
-        .layer(RateLimitLayer::per_minute(PLENTY))
-        .layer(tokens::<()>())
-        .layer(CircuitBreakerLayer::new())
-        .service(Client);
-    let theirs = ServiceBuilder::new()
-        .layer(their_fallback())
-        .layer(their_retry())
-        .layer(their_rate(1 << 40))
-        .layer(their_bulkhead(64))
-        .layer(their_breaker!().0)
-        .service(Client);
+    let five = our_five!(()).service(Client);
+    let theirs = their_five!().service(Client);
     let resilience = "tower-resilience";
     vec![
         shared("bare service", "none", Client),
