@@ -5,6 +5,7 @@
 //! | [`calm`] | what each layer takes away, from a bare loop to the whole stack |
 //! | [`wiring`] | how to name the stack in a struct, where to build it, who else must stop retrying, synchronous callers |
 //! | [`placement`] | what each layer costs, and where caches, compression, batches and trimming stand |
+//! | [`promises`] | what we promise, and how each promise is proved |
 //! | [`providers`] | what a provider limits, which headers it sends, what its 429s mean and where it lies |
 //! | [`coming_from`] | tower, governor, tower-resilience, tenacity and the cookbook's script, in our terms |
 //!
@@ -36,6 +37,7 @@
 pub mod calm;
 pub mod coming_from;
 pub mod placement;
+pub mod promises;
 pub mod providers;
 pub mod wiring;
 
