@@ -20,7 +20,7 @@ use crate::{
     body::Watch,
     core::cost::Cost,
     departure::{self, Found},
-    error::{BoxError, Rejected, RejectedError, Scope},
+    error::{BoxError, RejectedError, Scope},
     quota::{Allowance, Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
 };
@@ -70,7 +70,7 @@ pin_project! {
         P: Answers<S::Response>,
     {
         // Refused at the door: says so when first polled.
-        Refused { rejected: Option<Box<Rejected>> },
+        Refused { refusal: Option<BoxError> },
         // In the quota's line; or its turn has come and the inner service isn't ready.
         Parked { parked: Box<Parked<S, Req>> },
         // With the inner service.
@@ -120,7 +120,7 @@ where
                     park(inner, request, turn, manners)
                 }
                 Reserved::Refused(rejected) => State::Refused {
-                    rejected: Some(Box::new(rejected)),
+                    refusal: Some(RejectedError::boxed(rejected.scope(manners.scope))),
                 },
             },
             Found::UsedUp => {
@@ -238,12 +238,10 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                StateProj::Refused { rejected } => {
-                    let rejected = rejected.take().expect("polled after it was ready");
+                StateProj::Refused { refusal } => {
+                    let refusal = refusal.take().expect("polled after it was ready");
                     this.state.set(State::Done);
-                    return Poll::Ready(Err(RejectedError::boxed(
-                        rejected.scope(this.manners.scope),
-                    )));
+                    return Poll::Ready(Err(refusal));
                 }
                 StateProj::Parked { parked } => match ready!(parked.poll(cx)) {
                     Ok((grant, request, service)) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{Span, field::display};
+use tracing::{Span, dispatcher::has_been_set, field::display};
 
 use super::{
     Priority, QuotaBuilder,
@@ -117,7 +117,8 @@ impl Watch {
             wait = rejected.retry_after.map(tracing::field::debug),
             "refused by the quota"
         );
-        if let Some(limit) = rejected.limit {
+        // Where nobody subscribes there is no span to look for.
+        if let Some(limit) = rejected.limit.filter(|_| has_been_set()) {
             Span::current().record("tower_quota.limit", display(limit));
         }
         self.metrics.refused(rejected);

@@ -124,6 +124,7 @@ impl Ledger {
     fn later(&self, cost: &Cost, spare: Spare) -> Fit {
         let mut at = self.now.max(self.paused);
         let mut blame = Blame::PauseOfAll;
+        let again = self.meters.iter().any(Meter::closes_again);
         loop {
             let before = at;
             for (index, meter) in self.meters.iter().enumerate() {
@@ -141,7 +142,7 @@ impl Ledger {
                     };
                 }
             }
-            if at == before {
+            if at == before || !again {
                 return Fit::At { at, blame };
             }
         }

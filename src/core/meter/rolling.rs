@@ -116,18 +116,27 @@ impl Rolling {
 
     /// The first instant from `from` on at which `n` fits; held charges count as if they left `now`.
     pub(crate) fn earliest(&self, n: u64, held: u64, from: Time, now: Time) -> Time {
-        self.earliest_beside(self.others.clone(), n, held, from, now)
+        if self.is_alone() {
+            return self.earliest_alone(held.saturating_add(n), from, now);
+        }
+        self.earliest_beside(self.others.clone(), held.saturating_add(n), from, now)
     }
 
-    fn earliest_beside(
-        &self,
-        mut others: Others,
-        n: u64,
-        held: u64,
-        from: Time,
-        now: Time,
-    ) -> Time {
-        let asked = held.saturating_add(n);
+    /// The same with nobody else.
+    fn earliest_alone(&self, asked: u64, from: Time, now: Time) -> Time {
+        let (mut own, mut at) = (self.sum, from);
+        let mut spent = self.spent.iter();
+        while own.saturating_add(asked) > self.amount {
+            let Some(first) = spent.next() else {
+                return at.max(self.expiry(now));
+            };
+            own -= first.amount;
+            at = at.max(first.expires);
+        }
+        at
+    }
+
+    fn earliest_beside(&self, mut others: Others, asked: u64, from: Time, now: Time) -> Time {
         let mut own = self.sum;
         let mut spent = self.spent.iter().peekable();
         let mut at = from;
@@ -152,10 +161,9 @@ impl Rolling {
     /// When the last of `n` has left that wait in line now and leave as early as they may; not later than that.
     pub(crate) fn project(&self, n: u64, held: u64, now: Time) -> Time {
         let rounds = n.saturating_sub(1) / self.amount.max(1);
-        // Nobody knows how long the others stay.
-        let nobody = Others::new(self.amount, self.window);
         let n = n - rounds * self.amount;
-        let first = self.earliest_beside(nobody, n, held, now, now);
+        // Nobody knows how long the others stay.
+        let first = self.earliest_alone(held.saturating_add(n), now, now);
         let round = self.window.saturating_add(self.transit);
         Time::from_nanos(first.nanos().saturating_add(rounds.saturating_mul(round)))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, RedisError, Value,
     aio::MultiplexedConnection, cmd,
 };
 use futures_util::future::join;
@@ -31,7 +31,7 @@ pub(super) struct Tls {
 
 fn client(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Client, RedisError> {
     #[cfg(feature = "redis-tls")]
-    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+    if matches!(info.addr(), ::redis::ConnectionAddr::TcpTls { .. }) {
         // Of several that are built in rustls takes none by itself.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             let _ = rustls::crypto::ring::default_provider().install_default();
