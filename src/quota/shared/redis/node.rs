@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, RedisError, Value,
-    aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, Client, ConnectionInfo, RedisError, Value, aio::MultiplexedConnection,
+    cmd,
 };
 use futures_util::future::join;
 use tokio::time::{Instant, timeout};
