@@ -7,6 +7,7 @@
 //! | [`placement`] | what each layer costs, and where caches, compression, batches and trimming stand |
 //! | [`promises`] | what we promise, and how each promise is proved |
 //! | [`providers`] | what a provider limits, which headers it sends, what its 429s mean and where it lies |
+//! | [`sizing`](crate::quota::shared::sizing) | what one quota for many processes costs, and what happens when its server dies |
 //! | [`coming_from`] | tower, governor, tower-resilience, tenacity and the cookbook's script, in our terms |
 //!
 //! The pages of the layers themselves are [`rate_limit`](crate::rate_limit), [`token_budget`](crate::token_budget),

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -138,4 +138,135 @@ async fn a_call_beside_incr_and_gcra() {
             .await;
         }
     }
+}
+
+const LIMITS: usize = 2;
+
+fn limits() -> Vec<PoolLimit> {
+    let limit = PoolLimit {
+        shape: PoolShape::Rolling,
+        amount: 1_000_000_000,
+        window: 60_000_000,
+        transit: 900_000,
+        step: 1_000_000,
+        burst: 0,
+        ends: [0; 2],
+    };
+    vec![limit; LIMITS]
+}
+
+fn call(process: u64, seq: u64, asks: usize) -> Call {
+    let ask = Ask {
+        cost: vec![1, 100],
+        horizon: 2_000_000,
+        beside: 0,
+    };
+    Call {
+        process,
+        seq,
+        fresh: 1,
+        beat: seq == 1,
+        asks: vec![ask; asks],
+        ..Call::default()
+    }
+}
+
+/// A number in what the server says of itself.
+fn info(server: &Server, section: &str, name: &str) -> f64 {
+    let text = format!("{:?}", server.command(&["INFO", section]));
+    let value = text.split(&format!("{name}:")).nth(1).unwrap();
+    let end = value.find(|c: char| !c.is_ascii_digit() && c != '.');
+    value[..end.unwrap_or(value.len())].parse().unwrap()
+}
+
+fn cpu(server: &Server) -> f64 {
+    info(server, "cpu", "used_cpu_user") + info(server, "cpu", "used_cpu_sys")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures"]
+async fn what_a_call_takes_of_a_server() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    // A process each, with a connection and one call at a time.
+    let processes = 100;
+    let stores: Vec<_> = (0..processes).map(|_| server.store()).collect();
+    let before = info(&server, "memory", "used_memory");
+    let seqs: Arc<Vec<AtomicU64>> = Arc::new((0..processes).map(|_| AtomicU64::new(0)).collect());
+    let mut costs = Vec::new();
+    for asks in [1, 8, 32] {
+        server.command(&["CONFIG", "RESETSTAT"]);
+        let spent = cpu(&server);
+        let over = Arc::new(AtomicBool::new(false));
+        let tasks = stores.iter().cloned().enumerate().map(|(process, store)| {
+            let (over, seqs) = (Arc::clone(&over), Arc::clone(&seqs));
+            tokio::spawn(async move {
+                let (pool, limits) = (PoolId::new("sizing"), limits());
+                while !over.load(Ordering::Relaxed) {
+                    let seq = seqs[process].fetch_add(1, Ordering::Relaxed) + 1;
+                    let call = call(process as u64 + 1, seq, asks);
+                    store.call(&pool, &limits, &call).await.unwrap();
+                }
+            })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        over.store(true, Ordering::Relaxed);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let calls = server.calls() as f64;
+        let micros = (cpu(&server) - spent) * 1e6 / calls;
+        let bytes = |name| info(&server, "stats", name) / calls;
+        println!(
+            "{processes} processes, {LIMITS} limits, {asks:>2} requests a call: {micros:.1} us of the server's core a call, {:.1} in the \
+             script; {:.0} bytes there, {:.0} back; {:.0} calls a second",
+            server.micros(),
+            bytes("total_net_input_bytes"),
+            bytes("total_net_output_bytes"),
+            calls / 2.0
+        );
+        costs.push((asks as f64, micros));
+    }
+    let each = (costs[2].1 - costs[0].1) / (costs[2].0 - costs[0].0);
+    println!(
+        "that is {:.1} us a call and {each:.2} us a request",
+        costs[0].1 - each
+    );
+    let after = info(&server, "memory", "used_memory");
+    println!(
+        "{:.0} bytes a process in all, its connection included",
+        (after - before) / processes as f64
+    );
+    let size = |key: &str| match server.command(&["MEMORY", "USAGE", key, "SAMPLES", "0"]) {
+        ::redis::Value::Int(bytes) => bytes,
+        other => panic!("{other:?}"),
+    };
+    println!(
+        "of the pool itself {} and {} bytes, after calls of 32 requests",
+        size("tower-quota:{sizing}:q"),
+        size("tower-quota:{sizing}:n")
+    );
+    for process in 1..=processes as u64 {
+        let seq = seqs[process as usize - 1].load(Ordering::Relaxed) + 1;
+        let call = call(process, seq, 1);
+        stores[0]
+            .call(&PoolId::new("sizing"), &limits(), &call)
+            .await
+            .unwrap();
+    }
+    println!("and {} after calls of one", size("tower-quota:{sizing}:q"));
+    // One process, and something in each slot of a minute.
+    let clock = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let store = server.store().clock_for_tests(Arc::clone(&clock));
+    for seq in 1..=70 {
+        let (pool, call) = (PoolId::new("slots"), call(1, seq, 1));
+        store.call(&pool, &limits(), &call).await.unwrap();
+        clock.fetch_add(1_000_000, Ordering::Relaxed);
+    }
+    println!(
+        "a pool of one process, all slots in use: {} bytes",
+        size("tower-quota:{slots}:q") + size("tower-quota:{slots}:n")
+    );
 }

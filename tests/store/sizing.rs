@@ -1,4 +1,4 @@
-//! What a pool of many processes takes: what a call costs a real server, and fleets simulated in virtual time with these costs.
+//! What a pool of many processes takes of its server: fleets simulated in virtual time, with what a call was measured to cost.
 
 use std::{
     sync::{
@@ -11,138 +11,15 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until};
 use tower_quota::{
     Cost, Limit, Quota,
-    quota::shared::{
-        Ask, Call, Driver, MemoryStore, PoolId, PoolLimit, PoolShape, QuotaStore, StoreFuture,
-    },
+    quota::shared::{Call, Driver, MemoryStore, PoolId, PoolLimit, QuotaStore, StoreFuture},
 };
 
-use crate::server::Server;
-
 /// What a call of two limits takes of the server's core, its share of the network included, and each request in it; as
-/// `what_a_call_takes_of_a_server` measured it, rounded up.
+/// `figures::what_a_call_takes_of_a_server` measured it.
 const CALL: Duration = Duration::from_micros(20);
-const ASK: Duration = Duration::from_micros(2);
+const ASK: Duration = Duration::from_nanos(2_500);
 /// There and back.
 const ROUND_TRIP: Duration = Duration::from_micros(500);
-
-const LIMITS: usize = 2;
-
-fn limits() -> Vec<PoolLimit> {
-    let limit = PoolLimit {
-        shape: PoolShape::Rolling,
-        amount: 1_000_000_000,
-        window: 60_000_000,
-        transit: 900_000,
-        step: 1_000_000,
-        burst: 0,
-        ends: [0; 2],
-    };
-    vec![limit; LIMITS]
-}
-
-fn call(process: u64, seq: u64, asks: usize) -> Call {
-    let ask = Ask {
-        cost: vec![1, 100],
-        horizon: 2_000_000,
-        beside: 0,
-    };
-    Call {
-        process,
-        seq,
-        fresh: 1,
-        beat: seq == 1,
-        asks: vec![ask; asks],
-        ..Call::default()
-    }
-}
-
-/// A number in what the server says of itself.
-fn info(server: &Server, section: &str, name: &str) -> f64 {
-    let text = format!("{:?}", server.command(&["INFO", section]));
-    let value = text.split(&format!("{name}:")).nth(1).unwrap();
-    let end = value.find(|c: char| !c.is_ascii_digit() && c != '.');
-    value[..end.unwrap_or(value.len())].parse().unwrap()
-}
-
-fn cpu(server: &Server) -> f64 {
-    info(server, "cpu", "used_cpu_user") + info(server, "cpu", "used_cpu_sys")
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "figures"]
-async fn what_a_call_takes_of_a_server() {
-    let Some(server) = Server::start(&[]) else {
-        return;
-    };
-    // A process each, with a connection and one call at a time.
-    let processes = 100;
-    let stores: Vec<_> = (0..processes).map(|_| server.store()).collect();
-    let before = info(&server, "memory", "used_memory");
-    let seqs: Arc<Vec<AtomicU64>> = Arc::new((0..processes).map(|_| AtomicU64::new(0)).collect());
-    let mut costs = Vec::new();
-    for asks in [1, 8, 32] {
-        server.command(&["CONFIG", "RESETSTAT"]);
-        let spent = cpu(&server);
-        let over = Arc::new(AtomicBool::new(false));
-        let tasks = stores.iter().cloned().enumerate().map(|(process, store)| {
-            let (over, seqs) = (Arc::clone(&over), Arc::clone(&seqs));
-            tokio::spawn(async move {
-                let (pool, limits) = (PoolId::new("sizing"), limits());
-                while !over.load(Relaxed) {
-                    let seq = seqs[process].fetch_add(1, Relaxed) + 1;
-                    let call = call(process as u64 + 1, seq, asks);
-                    store.call(&pool, &limits, &call).await.unwrap();
-                }
-            })
-        });
-        let tasks: Vec<_> = tasks.collect();
-        sleep(Duration::from_secs(2)).await;
-        over.store(true, Relaxed);
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let calls = server.calls() as f64;
-        let micros = (cpu(&server) - spent) * 1e6 / calls;
-        let bytes = |name| info(&server, "stats", name) / calls;
-        println!(
-            "{processes} processes, {LIMITS} limits, {asks:>2} requests a call: {micros:.1} us of the server's core a call, {:.1} in the \
-             script; {:.0} bytes there, {:.0} back; {:.0} calls a second",
-            server.micros(),
-            bytes("total_net_input_bytes"),
-            bytes("total_net_output_bytes"),
-            calls / 2.0
-        );
-        costs.push((asks as f64, micros));
-    }
-    let each = (costs[2].1 - costs[0].1) / (costs[2].0 - costs[0].0);
-    println!(
-        "that is {:.1} us a call and {each:.2} us a request",
-        costs[0].1 - each
-    );
-    let after = info(&server, "memory", "used_memory");
-    println!(
-        "{:.0} bytes a process in all, its connection included",
-        (after - before) / processes as f64
-    );
-    let size = |key: &str| match server.command(&["MEMORY", "USAGE", key, "SAMPLES", "0"]) {
-        ::redis::Value::Int(bytes) => bytes,
-        other => panic!("{other:?}"),
-    };
-    println!(
-        "of the pool itself {} and {} bytes, after calls of 32 requests",
-        size("tower-quota:{sizing}:q"),
-        size("tower-quota:{sizing}:n")
-    );
-    for process in 1..=processes as u64 {
-        let seq = seqs[process as usize - 1].load(Relaxed) + 1;
-        let call = call(process, seq, 1);
-        stores[0]
-            .call(&PoolId::new("sizing"), &limits(), &call)
-            .await
-            .unwrap();
-    }
-    println!("and {} after calls of one", size("tower-quota:{sizing}:q"));
-}
 
 /// A server with one core behind a network, whose time is virtual.
 struct Simulated {
@@ -192,6 +69,38 @@ impl QuotaStore for Simulated {
             sleep_until(self.began + done + ROUND_TRIP / 2).await;
             answer
         })
+    }
+}
+
+/// With a comma between thousands.
+fn grouped(n: u32) -> String {
+    match (n / 1_000, n % 1_000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
+    }
+}
+
+fn numbers(row: &str) -> Vec<f64> {
+    let cells = row
+        .split(['|', ' ', 'm', 's'])
+        .map(|cell| cell.replace(',', ""));
+    cells.filter_map(|cell| cell.parse().ok()).collect()
+}
+
+/// Prints a row of a table on the page, which has to tell about the same.
+fn tell(head: &str, row: &str) {
+    println!("{head}{row}");
+    let page = include_str!("../../src/quota/shared/sizing.rs");
+    let stated = page
+        .lines()
+        .find_map(|line| line.strip_prefix("//! ")?.strip_prefix(head));
+    let (stated, found) = (numbers(stated.expect(head)), numbers(row));
+    assert_eq!(stated.len(), found.len(), "{head}");
+    for (stated, found) in stated.iter().zip(&found) {
+        assert!(
+            (stated - found).abs() <= 0.5 + stated / 4.0,
+            "{head} {stated} on the page, {found} now"
+        );
     }
 }
 
@@ -285,9 +194,6 @@ impl Fleet {
 #[ignore = "figures"]
 async fn from_one_process_to_a_thousand_with_a_thousand_requests_a_second() {
     let second = Duration::from_secs(1);
-    println!(
-        "| processes | requests a second each | lease | calls a second | requests a call | of a core | p50 | p99 |"
-    );
     let mut cores = Vec::new();
     for (processes, rate, lease) in [
         (1, 10, 0),
@@ -310,13 +216,25 @@ async fn from_one_process_to_a_thousand_with_a_thousand_requests_a_second() {
         // Those who start together ask one by one until they know what they need.
         let ramp = second * if rate >= 1_000 { processes / 200 } else { 1 };
         let figures = fleet.run(ramp, second).await;
-        println!(
-            "| {processes} | {rate} | {lease:?} | {:.0} | {:.1} | {:.1} % | {:?} | {:?} |",
-            figures.calls,
-            figures.asks,
-            figures.core * 100.0,
-            figures.p50,
-            figures.p99
+        let lease = if lease.is_zero() {
+            "none".into()
+        } else {
+            format!("{lease:?}")
+                .replace("ms", " ms")
+                .replace("0s", "0 s")
+                .replace("1s", "1 s")
+                .replace("2s", "2 s")
+        };
+        tell(
+            &format!("| {} | {} | {lease} |", grouped(processes), grouped(rate)),
+            &format!(
+                " {} | {:.1} | {:.1} % | {} ms | {} ms |",
+                grouped(figures.calls.round() as u32),
+                figures.asks,
+                figures.core * 100.0,
+                figures.p50.as_millis(),
+                figures.p99.as_millis()
+            ),
         );
         assert!(
             figures.sent >= 0.99 * f64::from(processes * rate),
@@ -331,9 +249,6 @@ async fn from_one_process_to_a_thousand_with_a_thousand_requests_a_second() {
 #[tokio::test(start_paused = true)]
 #[ignore = "figures"]
 async fn a_full_limit_is_asked_for_seldom_however_many_wait() {
-    println!(
-        "| processes | callers each | requests a minute | calls a request | calls in the busiest second | of a core in it |"
-    );
     for (processes, limit) in [(10, 6_000), (100, 6_000), (1_000, 6_000), (1_000, 60_000)] {
         let store = Arc::new(Simulated::new());
         let sent = Arc::new(AtomicU64::new(0));
@@ -368,9 +283,13 @@ async fn a_full_limit_is_asked_for_seldom_however_many_wait() {
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let sent = sent.load(Relaxed);
         let each = calls as f64 / sent as f64;
-        println!(
-            "| {processes} | 8 | {limit} | {each:.2} | {busiest} | {:.0} % |",
-            core * 100.0
+        tell(
+            &format!("| {} | {} |", grouped(processes), grouped(limit as u32)),
+            &format!(
+                " {each:.2} | {} | {:.0} % |",
+                grouped(busiest as u32),
+                core * 100.0
+            ),
         );
         assert!(sent >= 3 * limit * 95 / 100, "{sent}");
     }

@@ -41,6 +41,8 @@
 //! slots as a quota of one process has, 1,024, it decides as that does. A request that is held for long before it leaves counts from
 //! when it leaves. What the answer to a request gives back is given back to when it was granted, or earlier.
 //!
+//! What it costs, how to size it and what was tried on real servers is on [a page of its own](sizing).
+//!
 //! # What it doesn't do
 //!
 //! [`discover`](crate::Quota::discover) and [`restore`](crate::quota::QuotaBuilder::restore) are refused; limits that
@@ -110,6 +112,7 @@ mod outage;
 #[cfg(feature = "redis")]
 mod redis;
 mod session;
+pub mod sizing;
 mod store;
 mod talk;
 
