@@ -10,11 +10,13 @@ use tower_quota::{
 
 use crate::{
     fleet::{Fleet, bound, counted, seconds, share, until, within},
-    server::{Server, free_port},
+    server::{Server, free_port, user},
 };
 
 const WINDOW: Duration = Duration::from_secs(3);
 const LIMIT: usize = 200;
+/// What a user needs besides, by the page.
+const CLUSTERED: &str = "+asking +cluster|slots";
 const WAIT: OnStoreDown = OnStoreDown::Wait {
     max: Duration::from_secs(20),
 };
@@ -39,7 +41,7 @@ impl Cluster {
         let mut buses = Vec::new();
         for number in 1..=count {
             let bus = free_port().to_string();
-            let node = Server::on_a_port(&[
+            let mut options = vec![
                 "--cluster-enabled",
                 "yes",
                 "--cluster-port",
@@ -48,7 +50,10 @@ impl Cluster {
                 "1000",
                 "--repl-diskless-sync-delay",
                 "0",
-            ])?;
+            ];
+            options.extend(user());
+            options.extend(CLUSTERED.split(' '));
+            let node = Server::on_a_port(&options)?;
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &number.to_string()]);
             cluster.nodes.push(node);
             buses.push(bus);
@@ -94,7 +99,9 @@ impl Cluster {
 
     /// The store of a process that was told of so many nodes.
     fn store(&self, told: usize) -> RedisStore {
-        let urls: Vec<_> = self.nodes.iter().take(told).map(Server::tcp).collect();
+        let nodes = self.nodes.iter().take(told);
+        let url = |node: &Server| format!("redis://pool:secret@127.0.0.1:{}", node.port());
+        let urls: Vec<_> = nodes.map(url).collect();
         RedisStore::connect_any(urls.iter().map(String::as_str)).unwrap()
     }
 
@@ -112,6 +119,12 @@ impl Cluster {
         }
         panic!("{pool} is nowhere");
     }
+}
+
+#[test]
+fn what_a_cluster_needs_besides_is_on_the_page() {
+    let page = include_str!("../../src/quota/shared/mod.rs");
+    assert!(page.contains(&format!("`{CLUSTERED}`")));
 }
 
 fn node_says(node: &Server, what: &str) -> bool {

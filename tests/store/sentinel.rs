@@ -14,12 +14,14 @@ use tower_quota::{
 
 use crate::{
     fleet::{Fleet, bound, counted, seconds, share, until, within},
-    server::{Server, ask, free_port, program},
+    server::{Server, ask, free_port, program, user},
 };
 
 const WINDOW: Duration = Duration::from_secs(3);
 const LIMIT: usize = 200;
 const NAME: &str = "quotas";
+/// Of the sentinels: they don't log in where the quotas do.
+const PASSWORD: &str = "watchword";
 
 /// Watches over a primary, and is killed when it's dropped.
 struct Sentinel {
@@ -35,7 +37,8 @@ impl Sentinel {
         fs::create_dir_all(&dir).unwrap();
         let settings = format!(
             "port {port}\nbind 127.0.0.1\ndir {dir}\nsentinel monitor {NAME} 127.0.0.1 {primary} {quorum}\n\
-             sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n",
+             sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 3000\n\
+             requirepass {PASSWORD}\nsentinel sentinel-pass {PASSWORD}\n",
             dir = dir.display()
         );
         // It writes there what it finds out.
@@ -52,7 +55,7 @@ impl Sentinel {
     }
 
     fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     fn ask(&self, command: &[&str]) -> Result<::redis::Value, ::redis::RedisError> {
@@ -86,12 +89,17 @@ impl Drop for Sentinel {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_dies_is_followed_by_its_replica_and_nothing_is_forgotten() {
-    let Some(mut first) = Server::on_a_port(&[]) else {
+    let Some(mut first) = Server::on_a_port(&user()) else {
         return;
     };
     let primary = first.port().to_string();
     let at_once = ["--repl-diskless-sync-delay", "0"];
-    let replica = [&["--replicaof", "127.0.0.1", &primary][..], &at_once].concat();
+    let replica = [
+        &["--replicaof", "127.0.0.1", &primary][..],
+        &at_once,
+        &user(),
+    ]
+    .concat();
     let second = Server::on_a_port(&replica).unwrap();
     let sentinels: Vec<_> = (0..3).map(|_| Sentinel::over(first.port(), 2)).collect();
     until("known to each other", || {
@@ -107,7 +115,7 @@ async fn a_primary_that_dies_is_followed_by_its_replica_and_nothing_is_forgotten
         .collect();
     let store = || {
         let addresses = addresses.iter().map(String::as_str);
-        RedisStore::sentinel(NAME, addresses, "redis://127.0.0.1").unwrap()
+        RedisStore::sentinel(NAME, addresses, "redis://pool:secret@127.0.0.1").unwrap()
     };
     let mut tight = Fleet::new(
         4,

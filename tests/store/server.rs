@@ -11,6 +11,14 @@ use std::{
 
 use tower_quota::quota::shared::RedisStore;
 
+/// Options that add a user `pool`, whose password is `secret`, with what the page says is enough.
+pub fn user() -> Vec<&'static str> {
+    let page = include_str!("../../src/quota/shared/mod.rs");
+    let line = page.lines().find_map(|line| line.strip_prefix("//! user "));
+    let permissions = line.expect("the page names permissions").split(' ');
+    std::iter::once("--user").chain(permissions).collect()
+}
+
 /// The program, or `None` where there is none and that is allowed: loudly.
 pub fn program() -> Option<PathBuf> {
     let named = env::var_os("REDIS_SERVER_BIN").map(PathBuf::from);

@@ -89,9 +89,9 @@
 //! user pool on >secret resetkeys ~tower-quota:* resetchannels -@all +eval +evalsha +time +hmget +hset +hdel +del +zadd +zrem +zrangebyscore +zcard +pexpire
 //! ```
 //!
-//! With `+cluster|slots` the other nodes of a cluster are known before one fails (else by what is moved there alone), with
-//! `+config|get` an eviction policy that forgets quotas is told as an event. A sentinel is asked for nothing but
-//! `sentinel|get-master-addr-by-name`.
+//! In a cluster, add `+asking +cluster|slots`: without the first a pool isn't found while its slot moves, without the second the other
+//! nodes are known only as far as pools are moved there. With `+config|get` an eviction policy that forgets quotas is told as an event.
+//! A sentinel is asked for nothing but `sentinel|get-master-addr-by-name`.
 //!
 //! The user and password of an address log in, `rediss://` and the feature `redis-tls` encrypt, and `RedisStore::trust` names a
 //! certificate instead of the public authorities. Neither appears in an event, an error or in `Debug`.
