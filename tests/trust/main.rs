@@ -7,4 +7,5 @@ mod cancel;
 mod hostile;
 mod models;
 mod soak;
+mod secrets;
 mod support;

@@ -9,6 +9,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use http::{HeaderMap, header::CONTENT_TYPE};
 
 use self::{frames::Frames, json::Json, stream::Stream};
@@ -50,7 +52,7 @@ use crate::verdict::Usage;
 /// scanner.push(b"kens\":1}}\n\ndata: [DONE]\n\n");
 /// assert_eq!(scanner.finish(), Some(Usage::new(8, 1)));
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct UsageScanner {
     format: Format,
 }
@@ -68,6 +70,13 @@ enum Format {
     Frames(Box<Frames>),
     /// Something without a usage.
     Other,
+}
+
+// It keeps parts of what the model said.
+impl fmt::Debug for UsageScanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageScanner").finish_non_exhaustive()
+    }
 }
 
 impl UsageScanner {
