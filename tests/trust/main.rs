@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout)]
 
 mod cancel;
+#[cfg(all(feature = "reqwest", feature = "testing"))]
+mod chaos;
 mod hostile;
 mod models;
 mod soak;
