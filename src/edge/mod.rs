@@ -23,7 +23,16 @@
 //!
 //! # async-openai
 //!
-//! Its stack begins with a factory of requests. One line builds the request and hands it on:
+//! Its stack begins with a factory of requests. One line builds the request and hands it on. What it needs, beside this crate's feature
+//! `reqwest`:
+//!
+//! ```toml
+//! async-openai = { version = "0.43", features = ["chat-completion", "middleware"] }
+//! reqwest = "0.13"
+//! tower = { version = "0.5", features = ["util"] }
+//! ```
+//!
+//! It brings no retries of its own then: those are in the stack that it begins with, which this one replaces.
 //!
 //! ```no_run
 //! use async_openai::{Client, error::OpenAIError, middleware::HttpRequestFactory};

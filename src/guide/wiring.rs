@@ -2,7 +2,7 @@
 //!
 //! # The stack in a struct
 //!
-//! A stack's type names all of its layers and closures. In a struct it is one of tower's boxes: `BoxCloneSyncService`, which is `Clone`,
+//! A stack's type names all of its layers and closures. In a struct it is one of tower's boxes (feature `util`): `BoxCloneSyncService`, which is `Clone`,
 //! `Send` and `Sync`, so that it can be a field, a global, or a server's state. It costs a box a call.
 //!
 #![cfg_attr(feature = "reqwest", doc = "```")]
