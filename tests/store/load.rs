@@ -16,10 +16,10 @@ use crate::server::Server;
 /// Those that take all of the machine run one after the other.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-const WINDOW: Duration = Duration::from_secs(4);
-const LIMIT: usize = 600;
+const WINDOW: Duration = Duration::from_secs(3);
+const LIMIT: usize = 480;
 const PROCESSES: usize = 16;
-const WINDOWS: usize = 4;
+const WINDOWS: usize = 6;
 
 /// Since 1970.
 fn micros() -> u64 {

@@ -6,6 +6,7 @@
 
 #[cfg(all(feature = "redis", unix))]
 mod cluster;
+mod drops;
 #[cfg(all(feature = "redis", unix))]
 mod faults;
 #[cfg(all(feature = "redis", unix))]
@@ -15,6 +16,7 @@ mod fleet;
 mod line;
 #[cfg(all(feature = "redis", unix))]
 mod load;
+mod loss;
 #[cfg(all(feature = "redis", unix))]
 mod losses;
 #[cfg(all(feature = "redis", unix))]
@@ -27,5 +29,7 @@ mod sentinel;
 mod server;
 #[cfg(all(feature = "redis", unix))]
 mod sizing;
+#[cfg(all(feature = "redis", unix))]
+mod trial;
 #[cfg(all(feature = "redis", unix))]
 mod wire;

@@ -5,8 +5,8 @@ mod tests;
 
 use super::PoolLimit;
 
-/// Whoever has had more than its share lets those go first who have had less and have asked no longer ago than this; and no
-/// longer than this, so that nothing is left unused for the sake of those who want little.
+/// Whoever has had its share lets those go first who haven't and want it, but no longer than this, so that nothing is left unused for
+/// their sake.
 const GRACE: u64 = 100_000;
 
 /// The same for limits of such a window.
@@ -66,7 +66,7 @@ impl Fair {
         processes: usize,
         (process, now, window): (u64, u64, u64),
     ) -> (Had, Turn) {
-        let share = 1.0 / processes as f64;
+        let share = 1.0 / processes.max(1) as f64;
         if self.began == 0 {
             self.began = now;
         }

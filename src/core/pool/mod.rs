@@ -17,8 +17,9 @@ use self::{
     fair::{Fair, Had, Turn, part},
 };
 
-/// Nothing is granted for so long after a pool has lost its state, while those who use it replay what they have sent.
-const LEARNING: u64 = 150_000;
+/// Nothing is granted for so long after a pool has lost its state, while those who have used it, and who look often enough,
+/// replay what they have sent.
+const LEARNING: u64 = 250_000;
 /// The store's clock is taken to have been set where it is so much away from what a process expects.
 const STEPPED: u64 = 5_000_000;
 /// What was called less long ago knows the clock better than whoever expects another.

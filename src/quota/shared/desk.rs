@@ -11,10 +11,15 @@ use std::{
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 use super::{
-    OnStoreDown, PoolId, session,
+    OnStoreDown, PoolId,
+    rest::Resting,
+    session,
     store::{QuotaStore, StoreError},
     talk::Talk,
 };
@@ -60,6 +65,7 @@ pub(in crate::quota) struct Hub {
     // Since when the store is away.
     down: Mutex<Option<Instant>>,
     gone: AtomicBool,
+    resting: Mutex<Resting>,
 }
 
 impl Hub {
@@ -83,6 +89,44 @@ impl Hub {
             notify: Notify::new(),
             down: Mutex::new(None),
             gone: AtomicBool::new(false),
+            resting: Mutex::new(Resting::default()),
+        }
+    }
+
+    pub(super) fn heard(&self, now: Instant) {
+        self.resting.lock().heard(now);
+    }
+
+    /// Until then something counts that was sent in a line of which nothing is asked now.
+    pub(super) fn rests(&self, line: &Arc<Line>, until: (Instant, Duration), now: Instant) {
+        let first = {
+            let mut resting = self.resting.lock();
+            let none = resting.next(self.process, false).is_none();
+            resting.add(line, until, now);
+            none
+        };
+        if first {
+            self.notify.notify_one();
+        }
+    }
+
+    /// When to look at the store next.
+    fn looks_at(&self) -> Option<Instant> {
+        let away = self.down().is_some();
+        self.resting.lock().next(self.process, away)
+    }
+
+    /// One line for which it is time to look.
+    fn due(&self) -> Option<Arc<Line>> {
+        let away = self.down().is_some();
+        self.resting.lock().due(self.process, away, Instant::now())
+    }
+
+    /// Pools may have lost their state.
+    pub(super) fn lost(&self) {
+        let lines = self.resting.lock().take();
+        for line in lines {
+            line.look_up();
         }
     }
 
@@ -125,6 +169,8 @@ pub(in crate::quota) struct Desk {
     pub(super) shared: Shared,
     scheduled: AtomicBool,
     pub(super) notify: Notify,
+    // The store is to be heard, whether anything is asked of it or not.
+    looks: AtomicBool,
     talk: Mutex<Option<Box<Talk>>>,
     wish: Mutex<Option<Cost>>,
 }
@@ -145,6 +191,7 @@ impl Desk {
             shared,
             scheduled: AtomicBool::new(false),
             notify: Notify::new(),
+            looks: AtomicBool::new(false),
             talk: Mutex::new(None),
             wish: Mutex::new(None),
         }
@@ -176,6 +223,15 @@ impl Desk {
         self.wake();
     }
 
+    pub(super) fn look(&self) {
+        self.looks.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn takes_a_look(&self) -> bool {
+        self.looks.swap(false, Ordering::SeqCst)
+    }
+
     pub(super) fn take_wish(&self) -> Option<Cost> {
         self.wish.lock().take()
     }
@@ -189,9 +245,9 @@ impl Desk {
         self.scheduled.store(false, Ordering::SeqCst);
     }
 
-    /// Whether somebody has wished for something.
+    /// Whether somebody has wished for something, or the store is to be heard.
     pub(super) fn has_wish(&self) -> bool {
-        self.wish.lock().is_some()
+        self.looks.load(Ordering::SeqCst) || self.wish.lock().is_some()
     }
 
     /// Nobody sees to anything any more.
@@ -265,7 +321,11 @@ impl Drop for Driver {
 
 async fn drive(hub: Arc<Hub>) {
     let mut sessions = FuturesUnordered::new();
+    let mut lost = hub.store.lost();
     loop {
+        if let Some(line) = hub.due() {
+            line.look_up();
+        }
         loop {
             let line = hub.ready.lock().pop_front();
             let Some(line) = line else { break };
@@ -275,14 +335,25 @@ async fn drive(hub: Arc<Hub>) {
             return;
         }
         let mut notified = pin!(hub.notify.notified());
-        poll_fn(|cx| {
+        let mut looks = pin!(hub.looks_at().map(sleep_until));
+        let was_lost = poll_fn(|cx| {
+            if lost.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
             let ended = matches!(sessions.poll_next_unpin(cx), Poll::Ready(Some(())));
-            if notified.as_mut().poll(cx).is_ready() || ended {
-                Poll::Ready(())
+            let looks = looks.as_mut().as_pin_mut();
+            let looks = looks.is_some_and(|timer| timer.poll(cx).is_ready());
+            if notified.as_mut().poll(cx).is_ready() || ended || looks {
+                Poll::Ready(false)
             } else {
                 Poll::Pending
             }
         })
         .await;
+        if was_lost {
+            // What is lost from now on is told again; what was before is seen by the looks.
+            lost = hub.store.lost();
+            hub.lost();
+        }
     }
 }

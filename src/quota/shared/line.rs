@@ -55,6 +55,13 @@ impl Line {
         self.shared.as_ref()
     }
 
+    /// The store is to be heard.
+    pub(super) fn look_up(&self) {
+        if let Some(desk) = &self.shared {
+            desk.look();
+        }
+    }
+
     /// Somebody waits whom only the store can help.
     pub(in crate::quota) fn in_demand(&self) {
         if let Some(desk) = &self.shared {

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     PoolId,
-    store::{QuotaStore, StoreFuture},
+    store::{LossFuture, QuotaStore, StoreFuture, changed},
 };
 use crate::{
     core::pool::{Call, Pool, PoolLimit},
@@ -22,6 +22,7 @@ pub struct MemoryStore {
     pools: Mutex<HashMap<PoolId, Option<Pool>>>,
     origin: Instant,
     wall: SystemTime,
+    losses: watch::Sender<()>,
 }
 
 impl fmt::Debug for MemoryStore {
@@ -48,6 +49,7 @@ impl MemoryStore {
             pools: Mutex::new(HashMap::new()),
             origin: Instant::now(),
             wall,
+            losses: watch::Sender::new(()),
         }
     }
 
@@ -55,6 +57,7 @@ impl MemoryStore {
     pub fn forget(&self) {
         let pools = std::mem::take(&mut *self.pools.lock());
         drop(pools);
+        self.losses.send_replace(());
     }
 
     fn clock(&self) -> u64 {
@@ -80,5 +83,9 @@ impl QuotaStore for MemoryStore {
             let pool = pools.entry(pool.clone()).or_default();
             Ok(Pool::call(pool, now, limits, call))
         })
+    }
+
+    fn lost(&self) -> LossFuture<'_> {
+        changed(&self.losses)
     }
 }

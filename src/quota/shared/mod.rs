@@ -60,21 +60,26 @@
 //! |---|---|
 //! | no answer, a broken connection | the same call is made again under its number, over another connection, and done once |
 //! | the server has become a replica, or loads | another connection, by Sentinel's word or the cluster's |
-//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 150 ms; each process replays what it has sent, and who finds it out what the pool held |
+//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 250 ms; each process replays what it has sent, and who finds it out what the pool held |
 //! | a replica is promoted that lacks what was sent last | the same: a process knows the number of its last call that was answered |
 //! | its scripts are flushed | sent again |
 //! | its clock is set by more than 5 s | what counts goes on as if it hadn't been |
-//! | it has no memory left (`OOM`), or too few replicas (`NOREPLICAS`) | as away; asked again four times a second |
-//! | a wrong password, no permission | as away; asked again every two seconds |
+//! | it has no memory left (`OOM`), or too few replicas (`NOREPLICAS`) | as away; asked again six times a second |
+//! | a wrong password, no permission | the same; after ten seconds it is asked every two seconds |
 //! | a pool's slot moves to another node of a cluster | followed; a pool that is new meanwhile waits until it has moved |
 //! | it stands still, and goes on | what it had been asked is done once |
 //! | a process dies | what it was granted and hadn't sent counts until it expires |
+//!
+//! A process that has sent something which still counts, and asks for nothing now, learns of a loss as well, and replays what it has
+//! sent: at once where the store says so ([`QuotaStore::lost`]; Redis does of a flush and of a connection that breaks), within 200 ms of
+//! a server's return, else when it looks, which it does every second, or every eighth of the longest window. What isn't known to
+//! anybody is what it has sent since the others asked last, where its pool alone is evicted before it looks.
 //!
 //! # A server
 //!
 //! Redis from 6.2 on, or Valkey: one server, [behind Sentinel](RedisStore::sentinel), or a [cluster](RedisStore::connect_any), whose other
 //! nodes are found by what one says. Memory has to suffice: with `allkeys-*` policies pools are evicted, which is noticed but costs
-//! 150 ms each, and where it happens more than once in a window less is granted than the limit; use `maxmemory-policy noeviction`, or
+//! 250 ms each, and where it happens more than once in a window less is granted than the limit; use `maxmemory-policy noeviction`, or
 //! a server of its own. Nothing has to be kept on disk.
 //!
 //! A replica that is promoted lacks what hadn't reached it, which the first process notices that calls. What isn't noticed is a primary
@@ -89,9 +94,10 @@
 //! user pool on >secret resetkeys ~tower-quota:* resetchannels -@all +eval +evalsha +time +hmget +hset +hdel +del +zadd +zrem +zrangebyscore +zcard +pexpire
 //! ```
 //!
-//! In a cluster, add `+asking +cluster|slots`: without the first a pool isn't found while its slot moves, without the second the other
-//! nodes are known only as far as pools are moved there. With `+config|get` an eviction policy that forgets quotas is told as an event.
-//! A sentinel is asked for nothing but `sentinel|get-master-addr-by-name`.
+//! With `+client|tracking` a process that asks for nothing learns at once that a server was flushed, and not only of a connection that
+//! broke. In a cluster, add `+asking +cluster|slots`: without the first a pool isn't found while its slot moves, without the second the
+//! other nodes are known only as far as pools are moved there. With `+config|get` an eviction policy that forgets quotas is told as an
+//! event. A sentinel is asked for nothing but `sentinel|get-master-addr-by-name`.
 //!
 //! The user and password of an address log in, `rediss://` and the feature `redis-tls` encrypt, and `RedisStore::trust` names a
 //! certificate instead of the public authorities. Neither appears in an event, an error or in `Debug`.
@@ -111,6 +117,7 @@ mod memory;
 mod outage;
 #[cfg(feature = "redis")]
 mod redis;
+mod rest;
 mod session;
 pub mod sizing;
 mod store;
@@ -125,7 +132,7 @@ pub use self::{
     desk::Driver,
     memory::MemoryStore,
     outage::OnStoreDown,
-    store::{QuotaStore, StoreError, StoreFuture},
+    store::{LossFuture, QuotaStore, StoreError, StoreFuture},
 };
 pub use crate::core::pool::{
     Adjust, Ask, Call, Change, Decision, PoolLimit, PoolShape, Reply, Stamp,

@@ -19,9 +19,11 @@ use crate::{
 };
 
 /// While the store is away it is asked about so often whether it is back; where it refuses, less often.
-const PROBE: Duration = Duration::from_millis(250);
+const PROBE: Duration = Duration::from_millis(150);
 const AT_ONCE: Duration = Duration::from_millis(5);
 const PROBE_REFUSED: Duration = Duration::from_secs(2);
+/// So many refusals are asked about as often as if it were away: about ten seconds.
+const REFUSALS: u32 = 64;
 /// What nobody has taken for so long goes back.
 const KEEP: Duration = Duration::from_millis(50);
 /// After so long in front of the line a request is reserved however far ahead.
@@ -36,6 +38,7 @@ pub(super) struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.rest(Instant::now());
         self.desk.end(std::mem::take(&mut self.talk));
         if self.desk.is_forsaken() {
             self.line.close(true);
@@ -72,6 +75,7 @@ pub(super) async fn serve(line: Arc<Line>) {
             if session.is_done(&plan) {
                 return;
             }
+            session.rest(now);
             session.sleep(&plan, away.is_some(), None, now).await;
             continue;
         };
@@ -120,6 +124,7 @@ impl Session {
         }
         plan.owes |= forsaken && !self.talk.changes.is_empty();
         self.talk.owing |= plan.owes;
+        self.talk.looks |= self.desk.takes_a_look();
         let front = plan.keys.first().zip(plan.asks.first());
         let same =
             |head: &Head| front.is_some_and(|(key, ask)| head.key == *key && head.cost == ask.cost);
@@ -183,7 +188,8 @@ impl Session {
         } else {
             let waits = self.talk.wait.is_some_and(|until| now < until);
             let asks = !plan.asks.is_empty() && !waits;
-            if !(asks || self.talk.owing || self.talk.owes() || away && plan.waiting > 0) {
+            let says = self.talk.owing || self.talk.owes() || self.talk.looks;
+            if !(asks || says || away && plan.waiting > 0) {
                 return None;
             }
             self.talk.owing = false;
@@ -195,6 +201,7 @@ impl Session {
             }
             (call, plan.limits.clone(), now)
         };
+        self.talk.looks = false;
         let pool = self.desk.shared().pool.clone();
         let answer = Box::pin(async move {
             let result = hub.store.call(&pool, &limits, &call).await;
@@ -215,10 +222,12 @@ impl Session {
             Ok(reply) => {
                 self.talk.retry = None;
                 self.talk.failures = 0;
+                hub.heard(now);
                 let late = self.talk.age(&reply, now);
                 if !self.talk.hear(&call, &limits, &reply, now) {
                     // Nothing was done: all of it is said again, after what has to be replayed.
                     self.talk.keep(call);
+                    hub.lost();
                     return;
                 }
                 hub.came_back();
@@ -230,7 +239,10 @@ impl Session {
                 };
                 self.line
                     .answered(&call.asks, &reply.decisions, Some(&reply), late);
-                self.pace(&call.asks, &reply.decisions, now);
+                // Whoever only looks learns nothing of when something fits.
+                if !(call.asks.is_empty() && call.adjusts.is_empty()) {
+                    self.pace(&call.asks, &reply.decisions, now);
+                }
             }
             Err(error) => {
                 // A connection that broke is made anew at once.
@@ -238,7 +250,8 @@ impl Session {
                 let probe = match error {
                     StoreError::Unavailable(_) if self.talk.failures == 1 => AT_ONCE,
                     StoreError::Unavailable(_) => PROBE,
-                    StoreError::Rejected(_) => PROBE_REFUSED,
+                    StoreError::Rejected(_) if self.talk.failures > REFUSALS => PROBE_REFUSED,
+                    StoreError::Rejected(_) => PROBE,
                 };
                 self.talk.retry = Some(now + probe.mul_f64(rand::random_range(0.8..1.2)));
                 hub.went_down(first, &error);
@@ -335,6 +348,14 @@ impl Session {
         self.talk.alone = waits.map(|wait| now + wait);
     }
 
+    /// While nothing is on its way, what was sent counts on.
+    fn rest(&self, now: Instant) {
+        let counts = self.talk.counts_until();
+        if let Some(until) = counts.filter(|(until, _)| now < *until) {
+            self.desk.shared().hub.rests(&self.line, until, now);
+        }
+    }
+
     fn close(&mut self, closed: bool) {
         if self.talk.closed != closed {
             self.talk.closed = closed;
@@ -344,6 +365,9 @@ impl Session {
 
     /// Whether it is of no more use for now.
     fn is_done(&self, plan: &Plan) -> bool {
-        plan.waiting == 0 && plan.asks.is_empty() && !self.talk.owing && plan.sweep.is_none()
+        plan.waiting == 0
+            && plan.asks.is_empty()
+            && !(self.talk.owing || self.talk.looks)
+            && plan.sweep.is_none()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, future::Future, pin::Pin};
 
+use tokio::sync::watch;
+
 use super::PoolId;
 use crate::{
     core::pool::{Call, PoolLimit, Reply},
@@ -10,6 +12,18 @@ use crate::{
 
 /// The future of [`QuotaStore::call`].
 pub type StoreFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, StoreError>> + Send + 'a>>;
+
+/// The future of [`QuotaStore::lost`].
+pub type LossFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Resolves when something is next sent there.
+pub(super) fn changed(losses: &watch::Sender<()>) -> LossFuture<'_> {
+    let mut losses = losses.subscribe();
+    Box::pin(async move {
+        // It lives as long as this.
+        let _ = losses.changed().await;
+    })
+}
 
 /// Keeps the accounts of pools that many processes share.
 ///
@@ -38,6 +52,12 @@ pub trait QuotaStore: Send + Sync + 'static {
         limits: &'a [PoolLimit],
         call: &'a Call,
     ) -> StoreFuture<'a>;
+
+    /// Resolves when pools may have lost their state from now on: a process that has sent something which still counts makes a call
+    /// then, so that it replays that in time. By default never: then it finds out with its next call, or within seconds.
+    fn lost(&self) -> LossFuture<'_> {
+        Box::pin(std::future::pending())
+    }
 }
 
 impl<S: QuotaStore + ?Sized> QuotaStore for Arc<S> {
@@ -48,6 +68,10 @@ impl<S: QuotaStore + ?Sized> QuotaStore for Arc<S> {
         call: &'a Call,
     ) -> StoreFuture<'a> {
         (**self).call(pool, limits, call)
+    }
+
+    fn lost(&self) -> LossFuture<'_> {
+        (**self).lost()
     }
 }
 

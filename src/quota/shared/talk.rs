@@ -94,6 +94,8 @@ pub(super) struct Talk {
     pub(super) processes: u32,
     /// What was granted here and counts, by its date.
     own: VecDeque<(u64, Vec<u64>)>,
+    /// How long something counts.
+    longest: u64,
     /// What left while the store couldn't be reached.
     owed: Vec<(Instant, Vec<u64>)>,
     pub(super) unanswered: Option<Unanswered>,
@@ -111,6 +113,8 @@ pub(super) struct Talk {
     /// What is to be told with the next call, by limit; and whether that is made for its sake.
     pub(super) changes: Vec<(usize, Change, u64)>,
     pub(super) owing: bool,
+    /// The store is to be heard.
+    pub(super) looks: bool,
     kept: Vec<Adjust>,
     /// Those for whom the last call asked, in order.
     pub(super) asked: Vec<Key>,
@@ -123,6 +127,15 @@ fn micros(span: Duration) -> u64 {
 }
 
 impl Talk {
+    /// Until when something counts that was sent here, and how long it does.
+    pub(super) fn counts_until(&self) -> Option<(Instant, Duration)> {
+        let (heard, clock) = self.clock?;
+        let (last, _) = self.own.back()?;
+        let end = last.saturating_add(self.longest);
+        let until = heard + Duration::from_micros(end.saturating_sub(clock));
+        Some((until, Duration::from_micros(self.longest)))
+    }
+
     /// What the store's clock shows now; 0 where it was never heard.
     pub(super) fn clock(&self, now: Instant) -> u64 {
         self.clock.map_or(0, |(at, clock)| {
@@ -247,6 +260,7 @@ impl Talk {
             .map(|limit| limit.window + limit.transit + limit.step)
             .max()
             .unwrap_or(0);
+        self.longest = longest;
         let fine = limits.iter().map(|limit| limit.step).min().unwrap_or(1) / 2;
         while self
             .own
@@ -276,6 +290,7 @@ impl Talk {
         if reply.lost {
             self.lost = Some(reply.created || self.lost == Some(true));
             self.epoch = reply.epoch;
+            // It doesn't know who is there either.
             (self.answered, self.beat) = (0, None);
             return false;
         }

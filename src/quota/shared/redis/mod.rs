@@ -18,7 +18,10 @@ use ::redis::{
     ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Script, ServerErrorKind, Value,
     aio::MultiplexedConnection, cmd,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use self::{
     errors::{explain, is_of_connection, moved_to},
@@ -28,7 +31,7 @@ use self::{
 };
 use super::{
     PoolId,
-    store::{QuotaStore, StoreError, StoreFuture},
+    store::{LossFuture, QuotaStore, StoreError, StoreFuture, changed},
 };
 use crate::{
     core::pool::{Call, PoolLimit, Reply},
@@ -68,6 +71,8 @@ struct Inner {
     prefix: String,
     script: Script,
     clock: Option<Arc<AtomicI64>>,
+    // A server was flushed, or its connection broke.
+    losses: watch::Sender<()>,
 }
 
 impl fmt::Debug for RedisStore {
@@ -114,6 +119,7 @@ impl RedisStore {
             prefix: "tower-quota".into(),
             script: Script::new(SCRIPT),
             clock: None,
+            losses: watch::Sender::new(()),
         };
         Self {
             inner: Arc::new(inner),
@@ -327,6 +333,10 @@ impl QuotaStore for RedisStore {
         call: &'a Call,
     ) -> StoreFuture<'a> {
         Box::pin(self.inner.call(pool, limits, call))
+    }
+
+    fn lost(&self) -> LossFuture<'_> {
+        changed(&self.inner.losses)
     }
 }
 

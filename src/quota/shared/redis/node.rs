@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, RedisError, Value, aio::MultiplexedConnection,
-    cmd,
+    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
+    Value, aio::MultiplexedConnection, cmd,
 };
-use futures_util::future::join;
+use futures_util::future::join3;
 use tokio::time::{Instant, timeout};
 
 use super::{Inner, explain};
@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_millis(250);
 /// After a connection that failed the next one waits: from so long to so long, less than until the next call that looks whether the
 /// store is back.
 const LEAST: Duration = Duration::from_millis(20);
-const MOST: Duration = Duration::from_millis(200);
+const MOST: Duration = Duration::from_millis(100);
 
 /// How servers by TLS are known.
 #[derive(Clone)]
@@ -147,28 +147,51 @@ async fn open(store: &Inner, info: &ConnectionInfo) -> Result<MultiplexedConnect
         Some(primary) => Some(primary.find(store, info).await?),
         None => None,
     };
-    let connection = connect(store, found.as_ref().unwrap_or(info)).await?;
+    let connection = connect(store, found.as_ref().unwrap_or(info), true).await?;
     let others = async {
         if found.is_none() {
             look_around(store, info, connection.clone()).await;
         }
     };
-    join(others, look_after_memory(connection.clone())).await;
+    let losses = listen_to_losses(connection.clone());
+    join3(others, look_after_memory(connection.clone()), losses).await;
     Ok(connection)
 }
 
 pub(super) async fn connect(
     store: &Inner,
     info: &ConnectionInfo,
+    listens: bool,
 ) -> Result<MultiplexedConnection, StoreError> {
-    let client = client(info.clone(), store.tls.as_ref()).map_err(|error| explain(&error))?;
-    let config = AsyncConnectionConfig::new()
+    let mut config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(None);
+    let mut info = info.clone();
+    if listens {
+        // What a server says unasked comes by the third version of its protocol only.
+        let settings = info.redis_settings().clone();
+        info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+        let losses = store.losses.clone();
+        config = config.set_push_sender(move |push: PushInfo| {
+            if matches!(push.kind, PushKind::Invalidate | PushKind::Disconnection) {
+                losses.send_replace(());
+            }
+            Ok::<(), ()>(())
+        });
+    }
+    let client = client(info, store.tls.as_ref()).map_err(|error| explain(&error))?;
     let connection = client
         .get_multiplexed_async_connection_with_config(&config)
         .await;
     connection.map_err(|error| explain(&error))
+}
+
+/// Has the server tell when it is flushed: it does where keys are tracked, of which none is here.
+async fn listen_to_losses(mut connection: MultiplexedConnection) {
+    let mut command = cmd("CLIENT");
+    command.arg("TRACKING").arg("ON").arg("OPTIN");
+    // Not everybody may ask: then it is found out with the next call.
+    let _: Result<Value, RedisError> = command.query_async(&mut connection).await;
 }
 
 /// Of a cluster, who else is in it.
@@ -187,8 +210,9 @@ async fn look_after_memory(mut connection: MultiplexedConnection) {
     let mut command = cmd("CONFIG");
     command.arg("GET").arg("maxmemory-policy");
     // Not everybody may ask.
-    let answer: Result<Vec<String>, RedisError> = command.query_async(&mut connection).await;
-    if let Ok([_, policy]) = answer.as_deref()
+    let answer: Result<Vec<(String, String)>, RedisError> =
+        command.query_async(&mut connection).await;
+    if let Ok([(_, policy)]) = answer.as_deref()
         && policy.starts_with("allkeys")
     {
         tracing::warn!(

@@ -45,7 +45,7 @@ if not H then
   created = 1
   H = {fresh, 0, 0, 0, 0, 0, 0, 0, n, 0, 0, 0, 0, 0, 0}
   if epoch ~= 0 then
-    H[4] = raw + 150000
+    H[4] = raw + 250000
   end
   for i = 16, 15 + 10 * n do
     H[i] = 0
@@ -427,7 +427,7 @@ end
 
 -- Turns among processes: what this one has had (parts of the limits), and what each had, were it the same for all (10); since
 -- when the first asked (11); two who haven't had their share and want it, and until when (12 to 15).
-local me, share = tonumber(ARGV[2], 16), 1 / H[8]
+local me, share = tonumber(ARGV[2], 16), 1 / max(1, H[8])
 local grace = min(100000, floor(shortest / 32))
 local had, put_off = 0, 0
 if H[11] == 0 then

@@ -59,7 +59,7 @@ impl Primary {
         store: &Inner,
         sentinel: &ConnectionInfo,
     ) -> Result<(String, u16), StoreError> {
-        let mut connection = node::connect(store, sentinel).await?;
+        let mut connection = node::connect(store, sentinel, false).await?;
         let mut command = cmd("SENTINEL");
         command.arg("get-master-addr-by-name").arg(&self.name);
         let answer: Value = command
