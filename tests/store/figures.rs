@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tower_quota::quota::shared::{Ask, Call, PoolId, PoolLimit, PoolShape, QuotaStore};
+use tower_quota::{
+    Cost, Limit, Quota,
+    quota::shared::{Ask, Call, PoolId, PoolLimit, PoolShape, QuotaStore},
+};
 
 use crate::server::Server;
 
@@ -23,6 +26,7 @@ async fn measure<F: Future<Output = ()> + Send>(
     name: &str,
     callers: usize,
     server: &Server,
+    grants: usize,
     work: impl Fn(u64) -> F + Clone + Send + Sync + 'static,
 ) {
     server.command(&["CONFIG", "RESETSTAT"]);
@@ -50,8 +54,9 @@ async fn measure<F: Future<Output = ()> + Send>(
     let at = |percent: usize| spans[(spans.len() - 1) * percent / 100];
     let server = server.micros();
     println!(
-        "{name:>34}, {callers:>2} callers: {:>7} a second, p50 {:?}, p99 {:?}, {server:.1} us of the server",
+        "{name:>34}, {callers:>2} callers: {:>7} a second ({:>7} grants), p50 {:?}, p99 {:?}, {server:.1} us of the server a call",
         spans.len(),
+        spans.len() * grants,
         at(50),
         at(99)
     );
@@ -76,7 +81,7 @@ async fn a_call_beside_incr_and_gcra() {
     let store = server.store();
     for callers in [1, 64] {
         let incr = connection.clone();
-        measure("INCR", callers, &server, move |_| {
+        measure("INCR", callers, &server, 1, move |_| {
             let mut connection = incr.clone();
             async move {
                 let _: i64 = ::redis::cmd("INCR")
@@ -88,7 +93,7 @@ async fn a_call_beside_incr_and_gcra() {
         })
         .await;
         let (gcra, script) = (connection.clone(), Arc::clone(&script));
-        measure("GCRA, one limit", callers, &server, move |_| {
+        measure("GCRA, one limit", callers, &server, 1, move |_| {
             let (mut connection, script) = (gcra.clone(), Arc::clone(&script));
             async move {
                 let _: i64 = script
@@ -101,11 +106,33 @@ async fn a_call_beside_incr_and_gcra() {
             }
         })
         .await;
+        for limits in [1, 4] {
+            let resources = ["a", "b", "c", "d"].iter().take(limits);
+            let builder = resources.fold(Quota::builder(), |builder, unit| {
+                builder.limit(Limit::units(unit, 1_000_000_000, Duration::from_secs(60)))
+            });
+            let builder = builder.shared(store.clone());
+            let (quota, driver) = builder
+                .pool(&format!("acquire-{limits}-{callers}"))
+                .build()
+                .unwrap();
+            tokio::spawn(driver);
+            let name = format!("`acquire`, {limits} limits");
+            measure(&name, callers, &server, 1, move |_| {
+                let quota = quota.clone();
+                async move {
+                    let cost = ["a", "b", "c", "d"].iter();
+                    let cost = cost.fold(Cost::request(), |cost, unit| cost.unit(unit, 1));
+                    drop(quota.acquire(cost).await.unwrap());
+                }
+            })
+            .await;
+        }
         for (limits, asks) in [(1, 1), (4, 1), (4, 8), (4, 32)] {
             let store = store.clone();
             let name = format!("this, {limits} limits, {asks} asks a call");
             let pool = PoolId::new(&format!("figures-{limits}-{asks}-{callers}"));
-            measure(&name, callers, &server, move |number| {
+            measure(&name, callers, &server, asks, move |number| {
                 let (store, pool) = (store.clone(), pool.clone());
                 async move {
                     let limit = PoolLimit {

@@ -13,6 +13,7 @@ mod faults;
 mod figures;
 #[cfg(all(feature = "redis", unix))]
 mod fleet;
+mod keys;
 mod line;
 #[cfg(all(feature = "redis", unix))]
 mod load;

@@ -268,7 +268,11 @@ impl Stock {
         self.told.back().is_none_or(|told| told.outside == 0)
     }
 
-    pub(crate) const fn resize(&mut self, amount: u64) {
+    pub(crate) fn resize(&mut self, amount: u64) {
+        if amount > self.limit.amount {
+            // What the store said was of less.
+            self.hint = Time::ZERO;
+        }
         self.limit.amount = amount;
     }
 

@@ -342,6 +342,7 @@ impl Keys {
     /// What the keys of a tier share for which there is no room.
     #[cold]
     fn overflow(&self, tier: &Tier) -> Arc<Line> {
+        let tier = tier.base();
         let known = |overflow: &[(Tier, Arc<Line>)]| {
             let own = overflow.iter().find(|(other, _)| other.is(tier));
             // Quotas that were made for one key each are as many as keys.

@@ -160,7 +160,7 @@ impl<K: Hash + ?Sized> KeyedQuotas<K> {
         if let Some(quota) = tier.one() {
             return quota.clone();
         }
-        let made = tier.each().made().is_some();
+        let made = tier.each().made().is_some() || tier.each().is_shared();
         let account = self.account(id, tier, epoch);
         let books = if made {
             Books::Line(account.line())
@@ -197,7 +197,7 @@ impl<K: Hash + ?Sized> KeyedQuotas<K> {
     /// The tier of `key`.
     pub fn tier(&self, key: &K) -> Tier {
         let tier = self.inner.keys.tier(Id::new(fingerprint(key)));
-        tier.unwrap_or_else(|| (self.inner.tier)(key))
+        tier.map_or_else(|| (self.inner.tier)(key), |tier| tier.base().clone())
     }
 
     /// How urgent a request of `key` is, by its tier.
@@ -211,7 +211,7 @@ impl<K: Hash + ?Sized> KeyedQuotas<K> {
         let id = Id::new(fingerprint(key));
         self.inner
             .keys
-            .set(&self.account(id, tier, self.inner.keys.epoch()));
+            .set(&self.account(id, tier.of_key(key), self.inner.keys.epoch()));
     }
 
     /// The key has the tier again that the function says, from its next request on.

@@ -21,6 +21,8 @@ impl QuotaBuilder {
                 limit.transit.get_or_insert(Duration::ZERO);
             }
         }
+        let shared = self.shared.take();
+        self.shared = shared.map(|shared| shared.for_limits(&self.limits));
         self
     }
 
@@ -42,6 +44,11 @@ impl QuotaBuilder {
             && (self.headroom, self.max_wait) == (other.headroom, other.max_wait)
             && (self.max_queue, self.cool_down) == (other.max_queue, other.cool_down)
             && self.kept == other.kept
+            && match (&self.shared, &other.shared) {
+                (Some(one), Some(other)) => one.is(other),
+                (None, None) => true,
+                _ => false,
+            }
     }
 
     /// Whether what the provider says of its limits is about these: not where they are those of a key, unless it adopts them.

@@ -14,7 +14,7 @@ use super::super::{
     watch::Watch,
 };
 use crate::{
-    core::{keyed::Plan, limit::Limit},
+    core::{digest::digest, keyed::Plan, limit::Limit},
     error::ConfigError,
 };
 
@@ -73,6 +73,8 @@ pub(super) struct Each {
     listens: bool,
     // One that somebody else has made, for one key.
     made: Option<Arc<Line>>,
+    // Of one key, where a store counts: the tier that it has, and what the key is called there. The terms are of that version.
+    of: Option<(Tier, String)>,
 }
 
 /// The settings as they are between two changes.
@@ -104,7 +106,7 @@ impl Tier {
             return Err(ConfigError::new("restore", problem));
         }
         let watch = Arc::new(settings.watch());
-        Ok(Self::of(settings.for_keys(), watch))
+        Ok(Self::of(settings.for_keys(), watch, None))
     }
 
     /// All keys of it share `quota`: strangers, for instance, however many they are.
@@ -112,38 +114,58 @@ impl Tier {
         Self::from_kind(Kind::One(quota))
     }
 
-    /// Each key has a quota like that one, unspent at first.
-    pub(in crate::quota) fn like(quota: &Quota) -> Self {
+    /// Each key has a quota like that one, unspent at first. Where that is [shared](super::super::shared) by processes, so are the
+    /// quotas of keys: each key has a pool of its own in the store, and all of them that one's driver.
+    ///
+    /// Changes reach keys as they do otherwise, in the process that makes them: to have a limit changed for all, each has to
+    /// [`resize`](Self::resize) it. A key that is given another such tier keeps what it has spent where both are of the same pool, by name
+    /// and limits; else it begins unspent.
+    pub fn like(quota: &Quota) -> Self {
         let line = quota.books.look();
-        Self::of(line.settings().clone().for_keys(), Arc::clone(&line.watch))
+        Self::of(
+            line.settings().clone().for_keys(),
+            Arc::clone(&line.watch),
+            None,
+        )
     }
 
-    fn of(settings: QuotaBuilder, watch: Arc<Watch>) -> Self {
+    fn of(settings: QuotaBuilder, watch: Arc<Watch>, of: Option<(Self, String)>) -> Self {
         let listens = settings.listens();
+        let version = of.as_ref().map_or(0, |(tier, _)| tier.each().version());
         Self::from_kind(Kind::Each(Each {
-            version: AtomicU64::new(0),
+            version: AtomicU64::new(version),
             terms: Mutex::new(Terms::new(settings)),
             watch,
             outputs: Outputs::new(),
             listens,
             made: None,
+            of,
         }))
     }
 
-    /// The same for one key where a store counts: it has accounts of its own there.
+    /// The same for one key where a store counts: it has a pool of its own there.
     pub(super) fn of_key(self, key: &(impl Hash + ?Sized)) -> Self {
         let Kind::Each(each) = &self.inner.kind else {
             return self;
         };
         let terms = each.terms();
-        if each.made.is_some() || terms.settings.shared.is_none() {
+        if each.made.is_some() || each.of.is_some() || terms.settings.shared.is_none() {
             return self;
         }
-        let settings = QuotaBuilder::clone(&terms.settings).shared_by(key);
-        let (begins, watch) = (settings.begins(), Arc::clone(&each.watch));
-        let ledger = settings.ledger(begins);
-        let line = Line::new(ledger, begins, Arc::new(settings), watch, None);
-        Self::from(Quota::of(line)).priority(self.level())
+        let (key, watch) = (digest(key), Arc::clone(&each.watch));
+        let settings = QuotaBuilder::clone(&terms.settings).shared_by(&key);
+        Self::of(settings, watch, Some((self, key)))
+    }
+
+    /// What it was made of for one key, else itself.
+    pub(super) fn base(&self) -> &Self {
+        match &self.inner.kind {
+            Kind::Each(Each {
+                of: Some((tier, _)),
+                ..
+            }) => tier,
+            _ => self,
+        }
     }
 
     fn from_kind(kind: Kind) -> Self {
@@ -164,7 +186,7 @@ impl Tier {
     }
 
     pub(super) fn level(&self) -> Priority {
-        Priority::Level(self.inner.priority.load(Relaxed))
+        Priority::Level(self.base().inner.priority.load(Relaxed))
     }
 
     /// Another amount for the limit on the same resource and window, for all keys that have this tier: from each one's next
@@ -195,12 +217,14 @@ impl Tier {
     }
 
     /// Other settings, for all keys that have this tier: from each one's next request on. What is spent of a limit on the same
-    /// resource and window stays spent; others begin unspent. Names and alerts stay those of before.
+    /// resource and window stays spent; others begin unspent. Names and alerts stay those of before. Where a store counts, all begin
+    /// unspent unless the limits are the same but for their amounts.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] as in [`new`](Self::new), and for a tier whose keys [share](Self::shared) a quota.
-    pub fn change(&self, settings: QuotaBuilder) -> Result<(), ConfigError> {
+    /// [`ConfigError`] as in [`new`](Self::new), for a tier whose keys [share](Self::shared) a quota, and for what a quota that
+    /// processes share can't have.
+    pub fn change(&self, mut settings: QuotaBuilder) -> Result<(), ConfigError> {
         let Kind::Each(each) = &self.inner.kind else {
             let problem = "all keys of this tier share one quota, which has settings of its own";
             return Err(ConfigError::new("change", problem));
@@ -209,6 +233,10 @@ impl Tier {
         if settings.restored.is_some() || settings.adopt != each.listens {
             let problem = "neither a saved state nor another `adopt` comes with a change";
             return Err(ConfigError::new("change", problem));
+        }
+        if let Some(shared) = &each.terms().settings.shared {
+            shared.check(&settings)?;
+            settings.shared = Some(shared.clone());
         }
         each.change(settings.for_keys());
         Ok(())
@@ -268,18 +296,39 @@ impl Each {
 
     #[inline]
     pub(super) fn version(&self) -> u64 {
-        self.version.load(Acquire)
+        match &self.of {
+            None => self.version.load(Acquire),
+            Some((tier, _)) => tier.each().version.load(Acquire),
+        }
     }
 
     pub(super) fn terms(&self) -> Arc<Terms> {
+        if let Some((tier, key)) = &self.of {
+            let version = self.version();
+            if version != self.version.load(Acquire) {
+                let settings = QuotaBuilder::clone(&tier.each().terms().settings);
+                self.put(settings.shared_by(key), Some(version));
+            }
+        }
         Arc::clone(&self.terms.lock())
     }
 
+    /// Whether a store counts.
+    pub(super) fn is_shared(&self) -> bool {
+        self.of.is_some()
+    }
+
     fn change(&self, settings: QuotaBuilder) {
+        self.put(settings, None);
+    }
+
+    /// Other terms, of that version, or of the next.
+    fn put(&self, settings: QuotaBuilder, version: Option<u64>) {
         let terms = Terms::new(settings);
         let mut held = self.terms.lock();
         let old = std::mem::replace(&mut *held, terms);
-        self.version.fetch_add(1, Release);
+        let version = version.unwrap_or_else(|| self.version.load(Acquire) + 1);
+        self.version.store(version, Release);
         drop(held);
         // The user's anchors, where they aren't another's as well.
         drop(old);
@@ -301,6 +350,7 @@ impl From<Quota> for Tier {
             outputs: Outputs::new(),
             listens: line.settings().listens(),
             made: Some(line),
+            of: None,
         }))
     }
 }

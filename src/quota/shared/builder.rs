@@ -1,10 +1,10 @@
 //! Putting a shared quota together.
 
-use std::{fmt, hash::Hash, time::Duration};
+use std::{fmt, time::Duration};
 
 use super::{
     Driver, OnStoreDown,
-    desk::{Desk, Hub, Shared},
+    desk::{Desk, Handle, Hub, Shared},
     store::QuotaStore,
 };
 use crate::{
@@ -73,13 +73,9 @@ impl QuotaBuilder {
         Some(Arc::new(Desk::new(Weak::clone(line), shared)))
     }
 
-    /// The same for one key among many: a pool of its own.
-    pub(in crate::quota) fn shared_by(mut self, key: &(impl Hash + ?Sized)) -> Self {
-        let limits = &self.limits;
-        self.shared = self
-            .shared
-            .as_ref()
-            .map(|shared| shared.of_key(&digest(key), limits));
+    /// The same for one key among many, by its digest: a pool of its own.
+    pub(in crate::quota) fn shared_by(mut self, key: &str) -> Self {
+        self.shared = self.shared.as_ref().map(|shared| shared.of_key(key));
         self
     }
 }
@@ -174,15 +170,7 @@ impl SharedQuotaBuilder {
                 "a shared quota needs a name, by `pool` or `named`".into(),
             );
         }
-        if self.quota.discover {
-            return refuse(
-                "shared",
-                "a quota that discovers its limits can't be shared: give it limits".into(),
-            );
-        }
-        if self.quota.limits.is_empty() {
-            return refuse("shared", "a shared quota needs at least one limit".into());
-        }
+        check(&self.quota, self.lease)?;
         if self.quota.restored.is_some() {
             return refuse(
                 "restore",
@@ -203,20 +191,6 @@ impl SharedQuotaBuilder {
         }
         if !(4..=1_024).contains(&self.slots) {
             return refuse("slots", format!("{} is not from 4 to 1024", self.slots));
-        }
-        if let Some(limit) = self
-            .quota
-            .limits
-            .iter()
-            .find(|limit| self.lease > limit.window / 8)
-        {
-            return refuse(
-                "lease",
-                format!(
-                    "{:?} is more than an eighth of the window of {limit}",
-                    self.lease
-                ),
-            );
         }
         if let OnStoreDown::Wait {
             max: Duration::ZERO,
@@ -242,6 +216,7 @@ impl SharedQuotaBuilder {
         let mut quota = self.quota;
         quota.shared = Some(Shared {
             hub: Arc::clone(&hub),
+            _handle: Arc::new(Handle::new(&hub)),
             pool,
             slots: self.slots,
             lease: self.lease,
@@ -249,6 +224,28 @@ impl SharedQuotaBuilder {
         let quota = quota.build()?;
         Ok((quota, Driver::new(hub)))
     }
+}
+
+/// Refuses what a shared quota can't have.
+fn check(settings: &QuotaBuilder, lease: Duration) -> Result<(), ConfigError> {
+    let refuse = |setting, problem: String| Err(ConfigError::new(setting, problem));
+    if settings.discover {
+        return refuse(
+            "shared",
+            "a quota that discovers its limits can't be shared: give it limits".into(),
+        );
+    }
+    if settings.limits.is_empty() {
+        return refuse("shared", "a shared quota needs at least one limit".into());
+    }
+    let short = |limit: &&Limit| lease > limit.window / 8;
+    if let Some(limit) = settings.limits.iter().find(short) {
+        return refuse(
+            "lease",
+            format!("{lease:?} is more than an eighth of the window of {limit}"),
+        );
+    }
+    Ok(())
 }
 
 /// What has to be alike for two quotas to share a pool.
@@ -271,12 +268,30 @@ impl Shared {
         Meter::stocked(limit, amount, nanos(transit), self.slots, now)
     }
 
-    fn of_key(&self, key: &str, limits: &[Limit]) -> Self {
+    fn of_key(&self, key: &str) -> Self {
+        self.called(format!("{}/{key}", self.pool))
+    }
+
+    /// The same for these limits.
+    pub(in crate::quota) fn for_limits(&self, limits: &[Limit]) -> Self {
         let (name, _) = self.pool.0.rsplit_once('/').unwrap_or((&self.pool.0, ""));
-        let pool = format!("{name}/{}/{key}", fingerprint(limits, self.slots));
+        self.called(format!("{name}/{}", fingerprint(limits, self.slots)))
+    }
+
+    fn called(&self, pool: String) -> Self {
         Self {
             pool: PoolId(pool.into()),
             ..self.clone()
         }
+    }
+
+    /// Whether it is the same pool, seen to in the same way.
+    pub(in crate::quota) fn is(&self, other: &Self) -> bool {
+        (&self.pool, self.lease) == (&other.pool, other.lease) && Arc::ptr_eq(&self.hub, &other.hub)
+    }
+
+    /// Refuses what a shared quota can't have.
+    pub(in crate::quota) fn check(&self, settings: &QuotaBuilder) -> Result<(), ConfigError> {
+        check(settings, self.lease)
     }
 }

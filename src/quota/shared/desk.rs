@@ -36,6 +36,8 @@ use crate::{
 #[derive(Clone)]
 pub(in crate::quota) struct Shared {
     pub(in crate::quota) hub: Arc<Hub>,
+    /// The driver goes on as long as it is there.
+    pub(super) _handle: Arc<Handle>,
     pub(super) pool: PoolId,
     pub(super) slots: u32,
     pub(super) lease: Duration,
@@ -49,6 +51,23 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// As long as there is one, there are lines, or may be: of keys.
+pub(in crate::quota) struct Handle(Arc<Hub>);
+
+impl Handle {
+    pub(super) fn new(hub: &Arc<Hub>) -> Self {
+        *hub.handles.lock() += 1;
+        Self(Arc::clone(hub))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        *self.0.handles.lock() -= 1;
+        self.0.notify.notify_one();
+    }
+}
+
 /// What all quotas share that one driver sees to.
 pub(in crate::quota) struct Hub {
     pub(super) store: Arc<dyn QuotaStore>,
@@ -59,8 +78,8 @@ pub(in crate::quota) struct Hub {
     pub(super) name: Arc<str>,
     metrics: Metrics,
     ready: Mutex<VecDeque<Arc<Line>>>,
-    // How many desks there are: without any, the driver's work is done.
-    desks: Mutex<usize>,
+    // How many handles there are: without any, the driver's work is done.
+    handles: Mutex<usize>,
     notify: Notify,
     // Since when the store is away.
     down: Mutex<Option<Instant>>,
@@ -85,7 +104,7 @@ impl Hub {
             metrics: Metrics::new(Some(Arc::clone(&name)), None),
             name,
             ready: Mutex::new(VecDeque::new()),
-            desks: Mutex::new(0),
+            handles: Mutex::new(0),
             notify: Notify::new(),
             down: Mutex::new(None),
             gone: AtomicBool::new(false),
@@ -185,7 +204,6 @@ impl fmt::Debug for Desk {
 
 impl Desk {
     pub(in crate::quota) fn new(line: Weak<Line>, shared: Shared) -> Self {
-        *shared.hub.desks.lock() += 1;
         Self {
             line,
             shared,
@@ -253,13 +271,6 @@ impl Desk {
     /// Nobody sees to anything any more.
     pub(super) fn is_forsaken(&self) -> bool {
         self.shared.hub.gone.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        *self.shared.hub.desks.lock() -= 1;
-        self.shared.hub.notify.notify_one();
     }
 }
 
@@ -331,7 +342,7 @@ async fn drive(hub: Arc<Hub>) {
             let Some(line) = line else { break };
             sessions.push(Box::pin(session::serve(line)));
         }
-        if sessions.is_empty() && *hub.desks.lock() == 0 {
+        if sessions.is_empty() && *hub.handles.lock() == 0 {
             return;
         }
         let mut notified = pin!(hub.notify.notified());

@@ -43,6 +43,12 @@
 //!
 //! What it costs, how to size it and what was tried on real servers is on [a page of its own](sizing).
 //!
+//! # A quota for every key
+//!
+//! Keys of [keyed](crate::RateLimitLayer::keyed) layers, and of tiers that are made [like](crate::quota::Tier::like) a shared quota, have
+//! pools of their own in the store. A tier's `resize` and `change`, and another tier that a key is `set` to, reach the keys that are
+//! there with their next request, and the store counts on; each process is told by itself.
+//!
 //! # What it doesn't do
 //!
 //! [`discover`](crate::Quota::discover) and [`restore`](crate::quota::QuotaBuilder::restore) are refused; limits that

@@ -193,7 +193,7 @@ impl Session {
                 return None;
             }
             self.talk.owing = false;
-            let mut call = self.talk.call((hub.process, number()), &plan.limits, now);
+            let mut call = self.talk.call(number(), &plan.limits, now);
             // What is asked for while the store is away is granted here.
             if asks && !away {
                 call.asks.clone_from(&plan.asks);

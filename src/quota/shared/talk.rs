@@ -82,6 +82,8 @@ pub(super) struct Head {
 /// What a process knows of a pool, and has yet to tell it.
 #[derive(Debug, Default)]
 pub(super) struct Talk {
+    // Whose calls these are, 0 before the first: another line of the same pool in this process is another's.
+    process: u64,
     pub(super) seq: u64,
     /// The last call that was answered in this life of the pool.
     answered: u64,
@@ -149,12 +151,7 @@ impl Talk {
     }
 
     /// The next call.
-    pub(super) fn call(
-        &mut self,
-        (process, fresh): (u64, u64),
-        limits: &[PoolLimit],
-        now: Instant,
-    ) -> Call {
+    pub(super) fn call(&mut self, fresh: u64, limits: &[PoolLimit], now: Instant) -> Call {
         let mut adjusts = Vec::new();
         // A pool that begins anew knows its clock better.
         let clock = if self.lost.is_some() {
@@ -187,9 +184,9 @@ impl Talk {
             }
         }
         self.book(&adjusts[told..], limits, now);
-        if self.seq == 0 {
-            // Whoever used this pool by the same name before isn't answered in its stead.
-            self.seq = number() / 2;
+        if self.process == 0 {
+            // Whoever used this pool in this process before isn't answered in its stead.
+            self.process = number();
         }
         self.seq += 1;
         let beaten = self.beat.map(|at| now.saturating_duration_since(at));
@@ -200,7 +197,7 @@ impl Talk {
             self.beat = Some(now);
         }
         Call {
-            process,
+            process: self.process,
             seq: self.seq,
             heard,
             epoch: self.epoch,
@@ -362,10 +359,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_takes_a_pool_up_again_is_not_answered_what_was_said_to_whoever_had_it() {
-        let first = || Talk::default().call((1, 2), &[], Instant::now());
+        let first = || Talk::default().call(2, &[], Instant::now());
         let (one, other) = (first(), first());
         assert_ne!(
-            one.seq, other.seq,
+            (one.process, one.seq),
+            (other.process, other.seq),
             "a call is known by its process and number"
         );
         assert_eq!((one.heard, one.epoch), (0, 0));
