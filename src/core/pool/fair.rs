@@ -56,6 +56,9 @@ pub(super) struct Turn {
     share: f64,
     // It has had less than it may catch up on: it wants less than its share.
     wants_little: bool,
+    /// Of every limit at least that part is left.
+    pub(super) room: f64,
+    claimed: bool,
 }
 
 impl Fair {
@@ -78,6 +81,8 @@ impl Fair {
             window,
             share,
             wants_little: known.had < least,
+            room: 0.0,
+            claimed: false,
         };
         let had = known.had.max(least).min(self.all + share);
         (Had { had, ..known }, turn)
@@ -100,8 +105,16 @@ impl Fair {
         had.had >= self.all + left * turn.share
     }
 
-    /// Somebody asks who hasn't had its share, and who comes back for it within so long.
-    pub(super) fn claims(&mut self, back: u64, turn: &Turn) {
+    /// Somebody asks who hasn't had its share.
+    pub(super) fn asks(&mut self, turn: &mut Turn) {
+        if !turn.claimed {
+            self.claims(0, turn);
+        }
+    }
+
+    /// It comes back for it within so long.
+    pub(super) fn claims(&mut self, back: u64, turn: &mut Turn) {
+        turn.claimed = true;
         let new = Short {
             by: turn.process,
             until: turn.now + back.min(turn.window) + grace(turn.window),
@@ -134,7 +147,8 @@ impl Fair {
     }
 
     /// It has been granted such a part.
-    pub(super) fn add(&mut self, had: &mut Had, part: f64, turn: &Turn) {
+    pub(super) fn add(&mut self, had: &mut Had, part: f64, turn: &mut Turn) {
+        turn.room -= part;
         had.had += part;
         self.all += part * turn.share;
     }

@@ -146,12 +146,17 @@ impl Pool {
         }
         let window = limits.iter().map(|limit| limit.window).min().unwrap_or(1);
         let known = pool.known.get(&call.process).map(|known| known.had);
-        let (mut had, turn) =
+        let (mut had, mut turn) =
             pool.fair
                 .enter(known, pool.processes.len(), (call.process, now, window));
+        let dims = pool.dims.iter().zip(limits);
+        let rooms = dims.map(|(dim, limit)| {
+            limit.holds().saturating_sub(dim.used(limit, now)) as f64 / limit.amount as f64
+        });
+        turn.room = rooms.fold(f64::INFINITY, f64::min);
         let mut decisions = Vec::with_capacity(call.asks.len());
         for ask in &call.asks {
-            decisions.push(pool.decide(limits, ask, &mut had, &turn));
+            decisions.push(pool.decide(limits, ask, &mut had, &mut turn));
         }
         let is_granted = |decision: &Decision| matches!(decision, Decision::Granted { .. });
         let all = !decisions.is_empty() && decisions.iter().all(is_granted);
@@ -180,7 +185,13 @@ impl Pool {
         reply
     }
 
-    fn decide(&mut self, limits: &[PoolLimit], ask: &Ask, had: &mut Had, turn: &Turn) -> Decision {
+    fn decide(
+        &mut self,
+        limits: &[PoolLimit],
+        ask: &Ask,
+        had: &mut Had,
+        turn: &mut Turn,
+    ) -> Decision {
         let (all, now) = (limits.len(), turn.now);
         for (limit, (of, cost)) in limits.iter().zip(&ask.cost).enumerate() {
             if *cost > of.holds() {
@@ -201,9 +212,12 @@ impl Pool {
                 let left = self.left(limits, &ask.cost, at) * part;
                 self.fair.is_over(had, left, turn)
             };
-            short = !(over(now) && over(now.saturating_add(ask.horizon)));
+            // Of what is asked for at least as much is left as of everything: then there is no need to look.
+            short = !(self.fair.is_over(had, turn.room, turn)
+                && over(now)
+                && over(now.saturating_add(ask.horizon)));
             if short {
-                self.fair.claims(0, turn);
+                self.fair.asks(turn);
             } else if let Some(at_least) = self.fair.puts_off(had, turn) {
                 return Decision::Wait {
                     at_least,

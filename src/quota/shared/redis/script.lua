@@ -445,7 +445,9 @@ end
 local little = had < H[10] - share
 had = min(max(had, H[10] - share), H[10] + share)
 
+local claimed = false
 local function claims(back)
+  claimed = true
   local till = now + min(back, shortest) + grace
   if H[12] == me then
     H[13] = till
@@ -457,6 +459,24 @@ local function claims(back)
       H[first], H[first + 1] = me, till
     end
   end
+end
+
+-- Whether it has had its share of what the ask there wants: each is to have had the same, once all that is left by then is given
+-- out.
+local function over(ask, part, when)
+  local left = 1 / 0
+  for i = 1, n do
+    local c = A[ask + 2 + i]
+    if c > 0 then
+      left = min(left, max(0, holds[i] - used(i, when)) / c)
+    end
+  end
+  return had >= H[10] + left * part * share
+end
+-- Of every limit at least that part is left: mostly there is no need to look closer.
+local room = 1 / 0
+for i = 1, n do
+  room = min(room, max(0, holds[i] - used(i, now)) / L[i][2])
 end
 
 local answers, r = {}, 0
@@ -474,24 +494,15 @@ for _ = 1, asks do
     answers[r + 1], answers[r + 2], answers[r + 3] = 2, 0, never - 1
     all = false
   else
-    -- Whether it has had its share: each is to have had the same, once all that is left by then is given out.
-    local function over(when)
-      local left = 1 / 0
-      for i = 1, n do
-        local c = A[at + 2 + i]
-        if c > 0 then
-          left = min(left, max(0, holds[i] - used(i, when)) / c)
-        end
-      end
-      return had >= H[10] + left * part * share
-    end
     local late, short = 0, false
     if now < H[4] then
       late = H[4] - now
     elseif part > 0 then
-      short = not (over(now) and over(now + horizon))
+      short = not (had >= H[10] + room * share and over(at, part, now) and over(at, part, now + horizon))
       if short then
-        claims(0)
+        if not claimed then
+          claims(0)
+        end
       elseif H[12] ~= me and now < H[13] or H[14] ~= me and now < H[15] then
         if put_off == 0 then
           put_off = now
@@ -527,7 +538,7 @@ for _ = 1, asks do
       its_turn, all = its_turn or blame <= n, false
     else
       H[2] = x
-      had, H[10] = had + part, H[10] + part * share
+      room, had, H[10] = room - part, had + part, H[10] + part * share
       its_turn = true
       for i = 1, n do
         if A[at + 2 + i] > 0 then
