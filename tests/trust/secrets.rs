@@ -10,7 +10,6 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::Poll,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use tower::{Layer, Service, ServiceExt};
 use tower_quota::{
-    Alerts, BackoffRetryLayer, BoxError, BufferBodyLayer, BufferedBody, CircuitBreakerLayer, Cost,
+    Alerts, BackoffRetryLayer, BoxError, BufferBodyLayer, BufferedBody, CircuitBreakerLayer,
     FallbackLayer, Limit, Provider, Quota, RateLimitLayer, Rejected, RespondLayer, Settle, Split,
     TokenBudgetLayer, Usage, Verdict,
     fallback::{Causes, ServedBy, swap_model},
@@ -375,7 +374,7 @@ fn no_setting_that_is_refused_repeats_a_password() {
             format!("redis://:{KEY}@host:99999"),
             format!("redis://user:{KEY}@"),
             format!("http://user:{KEY}@host"),
-            format!("{KEY}"),
+            KEY.to_owned(),
             format!("redis://user:{KEY}@host/notanumber"),
         ] {
             match RedisStore::connect(&url) {
@@ -395,7 +394,12 @@ fn no_setting_that_is_refused_repeats_a_password() {
 #[cfg(feature = "reqwest")]
 #[tokio::test]
 async fn no_error_of_a_client_tells_the_key_in_its_address() {
-    use tower_quota::edge::{ReqwestLayer, ReqwestService};
+    use std::time::Duration;
+
+    use tower_quota::{
+        Cost,
+        edge::{ReqwestLayer, ReqwestService},
+    };
 
     let paper = Paper::default();
     let _listening = listening(&paper);
