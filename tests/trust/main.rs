@@ -8,6 +8,6 @@ mod cancel;
 mod chaos;
 mod hostile;
 mod models;
-mod soak;
 mod secrets;
+mod soak;
 mod support;
