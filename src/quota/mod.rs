@@ -19,14 +19,12 @@
 //!
 //! # When
 //!
-//! Most give it to [`RateLimitLayer`](crate::RateLimitLayer) or [`TokenBudgetLayer`](crate::TokenBudgetLayer) and never ask it themselves. Ask it where
-//! there is no service: a job, a connection, a client that isn't tower's. Every setting and its default: [`QuotaBuilder`]; a limit's:
-//! [`Limit`].
+//! Most give it to [`RateLimitLayer`](crate::RateLimitLayer) or [`TokenBudgetLayer`](crate::TokenBudgetLayer) and never ask it. Ask it
+//! where there is no service: a job, a client that isn't tower's. Every setting and its default: [`QuotaBuilder`]; a limit's: [`Limit`].
 //!
 //! # Sharing
 //!
-//! A [`Quota`] is a handle: clones share the limits, the line and the pauses. Build it once per
-//! provider and organisation, and give a clone to everything that calls that provider.
+//! A [`Quota`] is a handle: clones share limits, line and pauses. Build one per provider and organisation, and clone it everywhere.
 //!
 //! # Who is next
 //!
@@ -49,22 +47,17 @@
 //! of the limit stays ours. Limits that [`adopt`](QuotaBuilder::adopt) and [`discover`](Quota::discover) are those that the answers state. All others
 //! are what they were given as, or what the answers state of the same resource and window where that is less: never more than was given.
 //!
-//! A 429 pauses the resource that it names, or everything, for its hint or else for a
-//! [`cool_down`](QuotaBuilder::cool_down); it halves what may go at once, down to a 256th of the limit, the rest going at
-//! the limit's rate, and after each window without another, a quarter more may go at once. So providers that
-//! enforce a minute by the second are met at their own pace. A bucket that is refused is kept as a rolling window for at least
-//! three windows, and as long as others are seen.
+//! A 429 pauses the resource that it names, or everything, for its hint or else for a [`cool_down`](QuotaBuilder::cool_down); it
+//! halves what may go at once, down to a 256th of the limit, the rest going at the limit's rate, and after each window without
+//! another, a quarter more may go at once. So providers that enforce a minute by the second are met at their own pace. A bucket that
+//! is refused is kept as a rolling window for at least three windows, and as long as others are seen.
 //!
-//! # Watching it
+//! # Watching it, keys, restarts
 //!
 //! [`snapshot`](Quota::snapshot) is what it looks like now; events, metrics and [alerts](QuotaBuilder::alerts) are told as
 //! [`observe`](crate::observe) says.
 //!
-//! # Many
-//!
 //! [`KeyedQuotas`] are quotas by a key: of tenants, API keys, addresses. Each has a [`Tier`], which can be changed.
-//!
-//! # Restarts
 //!
 //! A quota begins with everything unspent, so that a crash would refill a daily budget: [`save`](Quota::save) it now and then, and
 //! [`restore`](QuotaBuilder::restore) it. [`SavedState`] says what of it goes on.
@@ -83,8 +76,8 @@
 //!
 //! # Cancellation
 //!
-//! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a
-//! place in flight is freed. A waiter that is never polled again delays the others by at most one second, once.
+//! Every future may be dropped at any time: a waiter leaves the line, an offer goes to the next, a place in flight is freed. A
+//! waiter that is never polled again delays the others by at most one second, once.
 //!
 //! # Errors
 //!
@@ -93,8 +86,8 @@
 //!
 //! # Order in a stack
 //!
-//! That of the layers that hold it: see [the crate's page](crate). Two quotas are asked in the same order everywhere: where some ask the other way
-//! round, each may hold what the other waits for, until `max_wait`.
+//! That of the layers that hold it: see [the crate's page](crate). Two quotas are asked in the same order everywhere: where some ask the
+//! other way round, each may hold what the other waits for, until `max_wait`.
 //!
 //! # Runtimes
 //!
