@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service};
 use tower_quota::{
     Alerts, BackoffRetryLayer, BoxError, BufferBodyLayer, BufferedBody, CircuitBreakerLayer,
     FallbackLayer, Limit, Provider, Quota, RateLimitLayer, Rejected, RespondLayer, Settle, Split,
