@@ -135,15 +135,6 @@ async fn a_call_beside_incr_and_gcra() {
             measure(&name, callers, &server, asks, move |number| {
                 let (store, pool) = (store.clone(), pool.clone());
                 async move {
-                    let limit = PoolLimit {
-                        shape: PoolShape::Rolling,
-                        amount: 1_000_000_000,
-                        window: 60_000_000,
-                        transit: 900_000,
-                        step: 1_000_000,
-                        burst: 0,
-                        ends: [0; 2],
-                    };
                     let ask = Ask {
                         cost: vec![1; limits],
                         horizon: 2_000_000,
@@ -156,10 +147,7 @@ async fn a_call_beside_incr_and_gcra() {
                         asks: vec![ask; asks],
                         ..Call::default()
                     };
-                    store
-                        .call(&pool, &vec![limit; limits], &call)
-                        .await
-                        .unwrap();
+                    store.call(&pool, &vec![WIDE; limits], &call).await.unwrap();
                 }
             })
             .await;
@@ -169,18 +157,16 @@ async fn a_call_beside_incr_and_gcra() {
 
 const LIMITS: usize = 2;
 
-fn limits() -> Vec<PoolLimit> {
-    let limit = PoolLimit {
-        shape: PoolShape::Rolling,
-        amount: 1_000_000_000,
-        window: 60_000_000,
-        transit: 900_000,
-        step: 1_000_000,
-        burst: 0,
-        ends: [0; 2],
-    };
-    vec![limit; LIMITS]
-}
+/// So much that nobody waits.
+const WIDE: PoolLimit = PoolLimit {
+    shape: PoolShape::Rolling,
+    amount: 1_000_000_000,
+    window: 60_000_000,
+    transit: 900_000,
+    step: 1_000_000,
+    burst: 0,
+    ends: [0; 2],
+};
 
 fn call(process: u64, seq: u64, asks: usize) -> Call {
     let ask = Ask {
@@ -229,7 +215,7 @@ async fn what_a_call_takes_of_a_server() {
         let tasks = stores.iter().cloned().enumerate().map(|(process, store)| {
             let (over, seqs) = (Arc::clone(&over), Arc::clone(&seqs));
             tokio::spawn(async move {
-                let (pool, limits) = (PoolId::new("sizing"), limits());
+                let (pool, limits) = (PoolId::new("sizing"), [WIDE; LIMITS]);
                 while !over.load(Ordering::Relaxed) {
                     let seq = seqs[process].fetch_add(1, Ordering::Relaxed) + 1;
                     let call = call(process as u64 + 1, seq, asks);
@@ -279,7 +265,7 @@ async fn what_a_call_takes_of_a_server() {
         let seq = seqs[process as usize - 1].load(Ordering::Relaxed) + 1;
         let call = call(process, seq, 1);
         stores[0]
-            .call(&PoolId::new("sizing"), &limits(), &call)
+            .call(&PoolId::new("sizing"), &[WIDE; LIMITS], &call)
             .await
             .unwrap();
     }
@@ -289,7 +275,7 @@ async fn what_a_call_takes_of_a_server() {
     let store = server.store().clock_for_tests(Arc::clone(&clock));
     for seq in 1..=70 {
         let (pool, call) = (PoolId::new("slots"), call(1, seq, 1));
-        store.call(&pool, &limits(), &call).await.unwrap();
+        store.call(&pool, &[WIDE; LIMITS], &call).await.unwrap();
         clock.fetch_add(1_000_000, Ordering::Relaxed);
     }
     println!(

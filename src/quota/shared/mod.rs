@@ -83,10 +83,10 @@
 //!
 //! # A server
 //!
-//! Redis from 6.2 on, or Valkey: one server, [behind Sentinel](RedisStore::sentinel), or a [cluster](RedisStore::connect_any), whose other
-//! nodes are found by what one says. Memory has to suffice: with `allkeys-*` policies pools are evicted, which is noticed but costs
-//! 250 ms each, and where it happens more than once in a window less is granted than the limit; use `maxmemory-policy noeviction`, or
-//! a server of its own. Nothing has to be kept on disk.
+//! Redis from 6.2 on, or Valkey (tried with Redis 7.0 and Valkey 9.1): one server, [behind Sentinel](RedisStore::sentinel), or a
+//! [cluster](RedisStore::connect_any), whose other nodes are found by what one says. Memory has to suffice: with `allkeys-*` policies
+//! pools are evicted, which is noticed but costs 250 ms each, and where it happens more than once in a window less is granted than
+//! the limit; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk.
 //!
 //! A replica that is promoted lacks what hadn't reached it, which the first process notices that calls. What isn't noticed is a primary
 //! that is cut off and goes on with those who still reach it, beside the one that was promoted: for as long both grant the whole
