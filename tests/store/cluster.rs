@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ::redis::Value;
 use tower_quota::{
     Limit,
-    quota::shared::{OnStoreDown, RedisStore},
+    quota::shared::{Call, OnStoreDown, PoolId, QuotaStore, RedisStore, StoreError},
 };
 
 use crate::{
@@ -121,6 +121,43 @@ impl Cluster {
     }
 }
 
+fn slot_of(node: &Server, key: &str) -> String {
+    match node.command(&["CLUSTER", "KEYSLOT", key]) {
+        Value::Int(slot) => slot.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_is_new_while_its_slot_moves_waits_until_it_has_moved() {
+    let Some(cluster) = Cluster::start(false).await else {
+        return;
+    };
+    let (store, pool) = (cluster.store(3), PoolId::new("new"));
+    let call = Call {
+        process: 1,
+        seq: 1,
+        fresh: 1,
+        ..Call::default()
+    };
+    let slot = slot_of(&cluster.nodes[0], "tower-quota:{new}:q");
+    let number: u32 = slot.parse().unwrap();
+    let at = (number as usize / 5_461).min(2);
+    let (source, target) = (&cluster.nodes[at], &cluster.nodes[(at + 1) % 3]);
+    let [from, to] = [source, target].map(|node| text(&node.command(&["CLUSTER", "MYID"])));
+    target.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]);
+    source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]);
+    let error = store.call(&pool, &[], &call).await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Unavailable(why) if why.contains("TRYAGAIN")),
+        "{error}"
+    );
+    for node in [target, source] {
+        node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]);
+    }
+    assert!(store.call(&pool, &[], &call).await.unwrap().created);
+}
+
 #[test]
 fn what_a_cluster_needs_besides_is_on_the_page() {
     let page = include_str!("../../src/quota/shared/mod.rs");
@@ -164,10 +201,7 @@ async fn pools_are_spread_over_a_cluster_and_one_whose_slot_moves_is_followed() 
     // The first pool's slot moves to the next node, its keys one after the other.
     let (keys, at) = cluster.place("pool-0");
     let (source, target) = (&cluster.nodes[at], &cluster.nodes[(at + 1) % 3]);
-    let slot = match source.command(&["CLUSTER", "KEYSLOT", &keys[0]]) {
-        Value::Int(slot) => slot.to_string(),
-        other => panic!("{other:?}"),
-    };
+    let slot = slot_of(source, &keys[0]);
     let [from, to] = [source, target].map(|node| text(&node.command(&["CLUSTER", "MYID"])));
     let began = Instant::now();
     target.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]);
