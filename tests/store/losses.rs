@@ -177,3 +177,47 @@ async fn without_memory_each_goes_on_with_its_share_and_comes_back_when_there_is
     assert!(next < within(Duration::from_millis(500)), "{next:?}");
     assert!(tight.log.most_in(WINDOW) <= bound(LIMIT));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_is_cut_off_soon_grants_nothing_where_it_has_to_have_a_replica() {
+    let needs_one = [
+        "--min-replicas-to-write",
+        "1",
+        "--min-replicas-max-lag",
+        "1",
+    ];
+    let Some(primary) = Server::on_a_port(&needs_one) else {
+        return;
+    };
+    let (link, port) = Proxy::before(primary.port()).await;
+    let replica = Server::on_a_port(&["--replicaof", "127.0.0.1", &port.to_string()]).unwrap();
+    let linked = || format!("{:?}", replica.command(&["ROLE"])).contains("connected");
+    crate::fleet::until("linked", linked).await;
+    seconds(1.0).await;
+    let wide = Limit::requests(100_000, Duration::from_secs(60));
+    let wait = OnStoreDown::Wait {
+        max: Duration::from_secs(20),
+    };
+    let mut fleet = Fleet::new(
+        2,
+        &wide,
+        |_| primary.store(),
+        |builder| builder.on_store_down(wait),
+    );
+    fleet.send(2, Duration::from_millis(5));
+    seconds(0.5).await;
+    link.freeze();
+    let cut = Instant::now();
+    seconds(4.0).await;
+    let last = *fleet.log.times().last().unwrap();
+    println!(
+        "cut off: granted for {:?} more",
+        last.saturating_duration_since(cut)
+    );
+    assert!(last > cut && last < cut + Duration::from_secs(3));
+    primary.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    let back = Instant::now();
+    seconds(1.0).await;
+    let next = fleet.log.next_after(back).unwrap();
+    assert!(next < within(Duration::from_millis(500)), "{next:?}");
+}

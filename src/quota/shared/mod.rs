@@ -90,7 +90,7 @@
 //!
 //! A replica that is promoted lacks what hadn't reached it, which the first process notices that calls. What isn't noticed is a primary
 //! that is cut off and goes on with those who still reach it, beside the one that was promoted: for as long both grant the whole
-//! limit. `min-replicas-to-write 1` with `min-replicas-max-lag 1` ends that after about a second.
+//! limit. `min-replicas-to-write 1` with `min-replicas-max-lag 1` ends that within two seconds (1.5 measured).
 //!
 //! A pool is two keys, `tower-quota:{pool}:q` and `tower-quota:{pool}:n`, in one slot of a cluster, which expire two days after
 //! their last use. Keys of [keyed](crate::RateLimitLayer::keyed) layers have pools of their own, under the first half of the key's
