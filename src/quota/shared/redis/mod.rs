@@ -50,7 +50,7 @@ const MOVING: Duration = Duration::from_millis(4);
 /// A store in Redis 6.2 or later, or in Valkey: standalone, behind Sentinel, or a cluster.
 ///
 /// It connects when it's first asked, and again whenever it has to: a connection is given up when it breaks, when nothing has
-/// come for 220 ms, and when the server has become a replica; while none is to be had it is tried up to ten times a second. A call
+/// come for 220 ms, and when the server has become a replica; while none is to be had it is tried up to twenty times a second. A call
 /// is repeated by whoever made it, under its number, so that it is done once. A clone shares the connections.
 ///
 /// | address | |
