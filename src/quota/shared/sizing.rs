@@ -10,8 +10,8 @@
 //! |---|---|
 //! | round trips that a request waits for | one, where it is granted at once; none from a lease |
 //! | calls at a time | one in each process for each pool; those who come meanwhile share the next, up to 64 |
-//! | calls a request | 1 where requests are rare, down to 1/64 where many wait |
-//! | calls without requests | none; what is given back goes with the next request, or at once where it is more than a 64th of the limit |
+//! | calls a request | 1 where requests are rare, down to 1/64 where many wait in a process |
+//! | calls without requests | a process of whose requests some still count looks every second, of limits with longer windows every eighth of the longest: 1,000 processes at limits per minute, 133 calls a second. What is given back goes with the next call, or at once where it is more than a 64th of the limit |
 //! | a call, of the server's core | 20 µs and 2.5 µs for each request in it, with two limits, the network included |
 //! | a call, of the network | 0.4 kB there and 0.1 kB back with one request, 1.4 and 0.9 kB with 32 |
 //! | memory of a pool | 0.2 kB for each process that has used it within a minute, 1 kB where its calls carry 32 requests; up to 4 kB for each rolling limit, with 60 slots all in use |
@@ -49,10 +49,10 @@
 //!
 //! | processes | requests a minute | calls a request | calls in the busiest second | of a core in it |
 //! |---|---|---|---|---|
-//! | 10 | 6,000 | 0.13 | 770 | 3 % |
-//! | 100 | 6,000 | 0.16 | 900 | 4 % |
-//! | 1,000 | 6,000 | 0.47 | 2,595 | 10 % |
-//! | 1,000 | 60,000 | 0.16 | 9,600 | 38 % |
+//! | 10 | 6,000 | 0.14 | 770 | 3 % |
+//! | 100 | 6,000 | 0.26 | 900 | 4 % |
+//! | 1,000 | 6,000 | 1.42 | 2,500 | 10 % |
+//! | 1,000 | 60,000 | 0.26 | 9,600 | 38 % |
 //!
 //! # How to size it
 //!
