@@ -15,6 +15,8 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
+#[cfg(feature = "reqwest")]
+use tower::ServiceExt;
 use tower::{Layer, Service};
 use tower_quota::{
     Alerts, BackoffRetryLayer, BoxError, BufferBodyLayer, BufferedBody, CircuitBreakerLayer,
