@@ -31,6 +31,7 @@
 //! | promise | how it is proved | run |
 //! |---|---|---|
 //! | a future may be dropped at any of its polls: nothing stays in flight, held or in line, probes are given back, no retry or fallback is begun afterwards | each layer and the whole stack, dropped at the k-th poll for every k, with waits and outages wherever there can be any | `TRUST cancel` |
+//! | whatever the order in which tasks take their steps: no turn, wake-up, permit or ticket is lost, no limit passed, nobody stuck | all schedules of three tasks on a quota and on a circuit with at most three preemptions (two beside somebody who moves the circuit): 139,797; a million random ones of eight | the two commands in `interleavings/Cargo.toml`, with `SCHEDULES=100000` before the second |
 //! | the same where threads race | 100,000 drops at random, of `acquire` and of the stack | `IT drops`, `IT quota::cancel` |
 //! | a refused request changes nothing | random histories | `TRUST models`, `IT a_refused_request` |
 //! | what has answered holds nothing of the call any more | | `IT letting_go` |
@@ -52,6 +53,9 @@
 //! |---|---|---|
 //! | no number and no clock makes it panic, overflow, loop or lose count | over 60 numbers and clocks that make no sense, in settings, headers and bodies | `TRUST hostile::numbers hostile::clocks` |
 //! | no answer takes more than a bounded memory or time | a gigabyte of an error, a gigabyte in one line of a stream, a header of a million durations, JSON nested 100,000 deep | `TRUST hostile::memory` |
+//! | whatever bytes come in as headers, errors, usage, events, durations, dates, requests or lines of a file: nothing panics, what is cut otherwise is read the same, what passes passes whole | eight fuzz targets, a minute each | `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none usage` and its like in `fuzz` |
+//! | neither a key nor a prompt nor an answer is printed | all that has a `Debug`, every event, every error with its sources, while a provider repeats them | `TRUST secrets` |
+//! | a hundred thousand requests over real sockets, through drops, stalls, 5xx, outages and an empty purse: each ends once, with the right answer or an error that says why, and the ledger is exact | with hyper and with reqwest | `LONG chaos` |
 //! | an answer means what its provider means by it | 97 real ones and 322 variants, cut off anywhere, in any wrapping | `IT provider::` |
 //! | a closure, waker, hook or subscriber that panics or calls back leaves nothing held and deadlocks nothing | | `IT meddling`, `IT reentrant` |
 //! | settings that make no sense are refused where they are made, by name and value | 144 kinds | `IT contradictions` |
