@@ -166,13 +166,13 @@ fn providers_in_boxes_are_shared_freely() {
     use tower_quota::testing::{
         Arrival, Call, Delay, Faults, Hint, Limits, Odd, Outage, Outcome, Provider, ProviderBody,
         ProviderBox, ProviderBuilder, ProviderFuture, ProviderService, RateHeaders, Reply, Report,
-        Settlement, Shape, Stream, StreamFault, When,
+        Settlement, Shape, Stream, StreamFault, Upstream, When,
     };
     have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Hint, Limits, Odd, RateHeaders, StreamFault);
     have!(Copy, Debug, Send, Sync, Unpin => Stream);
     have!(Copy, Debug, Send, Sync, Unpin, PartialEq => Delay, Outage, Outcome, Settlement, Shape, When);
     have!(Clone, Debug, Send, Sync, Unpin => Arrival, Call, Faults, Provider, ProviderBuilder, ProviderService, Report);
-    have!(Debug, Send, Sync, Unpin => ProviderBody, ProviderBox, Reply);
+    have!(Debug, Send, Sync, Unpin => ProviderBody, ProviderBox, Reply, Upstream);
     have!(Debug, Send, Unpin => ProviderFuture);
 }
 
