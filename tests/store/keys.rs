@@ -137,3 +137,24 @@ async fn a_key_that_was_forgotten_is_asked_for_anew() {
     tokio::time::sleep(WINDOW * 2).await;
     assert_eq!(sends(&quotas, 1, 9).await, 1, "and counts again");
 }
+
+/// Whoever waits is told for how long by the store; what was told by a smaller limit holds nobody up by a larger one.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_raised_is_asked_anew_for_whoever_comes_after_one_who_left() {
+    let store = Arc::new(MemoryStore::new());
+    let window = Duration::from_secs(30);
+    let limit = |amount| Limit::requests(amount, window).rolling();
+    let builder = Quota::builder().limit(limit(3));
+    let (quota, driver) = builder
+        .shared(Arc::clone(&store))
+        .pool("tenants")
+        .build()
+        .unwrap();
+    tokio::spawn(driver);
+    let tier = Tier::like(&quota);
+    let quotas = keys(&tier);
+    // The fourth waits for a while and leaves.
+    assert_eq!(sends(&quotas, 1, 4).await, 3);
+    tier.resize(limit(4)).unwrap();
+    assert_eq!(sends(&quotas, 1, 4).await, 1);
+}

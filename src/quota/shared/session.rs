@@ -136,6 +136,11 @@ impl Session {
             });
             self.talk.wait = None;
         }
+        let amounts = plan.limits.iter().map(|limit| limit.amount);
+        if !amounts.clone().eq(self.talk.amounts.iter().copied()) {
+            self.talk.amounts = amounts.collect();
+            self.talk.wait = None;
+        }
         if let Some(Head { since, .. }) = self.talk.head {
             let longest = plan
                 .limits

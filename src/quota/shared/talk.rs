@@ -107,6 +107,8 @@ pub(super) struct Talk {
     pub(super) head: Option<Head>,
     /// Before that it isn't granted.
     pub(super) wait: Option<Instant>,
+    /// The limits' amounts when that was heard: of others it says nothing.
+    pub(super) amounts: Vec<u64>,
     pub(super) local: Option<Local>,
     pub(super) retry: Option<Instant>,
     pub(super) failures: u32,
