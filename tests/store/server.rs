@@ -235,10 +235,17 @@ impl Drop for Server {
     }
 }
 
+/// A port that nobody listens at, and none of those that the system gives to clients: there one may be taken before the server
+/// that it is for has started.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id() * 61;
+    let free = (0..12_000).find_map(|_| {
+        let number = first + NUMBER.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (number % 12_000) as u16;
+        TcpListener::bind(("127.0.0.1", port))
+            .is_ok()
+            .then_some(port)
+    });
+    free.expect("a port that is free")
 }
