@@ -194,13 +194,11 @@ fn soak_nothing_grows() {
     for look in rest {
         assert!(look.resident * 100 <= first.resident * 102, "memory grows");
         assert_eq!(look.tasks, first.tasks);
-        for kind in [0, 1] {
+        // Polled when it is called, and once more where it has waited for its turn; one of a hundred is tried again.
+        for (kind, most) in [(0, 110), (1, 210)] {
             assert!(look.calls[kind] > 0, "callers starve");
-            let (now, then) = (look.each(kind), first.each(kind));
-            assert!(
-                now <= then + then / 10,
-                "{now} polls for 100 calls, {then} at first"
-            );
+            let each = look.each(kind);
+            assert!(each <= most, "{each} polls for 100 calls");
         }
     }
     for quota in [&free, &held] {
