@@ -223,16 +223,6 @@ pub(crate) fn offer(
     Scope(())
 }
 
-/// The same by whoever hands the request on.
-pub(crate) fn hand_on_offering(quota: usize, offer: Offer, charged: &Cost) -> Scope {
-    clock::forget();
-    SCOPES.with(|scopes| {
-        scopes.tell(Place::HandedOn);
-        scopes.begin(quota, offer, charged, None);
-    });
-    Scope(())
-}
-
 impl Scope {
     /// What became of the offer, and of what was asked for beyond it.
     pub(crate) fn end(self) -> (Offer, Option<Box<Further>>) {

@@ -42,11 +42,8 @@ impl Sent {
 
     /// The inner service is called as long as the scope lasts.
     pub(super) fn calling(&self) -> Scope {
-        let (grant, offer) = (&self.grant, self.as_offered());
-        match grant.charged_further_out() {
-            None => departure::hand_on_offering(grant.quota_id(), offer, grant.cost()),
-            Some(_) => departure::hand_on_offering(grant.quota_id(), offer, &grant.total()),
-        }
+        departure::hand_on();
+        self.offer(None)
     }
 
     /// It was called.
@@ -77,13 +74,9 @@ impl Sent {
         let mut offered = None;
         if let Some(further) = &mut self.further {
             further.poll(cx);
-            offered = further.offer(|| self.grant.total());
+            offered = further.offer(|| self.grant.total().into_owned());
         }
-        let (grant, offer) = (&self.grant, self.as_offered());
-        match grant.charged_further_out() {
-            None => departure::offer(grant.quota_id(), offer, grant.cost(), offered),
-            Some(_) => departure::offer(grant.quota_id(), offer, &grant.total(), offered),
-        }
+        self.offer(offered)
     }
 
     /// It was polled; whether it is to be polled again at once.
@@ -117,15 +110,16 @@ impl Sent {
         }
     }
 
-    /// What those further in may take instead of charging again, and tell of.
+    /// Offers what those further in may take instead of charging again, and tell of.
     #[inline]
-    fn as_offered(&self) -> Offer {
-        Offer {
+    fn offer(&self, further: Option<Box<departure::Further>>) -> Scope {
+        let offer = Offer {
             place: self.grant.place(),
             taken: !self.offers(),
             once: self.manners.on_arrival,
             claimed: false,
-        }
+        };
+        departure::offer(self.grant.quota_id(), offer, &self.grant.total(), further)
     }
 
     /// Whether there is anything of the charge to be taken over.

@@ -58,20 +58,18 @@ where
         }
         // One try is all there is, and nobody asks what came of it.
         let alone = policy.attempts == 1 && policy.deadline.is_none();
-        let repeats = policy.attempts > 1 && self.gate.may_retry(&request);
+        let copy = if policy.attempts > 1 && self.gate.may_retry(&request) {
+            self.answers.copy(&request)
+        } else {
+            None
+        };
         let retries = if alone {
             None
         } else {
             Some(Retries {
                 policy: Arc::clone(policy),
                 // Not ready yet: it is asked when its time has come.
-                again: match repeats {
-                    true => match self.answers.copy(&request) {
-                        Some(copy) => Some((self.inner.clone(), copy)),
-                        None => None,
-                    },
-                    false => None,
-                },
+                again: copy.map(|copy| (self.inner.clone(), copy)),
                 progress: Progress {
                     made: 1,
                     before: None,

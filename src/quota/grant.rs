@@ -1,6 +1,6 @@
 //! What a request holds of a quota.
 
-use std::{cell::RefCell, fmt, thread::LocalKey, time::Duration};
+use std::{borrow::Cow, cell::RefCell, fmt, thread::LocalKey, time::Duration};
 
 use tokio::time::Instant;
 
@@ -106,18 +106,12 @@ impl Grant {
         self.charge.more.get_or_insert_default()
     }
 
-    /// What layers further out, on the same quota, have charged, where there are such.
-    #[inline]
-    pub(crate) fn charged_further_out(&self) -> Option<&Cost> {
-        self.charge.more.as_ref().map(|more| &more.covered)
-    }
-
     /// What the request is charged all in all, for layers further in to take over.
     #[inline]
-    pub(crate) fn total(&self) -> Cost {
+    pub(crate) fn total(&self) -> Cow<'_, Cost> {
         match &self.charge.more {
-            Some(more) => self.charge.cost.plus(&more.covered),
-            None => self.charge.cost.clone(),
+            Some(more) => Cow::Owned(self.charge.cost.plus(&more.covered)),
+            None => Cow::Borrowed(&self.charge.cost),
         }
     }
 
