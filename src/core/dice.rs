@@ -33,3 +33,21 @@ impl fmt::Debug for Dice {
         })
     }
 }
+
+/// Numbers that follow from a seed, which isn't 0: for trials that are the same each time.
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Seeded {
+    /// One of the first `n` numbers.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        // Marsaglia's xorshift.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n.max(1)
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}

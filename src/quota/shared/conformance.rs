@@ -14,30 +14,14 @@
 use std::time::Duration;
 
 use super::{PoolId, QuotaStore};
-use crate::core::pool::{
-    Adjust, Ask, Call, Change, Decision, Pool, PoolLimit, PoolShape, Reply, Stamp,
+use crate::core::{
+    dice::Seeded,
+    pool::{Adjust, Ask, Call, Change, Decision, Pool, PoolLimit, PoolShape, Reply, Stamp},
 };
 
 /// How many calls each pool gets.
 const CALLS: usize = 120;
 const SECOND: u64 = 1_000_000;
-
-/// Numbers that follow from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        // Marsaglia's xorshift.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n.max(1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 const fn limit(shape: PoolShape, amount: u64, seconds: u64) -> PoolLimit {
     let window = seconds * SECOND;
@@ -90,7 +74,7 @@ pub async fn check<S: QuotaStore + ?Sized>(
     for (number, limits) in pools().into_iter().enumerate() {
         let pool = PoolId::new(&format!("conformance-{seed}-{number}"));
         let mut trial = Trial {
-            dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (number as u64 + 1)),
+            dice: Seeded(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (number as u64 + 1)),
             limits,
             model: None,
             stamps: Vec::new(),
@@ -131,7 +115,7 @@ pub async fn check<S: QuotaStore + ?Sized>(
 }
 
 struct Trial {
-    dice: Dice,
+    dice: Seeded,
     limits: Vec<PoolLimit>,
     model: Option<Pool>,
     stamps: Vec<Stamp>,

@@ -1,6 +1,7 @@
 //! Processes of all speeds over one pool, in virtual time.
 
 use super::super::{Ask, Call, Decision, Pool, PoolLimit, PoolShape};
+use crate::core::dice::Seeded;
 
 const SECOND: u64 = 1_000_000;
 const EPOCH: u64 = 1_000_000 * SECOND;
@@ -24,18 +25,6 @@ struct Busy {
     sent: Vec<u64>,
 }
 
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        // Marsaglia's xorshift.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n.max(1)
-    }
-}
-
 fn rolling(amount: u64, window: u64) -> PoolLimit {
     PoolLimit {
         shape: PoolShape::Rolling,
@@ -50,7 +39,7 @@ fn rolling(amount: u64, window: u64) -> PoolLimit {
 
 /// What each process sends, and how many calls all of them make, until `end`.
 fn run(limit: PoolLimit, processes: &[Process], seed: u64, end: u64) -> (Vec<Vec<u64>>, u64) {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut dice = Seeded(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let horizon = (2 * SECOND).min(limit.window / 4);
     let begin = |of: &Process| {
         let at = EPOCH + of.begins + dice.below(3_000);
