@@ -12,6 +12,8 @@ mod letting_go;
 mod meddling;
 mod one_quota;
 mod orders;
+#[path = "../../support/stacks.rs"]
+mod stacks;
 mod traits;
 mod turns;
 mod whole;
@@ -19,14 +21,11 @@ mod whole;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use tower::{
-    Layer, Service, ServiceExt,
-    util::{BoxCloneService, MapResponse},
-};
-use tower_quota::{BoxError, BufferedBody, Cost, Limit, Quota};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use tower_quota::{BufferedBody, Cost, Limit, Quota};
+
+use self::stacks::{Answer, Stack, books, stack};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -63,31 +62,6 @@ fn chat(tokens: u64) -> Request<Full<Bytes>> {
 /// What [`chat`] costs.
 fn cost<B>(request: &Request<B>) -> Cost {
     Cost::tokens(request.extensions().get::<Tokens>().map_or(0, |t| t.0))
-}
-
-/// Used and held of each limit, in flight, waiting.
-fn books(quota: &Quota) -> (Vec<(u64, u64)>, usize, usize) {
-    let snapshot = quota.snapshot();
-    let limits = snapshot.limits.iter().map(|l| (l.used, l.held));
-    (limits.collect(), snapshot.in_flight, snapshot.waiting)
-}
-
-/// Any stack, in a box.
-type Stack<B = BufferedBody> = BoxCloneService<Request<B>, Response<Answer>, BoxError>;
-type Answer = UnsyncBoxBody<Bytes, BoxError>;
-
-/// `inner` inside of `layer`, in a box.
-fn stack<L, S, B, R>(layer: L, inner: S) -> Stack<B>
-where
-    L: Layer<S>,
-    L::Service: Service<Request<B>, Response = Response<R>, Error: Into<BoxError> + 'static>,
-    L::Service: Clone + Send + 'static,
-    <L::Service as Service<Request<B>>>::Future: Send + 'static,
-    R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
-    let boxed = |answer: Response<R>| answer.map(|b| b.map_err(Into::into).boxed_unsync());
-    let service = MapResponse::new(layer.layer(inner), boxed);
-    BoxCloneService::new(service.map_err(Into::into))
 }
 
 /// A request as it is inside of the door.

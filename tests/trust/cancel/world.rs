@@ -14,21 +14,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{TryFutureExt, future::BoxFuture};
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, advance, sleep};
-use tower::{Layer, Service, ServiceExt, layer::util::Identity, util::MapRequestLayer};
+use tower::{Layer, ServiceExt, layer::util::Identity, util::MapRequestLayer};
 use tower_quota::{
     Backoff, BackoffRetryLayer, BoxError, BufferBodyLayer, BufferedBody, CircuitBreakerLayer,
     CircuitState, Cost, FallbackLayer, Jitter, Limit, Permit, Quota, RateLimitLayer, Rejected,
-    RespondLayer, RetryBudget, Settle, Split, TokenBudgetLayer, backoff_retry::Attempt,
-    fallback::Unserved,
+    RespondLayer, RetryBudget, Settle, Split, TokenBudgetLayer, fallback::Unserved,
 };
 
 use super::inner::{ESTIMATE, Fate, Inner, Shared, log};
-use crate::support::{Answer, Bell, Stack, books, stack};
+use crate::support::{Bell, Refusing, Stack, books, counting, stack};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const RESERVE: u64 = 5;
@@ -131,43 +129,6 @@ pub struct World {
 fn quota(limit: Limit) -> Quota {
     let builder = Quota::builder().limit(limit).max_in_flight(1);
     builder.max_wait(HOUR).build().unwrap()
-}
-
-fn counting(calls: &Arc<AtomicU64>, inner: Stack<BufferedBody>) -> Stack<BufferedBody> {
-    let calls = Arc::clone(calls);
-    let count = move |request: Request<BufferedBody>| {
-        calls.fetch_add(1, SeqCst);
-        request
-    };
-    stack(MapRequestLayer::new(count), inner)
-}
-
-/// Counts the retries that a layer further in refuses.
-#[derive(Clone)]
-struct Refusing {
-    inner: Stack<BufferedBody>,
-    refused: Arc<AtomicU64>,
-}
-
-impl Service<Request<BufferedBody>> for Refusing {
-    type Response = Response<Answer>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Answer>, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<BufferedBody>) -> Self::Future {
-        let again = Attempt::of(&request).number() > 1;
-        let refused = Arc::clone(&self.refused);
-        let look = move |error: &BoxError| {
-            if again && Rejected::find(error.as_ref()).is_some() {
-                refused.fetch_add(1, SeqCst);
-            }
-        };
-        Box::pin(self.inner.call(request).inspect_err(look))
-    }
 }
 
 /// A request's body that comes in two pieces, by and by.

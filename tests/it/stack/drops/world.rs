@@ -5,21 +5,21 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use futures_util::{TryFutureExt, future::BoxFuture};
-use http::Request;
 use tokio::time::advance;
-use tower::{Service, ServiceExt, layer::util::Identity, util::MapRequestLayer};
+use tower::{ServiceExt, layer::util::Identity};
 use tower_quota::{
-    BackoffRetryLayer, BoxError, BufferedBody, CircuitBreakerLayer, CircuitState, FallbackLayer,
-    Limit, Quota, RateLimitLayer, Rejected, RetryBudget, TokenBudgetLayer, backoff_retry::Attempt,
+    BackoffRetryLayer, CircuitBreakerLayer, CircuitState, FallbackLayer, Limit, Quota,
+    RateLimitLayer, RetryBudget, TokenBudgetLayer,
 };
 
 use super::{
-    super::{Stack, books, chat, cost, inside, patient_with, stack},
+    super::{
+        Stack, books, chat, cost, inside, patient_with, stack,
+        stacks::{Refusing, counting},
+    },
     chancy::{Chancy, Log},
 };
 
@@ -64,43 +64,6 @@ pub(super) struct World {
     tried: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
     service: Stack,
-}
-
-fn counting(calls: &Arc<AtomicU64>, inner: Stack) -> Stack {
-    let calls = Arc::clone(calls);
-    let count = move |request: Request<BufferedBody>| {
-        calls.fetch_add(1, Ordering::SeqCst);
-        request
-    };
-    stack(MapRequestLayer::new(count), inner)
-}
-
-/// Counts the retries that a layer further in refuses: they never left, and nothing was paid for them.
-#[derive(Clone)]
-struct Refusing {
-    inner: Stack,
-    refused: Arc<AtomicU64>,
-}
-
-impl Service<Request<BufferedBody>> for Refusing {
-    type Response = <Stack as Service<Request<BufferedBody>>>::Response;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<BufferedBody>) -> Self::Future {
-        let again = Attempt::of(&request).number() > 1;
-        let refused = Arc::clone(&self.refused);
-        let look = move |error: &BoxError| {
-            if again && Rejected::find(error.as_ref()).is_some() {
-                refused.fetch_add(1, Ordering::SeqCst);
-            }
-        };
-        Box::pin(self.inner.call(request).inspect_err(look))
-    }
 }
 
 impl World {
