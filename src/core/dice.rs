@@ -35,8 +35,10 @@ impl fmt::Debug for Dice {
 }
 
 /// Numbers that follow from a seed, which isn't 0: for trials that are the same each time.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) struct Seeded(pub(crate) u64);
 
+#[cfg(any(test, feature = "testing"))]
 impl Seeded {
     /// One of the first `n` numbers.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
@@ -45,9 +47,5 @@ impl Seeded {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % n.max(1)
-    }
-
-    pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
     }
 }

@@ -33,7 +33,7 @@ use tower_quota::{
     testing::{Outage, Provider, ProviderBox, When},
 };
 
-use crate::support::{Answer, Stack, books, stack};
+use crate::support::{Stack, books, stack, stacks::Answer};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const ESTIMATE: u64 = 400;

@@ -11,9 +11,9 @@ use std::{
 };
 
 #[path = "../support/stacks.rs"]
-mod stacks;
+pub mod stacks;
 
-pub use stacks::{Answer, Refusing, Stack, books, counting, stack};
+pub use stacks::{Refusing, Stack, books, counting, stack};
 
 /// Whether somebody was woken.
 pub struct Bell(AtomicBool);

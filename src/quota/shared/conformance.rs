@@ -89,7 +89,7 @@ pub async fn check<S: QuotaStore + ?Sized>(
             // One of which nothing was done may be answered anew.
             let again = last
                 .take()
-                .filter(|(_, reply)| !reply.lost && trial.dice.one_in(8));
+                .filter(|(_, reply)| !reply.lost && trial.dice.below(8) == 0);
             let call = again
                 .as_ref()
                 .map_or_else(|| trial.call(), |(call, _)| call.clone());
@@ -127,7 +127,7 @@ struct Trial {
 impl Trial {
     /// Windows that are fixed to a calendar get their boundaries once the store's clock is known, every other time.
     fn set_ends(&mut self, now: u64) {
-        if self.dice.one_in(2) {
+        if self.dice.below(2) == 0 {
             for limit in self
                 .limits
                 .iter_mut()
@@ -145,7 +145,7 @@ impl Trial {
         let limits = self.limits.len();
         (0..limits)
             .map(|_| {
-                if self.dice.one_in(6) {
+                if self.dice.below(6) == 0 {
                     0
                 } else {
                     self.dice.below(most)
@@ -162,12 +162,12 @@ impl Trial {
         let asks = self.dice.below(4);
         let asks = (0..asks).map(|_| {
             let horizon = self.dice.below(3) * SECOND;
-            let beside = if self.dice.one_in(4) {
+            let beside = if self.dice.below(4) == 0 {
                 self.dice.below(400_000) as u32
             } else {
                 0
             };
-            let most = if self.dice.one_in(10) { 60 } else { 12 };
+            let most = if self.dice.below(10) == 0 { 60 } else { 12 };
             Ask {
                 cost: self.costs(most),
                 horizon,
@@ -176,20 +176,20 @@ impl Trial {
         });
         let asks = asks.collect();
         // Sometimes one that the store has never had: it takes itself to have gone back in time.
-        let rewound = u64::from(self.dice.one_in(40));
+        let rewound = u64::from(self.dice.below(40) == 0);
         Call {
             process: process as u64 + 1,
             seq: self.seqs[process],
             heard: self.heard[process] + rewound * 1_000,
             // Sometimes that of a life that is over.
-            epoch: if self.dice.one_in(12) {
+            epoch: if self.dice.below(12) == 0 {
                 self.epoch + 1
             } else {
                 self.epoch
             },
             fresh: 1_000 + self.dice.below(1_000),
             clock: 0,
-            beat: self.dice.one_in(4),
+            beat: self.dice.below(4) == 0,
             adjusts,
             asks,
         }
@@ -209,7 +209,7 @@ impl Trial {
             12 => Change::Replay(self.dice.below(7 * SECOND)),
             13 => Change::Foreign(self.dice.below(3 * SECOND)),
             14 => Change::Outside,
-            _ if self.dice.one_in(2) => Change::Resume,
+            _ if self.dice.below(2) == 0 => Change::Resume,
             _ => Change::Pause(self.dice.below(SECOND)),
         };
         Adjust {
