@@ -302,7 +302,7 @@ impl Fixed {
     }
 
     /// Into a window in which nothing is used. It ends when the saved one did, or when this does where that is later by
-    /// less than half a window: of another calendar.
+    /// less than half a window, of another calendar, or where nothing was used in the saved one.
     pub(super) fn restore(
         &mut self,
         saved: &SavedFixed,
@@ -321,9 +321,10 @@ impl Fixed {
                 later > 0 && later <= u128::from(self.window / 2)
             };
             let began = self.since;
-            let own = self
-                .end
-                .filter(|own| end.last > began && somewhat_later(own));
+            let empty = saved.used == 0 && saved.next == 0 && saved.others.is_none();
+            let own = self.end.filter(|own| {
+                self.boundaries.is_some() && empty || end.last > began && somewhat_later(own)
+            });
             self.end = Some(own.unwrap_or(end));
         }
         self.used = amount(saved.used)?;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Kind, Random, at, cases, ledger_of, limit, tokens};
 use crate::core::{
     cost::{Cost, Resource},
-    ledger::{Ledger, SavedLedger, Stated},
+    ledger::{Fit, Ledger, SavedLedger, Stated},
     limit::Limit,
     settlement::{Departure, Settle},
     time::Time,
@@ -171,4 +171,24 @@ fn meddle(json: &mut serde_json::Value, random: &mut Random) {
         Value::Object(fields) => fields.values_mut().for_each(|value| meddle(value, random)),
         _ => {}
     }
+}
+
+/// Whose clock was another when it was saved loses nothing by it: there was nothing to lose.
+#[test]
+fn an_empty_window_that_was_saved_ends_when_the_calendar_says() {
+    let fixed = |phase| {
+        let kind = Kind::Aligned(phase);
+        ledger_of(&[(limit(kind, 10, 1_000_000, 0), kind)], usize::MAX)
+    };
+    let saved = written(fixed(900_000).save());
+    let mut ledger = fixed(100_000);
+    ledger
+        .restore(&saved, at(0), false, |stated| stated)
+        .unwrap();
+    ledger.hold(&tokens(10), false);
+    let _ = ledger.date(&tokens(10));
+    ledger.advance(at(99_999));
+    assert_ne!(ledger.fit(&tokens(10), false), Fit::Now);
+    ledger.advance(at(100_000));
+    assert_eq!(ledger.fit(&tokens(10), false), Fit::Now);
 }
