@@ -13,7 +13,7 @@ use std::sync as exchanged;
 
 pub(crate) use self::exchanged::{
     MutexGuard,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 /// A mutex that doesn't care whether somebody panicked while holding it: what it guards is

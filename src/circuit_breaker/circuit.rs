@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{
     events::{CircuitEvents, Name},
     house::House,
     lobby::Lobby,
 };
 use crate::{
-    clock::{self, Clock},
+    clock::{self, Clock, Moment},
     core::{
         breaker::{
             Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket, Worth,
@@ -22,14 +20,18 @@ use crate::{
         time::Time,
     },
     error::{BoxError, Reason, Rejected, RejectedError, Scope},
-    sync::{AtomicBool, Mutex, MutexGuard},
+    sync::{AtomicU64, Mutex, MutexGuard},
 };
+
+const REFUSES: u64 = 0;
+const ASK: u64 = u64::MAX;
 
 /// The state, and who waits for an inner service while it is closed.
 pub(super) struct Circuit {
     breaker: Mutex<Breaker>,
-    // Whether it doesn't let everything pass: what spares the usual caller the lock and the clock.
-    unusual: AtomicBool,
+    // What spares the usual caller the lock and the clock: `REFUSES` where it doesn't let everything pass, `ASK` where it does and
+    // the time says which era a ticket is of, else one more than the era.
+    passes: AtomicU64,
     lobby: Lobby,
     clock: Clock,
     name: Name,
@@ -41,8 +43,8 @@ impl Circuit {
         let breaker = Breaker::new(settings);
         house.told.begins(breaker.state());
         Arc::new(Self {
+            passes: AtomicU64::new(passes(&breaker)),
             breaker: Mutex::new(breaker),
-            unusual: AtomicBool::new(false),
             lobby: Lobby::default(),
             clock: Clock::default(),
             name,
@@ -71,10 +73,9 @@ impl Circuit {
 
     /// Takes a ticket, or says how long the circuit refuses where that is known.
     pub(super) fn admit(&self) -> Result<Ticket, Option<Duration>> {
-        // The guard must be gone before anything else is done: hence the statement of its own.
-        let admitted = self.lock().admit_closed();
-        if let Some(ticket) = admitted {
-            return Ok(ticket);
+        match self.passes.load(Ordering::Acquire) {
+            REFUSES | ASK => {}
+            next => return Ok(Ticket::of(next - 1)),
         }
         let now = self.clock.now();
         self.step(|breaker| breaker.admit(now))
@@ -94,7 +95,7 @@ impl Circuit {
         &self,
         then: impl FnOnce(&mut Breaker, Result<(), Option<Duration>>) -> Result<(), Option<Duration>>,
     ) -> Result<(), Option<Duration>> {
-        if !self.unusual.load(Ordering::Acquire) {
+        if self.passes.load(Ordering::Acquire) != REFUSES {
             return Ok(());
         }
         let now = self.clock.now();
@@ -116,10 +117,10 @@ impl Circuit {
     }
 
     /// Judges a call that began at `since`; `None` where it was answered at once.
-    pub(super) fn record(&self, ticket: Ticket, sample: Sample, since: Option<Instant>) {
-        let instant = clock::look();
-        let took = since.map_or(Duration::ZERO, |since| instant.duration_since(since));
-        let now = self.clock.at(instant);
+    pub(super) fn record(&self, ticket: Ticket, sample: Sample, since: Option<Moment>) {
+        let moment = clock::look();
+        let took = since.map_or(Duration::ZERO, |since| moment.since(since));
+        let now = self.clock.at(moment);
         self.step(|breaker| ((), breaker.record(ticket, sample, took, now)));
     }
 
@@ -192,14 +193,15 @@ impl Circuit {
     }
 
     fn mark(&self, breaker: &Breaker) {
-        self.set_unusual(!breaker.state().lets_pass());
+        self.set(passes(breaker));
     }
 
-    fn set_unusual(&self, unusual: bool) {
+    fn set(&self, passes: u64) {
         let refusing = &self.house.refusing;
-        match (self.unusual.swap(unusual, Ordering::AcqRel), unusual) {
-            (false, true) => drop(refusing.fetch_add(1, Ordering::AcqRel)),
-            (true, false) => drop(refusing.fetch_sub(1, Ordering::AcqRel)),
+        match (self.passes.swap(passes, Ordering::AcqRel), passes) {
+            (REFUSES, REFUSES) => {}
+            (REFUSES, _) => drop(refusing.fetch_sub(1, Ordering::AcqRel)),
+            (_, REFUSES) => drop(refusing.fetch_add(1, Ordering::AcqRel)),
             _ => {}
         }
     }
@@ -209,9 +211,17 @@ impl Circuit {
     }
 }
 
+fn passes(breaker: &Breaker) -> u64 {
+    match breaker.era_without_clock() {
+        _ if !breaker.state().lets_pass() => REFUSES,
+        Some(era) => era + 1,
+        None => ASK,
+    }
+}
+
 impl Drop for Circuit {
     fn drop(&mut self) {
-        self.set_unusual(false);
+        self.set(ASK);
         let state = self.lock().state();
         self.house.told.ends(state);
     }

@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
 use super::circuit::Circuit;
 use crate::{
+    clock::Moment,
     core::breaker::{Sample, Ticket},
     verdict::Verdict,
 };
@@ -56,7 +55,7 @@ pub(super) struct Guard {
     policy: Policy,
     ticket: Option<Ticket>,
     // When the call turned out not to be answered at once.
-    since: Option<Instant>,
+    since: Option<Moment>,
     // Whether somebody else's code is running: a drop now is its panic.
     entered: bool,
 }
@@ -83,7 +82,7 @@ impl Guard {
     /// The call isn't answered yet.
     pub(super) fn pending(&mut self) {
         if self.since.is_none() {
-            self.since = Some(Instant::now());
+            self.since = Some(Moment::now());
         }
     }
 
@@ -104,7 +103,9 @@ impl Drop for Guard {
         if self.ticket.is_none() {
             return;
         }
-        let slow = || (self.since).is_some_and(|since| since.elapsed() >= self.policy.slow_after);
+        let slow = || {
+            (self.since).is_some_and(|since| Moment::now().since(since) >= self.policy.slow_after)
+        };
         let sample = if self.entered || slow() {
             Sample::Failure
         } else {

@@ -28,7 +28,12 @@ impl Time {
 
     /// This instant and `span` more.
     pub(crate) const fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(span)))
+        self.plus(nanos(span))
+    }
+
+    /// This instant and so many nanoseconds more.
+    pub(crate) const fn plus(self, nanos: u64) -> Self {
+        Self(self.0.saturating_add(nanos))
     }
 }
 

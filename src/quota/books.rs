@@ -2,10 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{keyed::KeyAccount, line::Line, outputs::Outputs, sync::Arc};
 use crate::{
+    clock::Moment,
     core::{
         cost::{Cost, Resource},
         ledger::Ledger,
@@ -52,7 +51,7 @@ impl Books {
 
     /// What was held leaves now.
     #[inline]
-    pub(super) fn date(&self, cost: &Cost, now: Instant) -> Departure {
+    pub(super) fn date(&self, cost: &Cost, now: Moment) -> Departure {
         let by_line = |line: &Line| {
             let departure = line.date(cost, now);
             line.departed(departure.at);
@@ -73,7 +72,7 @@ impl Books {
                 line.departed(departure.at);
                 departure
             }
-            Self::Key(_) => self.date(cost, Instant::now()),
+            Self::Key(_) => self.date(cost, Moment::now()),
         }
     }
 

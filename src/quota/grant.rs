@@ -2,11 +2,9 @@
 
 use std::{borrow::Cow, cell::RefCell, fmt, thread::LocalKey, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{Allowance, Quota, Rank, Reserved, books::Books};
 use crate::{
-    clock,
+    clock::{self, Moment},
     core::{
         cost::{Cost, Resource},
         settlement::{Departure, Settle},
@@ -58,7 +56,7 @@ impl Charge {
     }
 
     #[inline]
-    fn leave(&mut self, now: Instant) {
+    fn leave(&mut self, now: Moment) {
         self.departure = self.books().date(&self.cost, now);
         self.place = Place::Left;
     }
@@ -212,7 +210,7 @@ impl Grant {
     #[inline]
     pub(crate) fn depart(&mut self) {
         if !self.has_left() {
-            self.charge.leave(Instant::now());
+            self.charge.leave(Moment::now());
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
     watch::{Standing, Watch},
 };
 use crate::{
+    clock::Moment,
     core::{
         cost::{Cost, Resource},
         ledger::{Fit, Ledger, Spare},
@@ -44,9 +45,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) state: Mutex<State>,
-    origin: Instant,
-    // The ledger's time at the origin.
-    base: Time,
+    // A moment, and the ledger's time then.
+    origin: (Moment, Time),
     timer: Timer,
     waker: Waker,
     pub(super) settings: Arc<QuotaBuilder>,
@@ -109,8 +109,7 @@ impl Line {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
             }),
-            origin,
-            base,
+            origin: (Moment::of(origin), base),
             timer: Timer::new(origin, base),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
             max_wait: settings.longest_wait(),
@@ -124,13 +123,12 @@ impl Line {
     }
 
     pub(super) fn time(&self, instant: Instant) -> Time {
-        self.base
-            .after(instant.saturating_duration_since(self.origin))
+        Moment::of(instant).on(self.origin)
     }
 
     /// What time it is. No lock may be held: calendars may be asked.
     pub(super) fn now(&self) -> Time {
-        let now = self.time(Instant::now());
+        let now = Moment::now().on(self.origin);
         self.calendars.keep_up(now);
         now
     }
@@ -154,8 +152,8 @@ impl Line {
 
     /// Dates what was held: it leaves now.
     #[inline]
-    pub(super) fn date(&self, cost: &Cost, now: Instant) -> Departure {
-        let now = self.time(now);
+    pub(super) fn date(&self, cost: &Cost, now: Moment) -> Departure {
+        let now = now.on(self.origin);
         let mut state = self.state.lock();
         state.ledger.advance(now);
         state.ledger.date(cost)

@@ -23,6 +23,13 @@ pub(crate) struct Ticket {
     pub(super) era: u64,
 }
 
+impl Ticket {
+    /// Where everybody is admitted.
+    pub(crate) const fn of(era: u64) -> Self {
+        Self { era }
+    }
+}
+
 /// A change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Move {

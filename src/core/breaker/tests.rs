@@ -314,7 +314,7 @@ fn a_fixed_window_forgets_what_was_admitted_before_it() {
         ..Settings::default()
     });
     assert!(
-        breaker.admit_closed().is_none(),
+        breaker.era_without_clock().is_none(),
         "it takes a look at the clock"
     );
     call(&mut breaker, Sample::Success, MS(29_000));

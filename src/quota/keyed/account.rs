@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use tokio::time::Instant;
-
 use super::{
     super::{
         Grant, Quota, Rank, Reserved,
@@ -18,6 +16,7 @@ use super::{
     tier::Tier,
 };
 use crate::{
+    clock::Moment,
     core::{
         cost::Cost,
         keyed::{Account, Plan, TakesMore},
@@ -157,7 +156,7 @@ impl KeyAccount {
     }
 
     /// What was held leaves now.
-    pub(in crate::quota) fn date(&self, cost: &Cost, now: Instant) -> Result<Departure, Arc<Line>> {
+    pub(in crate::quota) fn date(&self, cost: &Cost, now: Moment) -> Result<Departure, Arc<Line>> {
         let at = self.keys.time(now);
         self.keys.with(self, false, |plan, accounts| {
             plan.date(accounts, cost, at)?;

@@ -16,6 +16,7 @@ use super::{
     tier::{Terms, Tier},
 };
 use crate::{
+    clock::Moment,
     core::{
         cost::Cost,
         keyed::{Account, Plan, TakesMore},
@@ -41,7 +42,7 @@ pub(super) struct Keys {
     // In each shard.
     most: usize,
     // When the time of all accounts was zero.
-    origin: Instant,
+    origin: Moment,
     // Grows when all tiers are to be told anew.
     epoch: AtomicU32,
     // What those share for whom there is no room.
@@ -63,7 +64,7 @@ impl Keys {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             most: most.div_ceil(shards),
-            origin: Instant::now(),
+            origin: Moment::now(),
             epoch: AtomicU32::new(FIRST),
             overflow: Mutex::default(),
         }
@@ -76,12 +77,12 @@ impl Keys {
 
     #[inline]
     pub(super) fn now(&self) -> Time {
-        self.time(Instant::now())
+        self.time(Moment::now())
     }
 
     #[inline]
-    pub(super) fn time(&self, instant: Instant) -> Time {
-        Time::ZERO.after(instant.saturating_duration_since(self.origin))
+    pub(super) fn time(&self, moment: Moment) -> Time {
+        moment.on((self.origin, Time::ZERO))
     }
 
     #[inline]
