@@ -16,15 +16,16 @@
 
 use std::{
     cell::{Cell, OnceCell},
-    mem,
+    mem::{self, ManuallyDrop},
     task::{Context, Poll, Waker},
 };
 
 use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
-    // Of the layers around whoever runs now.
-    static SCOPES: Scopes = const { Scopes::new() };
+    // Of the layers around whoever runs now. Never dropped, so that it is at hand without a look at whether it was: where a thread
+    // ends, nobody is around anybody.
+    static SCOPES: ManuallyDrop<Scopes> = const { ManuallyDrop::new(Scopes::new()) };
 }
 
 /// Where a request is, as far as the layer that has charged it knows.
@@ -71,6 +72,8 @@ struct Frame {
     offer: Cell<Offer>,
     // Nothing where it is taken.
     charged: Cell<Cost>,
+    // Whether that is more than numbers.
+    shares: Cell<bool>,
     // `None` where nobody has asked. Boxed: hardly anybody does.
     further: Cell<Option<Box<Further>>>,
 }
@@ -86,6 +89,7 @@ impl Frame {
                 claimed: false,
             }),
             charged: Cell::new(Cost::none()),
+            shares: Cell::new(false),
             further: Cell::new(None),
         }
     }
@@ -102,6 +106,26 @@ impl Frame {
     fn is_used_up(&self, own: Option<usize>) -> bool {
         let offer = self.offer.get();
         offer.place == Place::Left && !offer.once && Some(self.quota.get()) != own
+    }
+
+    #[inline]
+    fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
+        self.quota.set(quota);
+        self.offer.set(offer);
+        if !offer.taken {
+            self.shares.set(charged.is_shared());
+            self.charged.set(charged.clone());
+        }
+    }
+
+    /// Nobody is there any more.
+    #[inline]
+    fn end(&self) -> (Offer, Option<Box<Further>>) {
+        // Numbers may stay.
+        if self.shares.take() {
+            drop(self.charged.take());
+        }
+        (self.offer.get(), self.further.take())
     }
 
     /// What there is to be taken over, which is gone then.
@@ -172,19 +196,20 @@ impl Scopes {
         (0..self.depth.get()).map(|index| self.frame(index))
     }
 
+    /// Another layer, the innermost.
     #[inline]
-    fn begin(&self, quota: usize, offer: Offer, charged: &Cost, further: Option<Box<Further>>) {
+    fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
         let depth = self.depth.get();
-        let frame = self.frame(depth);
-        frame.quota.set(quota);
-        frame.offer.set(offer);
-        if !offer.taken {
-            frame.charged.set(charged.clone());
-        }
-        if further.is_some() {
-            frame.further.set(further);
-        }
+        self.frame(depth).begin(quota, offer, charged);
         self.depth.set(depth + 1);
+    }
+
+    /// The innermost layer is no more.
+    #[inline]
+    fn end(&self) -> &Frame {
+        let depth = self.depth.get() - 1;
+        self.depth.set(depth);
+        self.frame(depth)
     }
 
     /// Tells everybody where the request is; who knows that it has left keeps to that.
@@ -212,27 +237,36 @@ pub(crate) struct Scope(());
 // What follows is called as often as anything, and not inlined: what belongs to a thread is at hand only in this crate.
 
 /// Makes an offer of what was `charged` on `quota` to whatever is called or polled from here on.
-pub(crate) fn offer(
-    quota: usize,
-    offer: Offer,
-    charged: &Cost,
-    further: Option<Box<Further>>,
-) -> Scope {
+pub(crate) fn offer(quota: usize, offer: Offer, charged: &Cost) -> Scope {
     clock::forget();
-    SCOPES.with(|scopes| scopes.begin(quota, offer, charged, further));
+    SCOPES.with(|scopes| scopes.begin(quota, offer, charged));
+    Scope(())
+}
+
+/// The same by who hands the request on.
+pub(crate) fn hand_on_with(quota: usize, offer: Offer, charged: &Cost) -> Scope {
+    clock::forget();
+    SCOPES.with(|scopes| {
+        scopes.tell(Place::HandedOn);
+        scopes.begin(quota, offer, charged);
+    });
     Scope(())
 }
 
 impl Scope {
+    /// What of a further charge those further in find.
+    pub(crate) fn with_further(self, further: Option<Box<Further>>) -> Self {
+        SCOPES.with(|scopes| {
+            let innermost = scopes.depth.get() - 1;
+            scopes.frame(innermost).further.set(further);
+        });
+        self
+    }
+
     /// What became of the offer, and of what was asked for beyond it.
     pub(crate) fn end(self) -> (Offer, Option<Box<Further>>) {
         mem::forget(self);
-        SCOPES.with(|scopes| {
-            let depth = scopes.depth.get() - 1;
-            scopes.depth.set(depth);
-            let frame = scopes.frame(depth);
-            (frame.offer.get(), frame.further.take())
-        })
+        SCOPES.with(|scopes| scopes.end().end())
     }
 }
 
@@ -319,6 +353,7 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
         }
         for frame in used_up() {
             if let Some(Further::Granted(cost)) = frame.further.take().map(|further| *further) {
+                frame.shares.set(cost.is_shared());
                 frame.charged.set(cost);
                 frame.offer.set(Offer {
                     place: Place::Held,

@@ -42,8 +42,8 @@ impl Sent {
 
     /// The inner service is called as long as the scope lasts.
     pub(super) fn calling(&self) -> Scope {
-        departure::hand_on();
-        self.offer(None)
+        let quota = self.grant.quota_id();
+        departure::hand_on_with(quota, self.offered(), &self.grant.total())
     }
 
     /// It was called.
@@ -71,12 +71,14 @@ impl Sent {
 
     /// The inner service's future is polled as long as the scope lasts.
     fn polling(&mut self, cx: &mut Context<'_>) -> Scope {
-        let mut offered = None;
-        if let Some(further) = &mut self.further {
-            further.poll(cx);
-            offered = further.offer(|| self.grant.total().into_owned());
+        let scope = departure::offer(self.grant.quota_id(), self.offered(), &self.grant.total());
+        match &mut self.further {
+            None => scope,
+            Some(further) => {
+                further.poll(cx);
+                scope.with_further(further.offer(|| self.grant.total().into_owned()))
+            }
         }
-        self.offer(offered)
     }
 
     /// It was polled; whether it is to be polled again at once.
@@ -110,16 +112,15 @@ impl Sent {
         }
     }
 
-    /// Offers what those further in may take instead of charging again, and tell of.
+    /// What those further in may take instead of charging again, and tell of.
     #[inline]
-    fn offer(&self, further: Option<Box<departure::Further>>) -> Scope {
-        let offer = Offer {
+    fn offered(&self) -> Offer {
+        Offer {
             place: self.grant.place(),
             taken: !self.offers(),
             once: self.manners.on_arrival,
             claimed: false,
-        };
-        departure::offer(self.grant.quota_id(), offer, &self.grant.total(), further)
+        }
     }
 
     /// Whether there is anything of the charge to be taken over.

@@ -107,6 +107,12 @@ impl Cost {
         }
     }
 
+    /// Whether clones share something.
+    #[inline]
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.units.is_some()
+    }
+
     /// The same cost for `n` requests instead of one; the tokens stay as they are.
     pub const fn requests(mut self, n: u64) -> Self {
         self.requests = n;
