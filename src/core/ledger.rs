@@ -4,11 +4,12 @@ mod cool_down;
 mod discovery;
 mod fit;
 mod learn;
+mod meters;
 mod saved;
 
 use std::time::Duration;
 
-use self::{cool_down::CoolDown, discovery::Discovery};
+use self::{cool_down::CoolDown, discovery::Discovery, meters::Meters};
 pub(crate) use self::{fit::Spare, learn::Stated, saved::SavedLedger};
 use super::{
     cost::{Cost, Resource},
@@ -48,7 +49,7 @@ pub(crate) enum Blame {
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     now: Time,
-    meters: Vec<Meter>,
+    meters: Meters,
     paused: Time,
     in_flight: usize,
     max_in_flight: usize,
@@ -77,7 +78,7 @@ impl Ledger {
         Self {
             settlement,
             now: Time::ZERO,
-            meters,
+            meters: Meters::new(meters),
             paused: Time::ZERO,
             in_flight: 0,
             max_in_flight,
@@ -125,9 +126,7 @@ impl Ledger {
     /// readings of the clock that overtake each other on the way here do no harm.
     pub(crate) fn advance(&mut self, now: Time) -> Time {
         self.now = self.now.max(now);
-        for meter in &mut self.meters {
-            meter.advance(self.now);
-        }
+        self.meters.advance(self.now);
         self.now
     }
 
@@ -169,18 +168,23 @@ impl Ledger {
 
     /// Takes `cost` from every limit, without a date. Whether it fits is the caller's to ask.
     pub(crate) fn hold(&mut self, cost: &Cost, slot: bool) {
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.hold(cost.of(meter.resource()));
         }
         if slot {
-            self.in_flight += 1;
-            self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
+            self.take_place();
         }
+    }
+
+    #[inline]
+    fn take_place(&mut self) {
+        self.in_flight += 1;
+        self.peak_in_flight = self.peak_in_flight.max(self.in_flight);
     }
 
     /// Gives back what is held.
     pub(crate) fn release(&mut self, cost: &Cost, slot: bool) {
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.release(cost.of(meter.resource()));
         }
         if slot {
@@ -196,12 +200,7 @@ impl Ledger {
 
     /// What was held has left: dates it, and returns the date.
     pub(crate) fn date(&mut self, cost: &Cost) -> Departure {
-        for meter in &mut self.meters {
-            let n = cost.of(meter.resource());
-            if n > 0 {
-                meter.date(n, self.now);
-            }
-        }
+        self.meters.date(cost, self.now);
         let watch = self.settlement.as_mut();
         Departure {
             mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
@@ -221,7 +220,7 @@ impl Ledger {
         if let Some((_, settlement)) = &mut self.settlement {
             settlement.returned(cost.of(Resource::Tokens));
         }
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.refund(cost.of(meter.resource()), dated, self.now);
         }
     }
@@ -254,13 +253,13 @@ impl Ledger {
             self.spread();
         }
         let mut given_back = used.of(Resource::Tokens) > 0 && self.admitted(dated);
-        for meter in &mut self.meters {
-            let resource = meter.id().resource;
+        for index in 0..self.meters.len() {
+            let resource = self.meters[index].resource();
             let (charged, used) = (charged.of(resource), used.of(resource));
             if used > charged {
-                meter.charge(used - charged, self.now);
+                self.meters[index].charge(used - charged, self.now);
             } else if down && used < charged {
-                meter.give_back(charged - used, dated);
+                self.meters[index].give_back(charged - used, dated);
                 given_back = true;
             }
         }
@@ -271,7 +270,9 @@ impl Ledger {
     fn spread(&mut self) {
         if let Some((index, settlement)) = &mut self.settlement {
             let on = settlement.on_trial(self.now);
-            self.meters[*index].spread(on, self.now);
+            if on != self.meters[*index].is_spread() {
+                self.meters[*index].spread(on, self.now);
+            }
         }
     }
 
@@ -284,7 +285,7 @@ impl Ledger {
     /// Nothing more of `resource` (of anything, for `None`) until then.
     pub(crate) fn pause(&mut self, resource: Option<Resource>, until: Time) {
         let mut all = true;
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             if Some(meter.id().resource) == resource {
                 meter.pause(until);
                 all = false;
@@ -305,7 +306,7 @@ impl Ledger {
     /// Ends every pause.
     pub(crate) fn resume(&mut self) {
         self.paused = Time::ZERO;
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.resume();
             meter.tell(Change::Resume);
         }
@@ -315,7 +316,7 @@ impl Ledger {
     fn tell_pause(&mut self, resource: Option<Resource>, until: Time) {
         let span = until.since(self.now).as_micros();
         let pause = Change::Pause(u64::try_from(span).unwrap_or(u64::MAX));
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             if resource.is_none_or(|resource| resource == meter.id().resource) {
                 meter.tell(pause);
             }

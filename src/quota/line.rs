@@ -247,11 +247,7 @@ impl Line {
     pub(super) fn take(&self, cost: &Cost, slot: bool, place: Option<Place>) -> bool {
         let mut state = self.state.lock();
         let State { ledger, queue } = &mut *state;
-        let taken = queue.taken() == 0 && ledger.fits_from_now_on(cost, slot, spare(queue, place));
-        if taken {
-            ledger.hold(cost, slot);
-        }
-        taken
+        queue.taken() == 0 && ledger.take_for_good(cost, slot, spare(queue, place))
     }
 
     /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a place is for a request that

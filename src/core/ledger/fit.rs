@@ -77,34 +77,46 @@ impl Ledger {
         Fit::Now
     }
 
-    /// Whether `cost` fits now and, if nothing else is charged, at every later instant.
-    pub(crate) fn fits_from_now_on(&self, cost: &Cost, slot: bool, spare: Spare) -> bool {
-        self.fits_where(cost, slot, spare, |meter| !meter.closes_again())
+    /// Takes `cost` where it fits now and, if nothing else is charged, at every later instant.
+    pub(crate) fn take_for_good(&mut self, cost: &Cost, slot: bool, spare: Spare) -> bool {
+        if !self.is_open(cost, slot, spare) {
+            return false;
+        }
+        let at_once = spare == Spare::NOTHING && self.meters.take(cost);
+        if !at_once {
+            if !self.fits_meters(cost, spare, |meter| !meter.closes_again()) {
+                return false;
+            }
+            self.hold(cost, false);
+            self.meters.look(self.now);
+        }
+        if slot {
+            self.take_place();
+        }
+        true
     }
 
     /// Whether `cost` fits now: [`fit_beside`](Self::fit_beside) for those who don't ask when.
     pub(crate) fn fits(&self, cost: &Cost, slot: bool, spare: Spare) -> bool {
-        self.fits_where(cost, slot, spare, |_| true)
+        self.is_open(cost, slot, spare) && self.fits_meters(cost, spare, |_| true)
     }
 
-    /// The same where it takes of none but such limits.
+    /// Whether anything but a limit stands in the way.
     #[inline]
-    fn fits_where(
-        &self,
-        cost: &Cost,
-        slot: bool,
-        spare: Spare,
-        may: impl Fn(&Meter) -> bool,
-    ) -> bool {
+    fn is_open(&self, cost: &Cost, slot: bool, spare: Spare) -> bool {
+        self.paused <= self.now
+            && cost.of(Resource::Tokens) <= self.max_per_request
+            && (!slot || self.has_place(spare))
+    }
+
+    /// Whether no limit does, where the cost takes of none but such limits.
+    fn fits_meters(&self, cost: &Cost, spare: Spare, may: impl Fn(&Meter) -> bool) -> bool {
         let now = self.now;
         let fits = |meter: &Meter| match cost.of(meter.resource()) {
             0 => true,
             n => n <= meter.largest() && may(meter) && meter.fits(spare.with(n, meter), now),
         };
-        self.paused <= now
-            && cost.of(Resource::Tokens) <= self.max_per_request
-            && (!slot || self.has_place(spare))
-            && self.meters.iter().all(fits)
+        self.meters.iter().all(fits)
     }
 
     /// Whether a place in flight is free, and as many more as have to stay so; the first one always is had.

@@ -76,8 +76,10 @@ impl Ledger {
     pub(crate) fn admitted(&mut self, dated: Time) -> bool {
         self.cool_down.admitted(dated);
         let mut eased = false;
-        for meter in &mut self.meters {
-            eased |= meter.ease(dated, self.now);
+        if self.meters.iter().any(|meter| meter.braked().is_some()) {
+            for meter in self.meters.iter_mut() {
+                eased |= meter.ease(dated, self.now);
+            }
         }
         if let Some(discovery) = &mut self.discovery {
             discovery.admitted();

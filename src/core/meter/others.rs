@@ -47,6 +47,12 @@ impl Others {
         }
     }
 
+    /// Whether there is anybody, or was of late.
+    #[inline]
+    pub(super) const fn are_seen(&self) -> bool {
+        self.seen
+    }
+
     /// What they have, as of the last [`advance`](Self::advance).
     #[inline]
     pub(super) fn level(&self) -> u64 {

@@ -37,6 +37,12 @@ impl Meter {
         self.whole() / 4
     }
 
+    /// Whether the last quarter of the amount is spread over the window.
+    #[inline]
+    pub(crate) const fn is_spread(&self) -> bool {
+        self.spread.is_some()
+    }
+
     /// From now on the last quarter of the amount is spread over the window: so that requests leave, and answers come, while
     /// others have been answered already.
     pub(crate) fn spread(&mut self, on: bool, now: Time) {

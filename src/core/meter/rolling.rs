@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
+    Plain,
     others::Others,
     saved::{Nonsense, SavedRolling, amount, until},
 };
@@ -79,7 +80,13 @@ impl Rolling {
         self.begun = Some(dated);
     }
 
-    /// When a charge of this date stops to count.
+    /// When a charge of this date stops to count over there, at the latest.
+    #[inline]
+    const fn counts_until(&self, dated: Time) -> Time {
+        dated.plus(self.transit.saturating_add(self.window))
+    }
+
+    /// The same, rounded up to a step.
     fn expiry(&self, dated: Time) -> Time {
         let counted = dated.nanos().saturating_add(self.transit);
         let rounded = counted
@@ -108,6 +115,15 @@ impl Rolling {
     /// Nobody else was seen of late.
     pub(crate) fn is_alone(&self) -> bool {
         self.others.level() == 0
+    }
+
+    /// What is known without a closer look, where nobody else spends.
+    pub(super) fn plain(&self) -> Option<Plain> {
+        let until = self.spent.front().map_or(Time::MAX, |first| first.expires);
+        (!self.others.are_seen()).then(|| Plain {
+            room: self.amount.saturating_sub(self.sum),
+            until,
+        })
     }
 
     pub(crate) fn fits(&self, n: u64, held: u64) -> bool {
@@ -169,20 +185,20 @@ impl Rolling {
     }
 
     pub(crate) fn charge(&mut self, n: u64, dated: Time) {
-        let expires = self.expiry(dated);
         let n = n.min(u64::MAX - self.sum);
         self.sum += n;
         self.counted += n;
         let then = self.counted;
+        let counts_until = self.counts_until(dated);
         match self.spent.back_mut() {
-            // A date from before the last one can't be told apart from it; later is on the safe side.
-            Some(last) if last.expires >= expires => {
+            // Of the same step. A date from before the last one can't be told apart from it; later is on the safe side.
+            Some(last) if last.expires >= counts_until => {
                 last.amount += n;
                 last.counted += n;
                 last.then = then;
             }
             _ => self.spent.push_back(Spent {
-                expires,
+                expires: self.expiry(dated),
                 amount: n,
                 counted: n,
                 then,

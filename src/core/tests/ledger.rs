@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{Kind, Random, at, at_of, cases, ledger_of, limit, rolling, tokens};
 use crate::core::{
     cost::{Cost, Resource},
-    ledger::{Blame, Fit, Ledger, Stated},
+    ledger::{Blame, Fit, Ledger, Spare, Stated},
     limit::{Limit, LimitId},
     settlement::{Departure, Settle},
     time::Time,
@@ -116,6 +116,60 @@ fn a_hint_of_several_limits_is_exact_to_the_nanosecond() {
         }
     }
     assert!(waits * 10 > cases(20_000), "{waits} waits");
+}
+
+#[test]
+fn what_is_taken_without_a_closer_look_is_what_a_closer_look_would_take() {
+    let mut taken = [0; 2];
+    for seed in 0..cases(3_000) {
+        let mut random = Random(seed);
+        let (mut quick, mut now) = lived(&mut random);
+        if random.chance(70) {
+            // Where most are: limits that nothing else bounds.
+            let (amount, window) = (40 + random.upto(400), 1_000 + random.upto(90_000));
+            (quick, now) = (rolling(amount, window), 0);
+        }
+        let mut close = quick.clone();
+        let mut held = Vec::new();
+        for step in 0..80 {
+            // Whoever may change them has to look again.
+            close.meters_mut();
+            let cost = tokens(random.upto(20)).requests(random.upto(3));
+            match random.upto(9) {
+                0..=3 => {
+                    let slot = random.chance(50);
+                    let fits = quick.take_for_good(&cost, slot, Spare::NOTHING);
+                    let looked = close.take_for_good(&cost, slot, Spare::NOTHING);
+                    assert_eq!(fits, looked, "seed {seed}, step {step}");
+                    taken[usize::from(fits)] += 1;
+                    if fits {
+                        held.push((cost, slot));
+                    }
+                }
+                4..=6 if !held.is_empty() => {
+                    let (cost, _) = held.swap_remove(random.upto(held.len() as u64 - 1) as usize);
+                    assert_eq!(quick.date(&cost).at, close.date(&cost).at);
+                }
+                7 if !held.is_empty() => {
+                    let (cost, slot) = held.pop().unwrap();
+                    quick.release(&cost, slot);
+                    close.release(&cost, slot);
+                }
+                8 if random.chance(20) => {
+                    quick.pause(None, at(now + 5_000));
+                    close.pause(None, at(now + 5_000));
+                }
+                _ => {
+                    now += random.upto(20_000);
+                    quick.advance(at(now));
+                    close.advance(at(now));
+                }
+            }
+            let state = |ledger: &Ledger| format!("{:?}", ledger.meters());
+            assert_eq!(state(&quick), state(&close), "seed {seed}, step {step}");
+        }
+    }
+    assert!(taken.iter().all(|n| *n > 1_000), "{taken:?}");
 }
 
 #[test]
