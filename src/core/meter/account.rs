@@ -76,8 +76,10 @@ impl Account {
     }
 
     /// What was held has left.
+    #[inline]
     pub(super) fn date(&mut self, n: u64, now: Time) {
         match self {
+            Self::Rolling(account) => account.charge(n, now),
             Self::Stock(stock) => stock.date(n, now),
             other => other.charge(n, now),
         }

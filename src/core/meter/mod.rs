@@ -302,16 +302,19 @@ impl Meter {
         slowly.min(self.account.earliest(with_rest, held, at, now))
     }
 
+    #[inline]
     pub(crate) fn hold(&mut self, n: u64) {
         self.held = self.held.saturating_add(n);
     }
 
     /// Gives back a charge that is still held.
+    #[inline]
     pub(crate) fn release(&mut self, n: u64) {
         self.held = self.held.saturating_sub(n);
     }
 
     /// Dates a held charge: it left now.
+    #[inline]
     pub(crate) fn date(&mut self, n: u64, now: Time) {
         self.release(n);
         let n = n.min(MOST);

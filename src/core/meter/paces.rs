@@ -55,6 +55,7 @@ impl Meter {
         }
     }
 
+    #[inline(never)]
     pub(super) fn charge_paces(&mut self, n: u64) {
         let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
         for pace in self.pace.iter_mut().chain(brake) {

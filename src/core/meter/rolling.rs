@@ -184,6 +184,7 @@ impl Rolling {
         Time::from_nanos(first.nanos().saturating_add(rounds.saturating_mul(round)))
     }
 
+    #[inline]
     pub(crate) fn charge(&mut self, n: u64, dated: Time) {
         let n = n.min(u64::MAX - self.sum);
         self.sum += n;
@@ -197,13 +198,19 @@ impl Rolling {
                 last.counted += n;
                 last.then = then;
             }
-            _ => self.spent.push_back(Spent {
-                expires: self.expiry(dated),
-                amount: n,
-                counted: n,
-                then,
-            }),
+            _ => self.open(n, then, dated),
         }
+    }
+
+    /// The first charge of a step.
+    #[inline(never)]
+    fn open(&mut self, n: u64, then: u64, dated: Time) {
+        self.spent.push_back(Spent {
+            expires: self.expiry(dated),
+            amount: n,
+            counted: n,
+            then,
+        });
     }
 
     /// Takes back a charge of this date; one that has expired already isn't there any more.
