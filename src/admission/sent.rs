@@ -58,12 +58,23 @@ impl Sent {
         mut future: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Poll<F::Output> {
+        let scope = self.polling(cx);
+        let poll = future.as_mut().poll(cx);
+        let asked = self.polled(scope, poll.is_pending());
+        if asked { self.poll_on(future, cx) } else { poll }
+    }
+
+    /// What was asked for may be there already.
+    #[cold]
+    fn poll_on<F: Future>(
+        &mut self,
+        mut future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output> {
         loop {
             let scope = self.polling(cx);
             let poll = future.as_mut().poll(cx);
-            let asked = self.polled(scope, poll.is_pending());
-            // What was asked for may be there already.
-            if !asked {
+            if !self.polled(scope, poll.is_pending()) {
                 return poll;
             }
         }
