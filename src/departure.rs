@@ -66,16 +66,19 @@ pub(crate) enum Further {
     Told,
 }
 
+/// What those further in have told a layer: its offer as they leave it, and what they have asked for beyond it.
+pub(crate) type Heard = (Offer, Option<Box<Further>>);
+
 /// A layer around whoever runs now.
 struct Frame {
     quota: Cell<usize>,
     offer: Cell<Offer>,
     // Nothing where it is taken.
     charged: Cell<Cost>,
-    // Whether that is more than numbers.
-    shares: Cell<bool>,
     // `None` where nobody has asked. Boxed: hardly anybody does.
     further: Cell<Option<Box<Further>>>,
+    // Whether anything isn't as it was when the layer began, or isn't to be left behind.
+    touched: Cell<bool>,
 }
 
 impl Frame {
@@ -89,17 +92,28 @@ impl Frame {
                 claimed: false,
             }),
             charged: Cell::new(Cost::none()),
-            shares: Cell::new(false),
             further: Cell::new(None),
+            touched: Cell::new(false),
         }
     }
 
     #[inline]
+    fn change(&self, offer: Offer) {
+        self.offer.set(offer);
+        self.touched.set(true);
+    }
+
+    #[inline]
     fn put(&self, place: Place) {
-        self.offer.set(Offer {
-            place,
-            ..self.offer.get()
-        });
+        let offer = self.offer.get();
+        if offer.place != place {
+            self.change(Offer { place, ..offer });
+        }
+    }
+
+    fn answer(&self, further: Further) {
+        self.further.set(Some(Box::new(further)));
+        self.touched.set(true);
     }
 
     #[inline]
@@ -112,26 +126,28 @@ impl Frame {
     fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
         self.quota.set(quota);
         self.offer.set(offer);
+        // Numbers may stay.
+        self.touched.set(!offer.taken && charged.is_shared());
         if !offer.taken {
-            self.shares.set(charged.is_shared());
             self.charged.set(charged.clone());
         }
     }
 
-    /// Nobody is there any more.
+    /// The layer is no more: what isn't as it was.
     #[inline]
-    fn end(&self) -> (Offer, Option<Box<Further>>) {
-        // Numbers may stay.
-        if self.shares.take() {
-            drop(self.charged.take());
-        }
+    fn end(&self) -> Option<Heard> {
+        self.touched.take().then(|| self.leave())
+    }
+
+    fn leave(&self) -> Heard {
+        drop(self.charged.take());
         (self.offer.get(), self.further.take())
     }
 
     /// What there is to be taken over, which is gone then.
     fn take(&self) -> Cost {
         let offer = self.offer.get();
-        self.offer.set(Offer {
+        self.change(Offer {
             taken: true,
             ..offer
         });
@@ -258,13 +274,16 @@ impl Scope {
     pub(crate) fn with_further(self, further: Option<Box<Further>>) -> Self {
         SCOPES.with(|scopes| {
             let innermost = scopes.depth.get() - 1;
-            scopes.frame(innermost).further.set(further);
+            let frame = scopes.frame(innermost);
+            if let Some(further) = further {
+                frame.answer(*further);
+            }
         });
         self
     }
 
-    /// What became of the offer, and of what was asked for beyond it.
-    pub(crate) fn end(self) -> (Offer, Option<Box<Further>>) {
+    /// What became of the offer, and of what was asked for beyond it; `None` where everything is as it was.
+    pub(crate) fn end(self) -> Option<Heard> {
         mem::forget(self);
         SCOPES.with(|scopes| scopes.end().end())
     }
@@ -338,24 +357,22 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
         for frame in used_up() {
             match frame.further.take().map(|further| *further) {
                 Some(Further::Granted(cost)) => {
-                    frame.further.set(Some(Box::new(Further::Granted(cost))));
+                    frame.answer(Further::Granted(cost));
                 }
                 Some(Further::Refused(rejected)) => {
-                    frame.further.set(Some(Box::new(Further::Told)));
+                    frame.answer(Further::Told);
                     return Poll::Ready(Err(rejected));
                 }
                 _ => {
-                    let asked = Further::Asked(cx.waker().clone());
-                    frame.further.set(Some(Box::new(asked)));
+                    frame.answer(Further::Asked(cx.waker().clone()));
                     return Poll::Pending;
                 }
             }
         }
         for frame in used_up() {
             if let Some(Further::Granted(cost)) = frame.further.take().map(|further| *further) {
-                frame.shares.set(cost.is_shared());
                 frame.charged.set(cost);
-                frame.offer.set(Offer {
+                frame.change(Offer {
                     place: Place::Held,
                     taken: false,
                     claimed: true,

@@ -8,7 +8,7 @@ use std::{
 
 use super::{door::Manners, further::Further};
 use crate::{
-    departure::{self, Offer, Place, Scope},
+    departure::{self, Heard, Offer, Place, Scope},
     quota::Grant,
 };
 
@@ -48,7 +48,9 @@ impl Sent {
 
     /// It was called.
     pub(super) fn called(&mut self, scope: Scope) {
-        let _ = self.hear(scope.end());
+        if let Some(heard) = scope.end() {
+            self.hear(heard);
+        }
     }
 
     /// Polls the inner service's future, and gets a further charge for whoever in there tries again.
@@ -61,7 +63,11 @@ impl Sent {
         let scope = self.polling(cx);
         let poll = future.as_mut().poll(cx);
         let asked = self.polled(scope, poll.is_pending());
-        if asked { self.poll_on(future, cx) } else { poll }
+        if asked {
+            self.poll_on(future, cx)
+        } else {
+            poll
+        }
     }
 
     /// What was asked for may be there already.
@@ -94,7 +100,7 @@ impl Sent {
 
     /// It was polled; whether it is to be polled again at once.
     fn polled(&mut self, scope: Scope, pending: bool) -> bool {
-        let asked = self.hear(scope.end());
+        let asked = scope.end().is_some_and(|heard| self.hear(heard));
         if asked && pending {
             return true;
         }
@@ -141,8 +147,8 @@ impl Sent {
     }
 
     /// Does what those further in have said; also whether a further charge was asked for that wasn't before.
-    #[inline]
-    fn hear(&mut self, (offer, further): (Offer, Option<Box<departure::Further>>)) -> bool {
+    #[inline(never)]
+    fn hear(&mut self, (offer, further): Heard) -> bool {
         if self.offers() || offer.claimed {
             self.taken = offer.taken;
         }
