@@ -8,6 +8,7 @@ use std::{
 
 use super::{door::Manners, further::Further};
 use crate::{
+    core::cost::Cost,
     departure::{self, Heard, Offer, Place, Scope},
     quota::Grant,
 };
@@ -42,8 +43,8 @@ impl Sent {
 
     /// The inner service is called as long as the scope lasts.
     pub(super) fn calling(&self) -> Scope {
-        let quota = self.grant.quota_id();
-        departure::hand_on_with(quota, self.offered(), &self.grant.total())
+        let (quota, offer) = (self.grant.quota_id(), self.offered());
+        (self.grant).with_total(|charged| departure::hand_on_with(quota, offer, charged))
     }
 
     /// It was called.
@@ -88,12 +89,13 @@ impl Sent {
 
     /// The inner service's future is polled as long as the scope lasts.
     fn polling(&mut self, cx: &mut Context<'_>) -> Scope {
-        let scope = departure::offer(self.grant.quota_id(), self.offered(), &self.grant.total());
+        let (quota, offer) = (self.grant.quota_id(), self.offered());
+        let scope = (self.grant).with_total(|charged| departure::offer(quota, offer, charged));
         match &mut self.further {
             None => scope,
             Some(further) => {
                 further.poll(cx);
-                scope.with_further(further.offer(|| self.grant.total().into_owned()))
+                scope.with_further(further.offer(|| self.grant.with_total(Cost::clone)))
             }
         }
     }

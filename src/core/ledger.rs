@@ -52,6 +52,8 @@ pub(crate) struct Ledger {
     meters: Meters,
     paused: Time,
     in_flight: usize,
+    // Of those that were in flight, so many were counted elsewhere when they had landed.
+    landed: u64,
     max_in_flight: usize,
     peak_in_flight: usize,
     max_per_request: u64,
@@ -81,6 +83,7 @@ impl Ledger {
             meters: Meters::new(meters),
             paused: Time::ZERO,
             in_flight: 0,
+            landed: 0,
             max_in_flight,
             peak_in_flight: 0,
             max_per_request,
@@ -213,6 +216,19 @@ impl Ledger {
         let full = !self.has_place(self.most_kept);
         self.in_flight = self.in_flight.saturating_sub(1);
         full
+    }
+
+    /// Whether a place in flight may be what somebody waits for.
+    pub(crate) const fn has_places(&self) -> bool {
+        self.max_in_flight < usize::MAX || self.discovery.is_some()
+    }
+
+    /// So many places have become free in all, where nobody waits for any, beside those that [landed](Self::land).
+    #[inline]
+    pub(crate) fn landed(&mut self, in_all: u64) {
+        let newly = in_all.saturating_sub(self.landed) as usize;
+        self.in_flight = self.in_flight.saturating_sub(newly);
+        self.landed = in_all;
     }
 
     /// Takes back a dated cost that never reached the provider.

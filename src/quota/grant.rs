@@ -1,6 +1,6 @@
 //! What a request holds of a quota.
 
-use std::{borrow::Cow, cell::RefCell, fmt, thread::LocalKey, time::Duration};
+use std::{cell::RefCell, fmt, thread::LocalKey, time::Duration};
 
 use super::{Allowance, Quota, Rank, Reserved, books::Books};
 use crate::{
@@ -104,12 +104,12 @@ impl Grant {
         self.charge.more.get_or_insert_default()
     }
 
-    /// What the request is charged all in all, for layers further in to take over.
+    /// Does something with what the request is charged all in all, for layers further in to take over.
     #[inline]
-    pub(crate) fn total(&self) -> Cow<'_, Cost> {
+    pub(crate) fn with_total<T>(&self, act: impl FnOnce(&Cost) -> T) -> T {
         match &self.charge.more {
-            Some(more) => Cow::Owned(self.charge.cost.plus(&more.covered)),
-            None => Cow::Borrowed(&self.charge.cost),
+            None => act(&self.charge.cost),
+            Some(more) => act(&self.charge.cost.plus(&more.covered)),
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     outputs::Outputs,
     refusal::rejected,
     shared::Desk,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak},
     timer::{Armed, Fired, Timer},
     watch::{Standing, Watch},
 };
@@ -44,7 +44,10 @@ pub(super) struct State {
 /// Everything that the handles of one quota share.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) state: Mutex<State>,
+    state: Mutex<State>,
+    // Whether only so many may be in flight. Where that is nobody's concern, those that have landed are only counted.
+    has_places: bool,
+    landed: AtomicU64,
     // A moment, and the ledger's time then.
     origin: (Moment, Time),
     timer: Timer,
@@ -105,6 +108,8 @@ impl Line {
     ) -> Arc<Self> {
         let calendars = Calendars::of(&ledger);
         Arc::new_cyclic(|line| Self {
+            has_places: ledger.has_places(),
+            landed: AtomicU64::new(0),
             state: Mutex::new(State {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
@@ -137,10 +142,17 @@ impl Line {
         &self.settings
     }
 
+    #[inline]
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        state.ledger.landed(self.landed.load(Ordering::Acquire));
+        state
+    }
+
     /// Reads the accounts, or changes them in a way that makes nobody's turn come earlier.
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.ledger.advance(now);
         f(&mut state.ledger)
     }
@@ -154,19 +166,23 @@ impl Line {
     #[inline]
     pub(super) fn date(&self, cost: &Cost, now: Moment) -> Departure {
         let now = now.on(self.origin);
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.ledger.advance(now);
         state.ledger.date(cost)
     }
 
     /// Dates what was held a moment ago, as of the last look at the clock.
     pub(super) fn date_at_once(&self, cost: &Cost) -> Departure {
-        self.state.lock().ledger.date(cost)
+        self.lock().ledger.date(cost)
     }
 
     /// A place in flight is free again; whoever's turn has come by it is told.
     pub(super) fn land(&self) {
-        let mut state = self.state.lock();
+        if !self.has_places {
+            self.landed.fetch_add(1, Ordering::Release);
+            return;
+        }
+        let mut state = self.lock();
         let turn = state.ledger.land() && state.queue.waiting() > 0;
         drop(state);
         if turn {
@@ -177,7 +193,7 @@ impl Line {
     /// Changes the accounts; where `f` says that somebody's turn may have come by it, they are told.
     pub(super) fn change(&self, f: impl FnOnce(&mut Ledger) -> bool) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.ledger.advance(now);
         let turn = f(&mut state.ledger) && state.queue.waiting() > 0;
         let owes = self.shared.is_some() && Self::owes(&state.ledger);
@@ -202,7 +218,7 @@ impl Line {
     /// Looks at the accounts and at the line, those whose time was up taken back.
     pub(super) fn look_at<T>(&self, f: impl FnOnce(&Ledger, &Queue<Waker>, Time) -> T) -> T {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
@@ -218,7 +234,7 @@ impl Line {
         place: Option<Place>,
     ) -> Result<(), Rejected> {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
@@ -245,7 +261,7 @@ impl Line {
     /// Takes what fitted at the last look at the clock, and will from there on, which needs no other; `false` where that can't be
     /// said, and [`ask`](Self::ask) is to be asked. Nobody is delayed by it.
     pub(super) fn take(&self, cost: &Cost, slot: bool, place: Option<Place>) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { ledger, queue } = &mut *state;
         queue.taken() == 0 && ledger.take_for_good(cost, slot, spare(queue, place))
     }
@@ -254,7 +270,7 @@ impl Line {
     /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
     pub(super) fn ask(&self, cost: &Cost, slot: bool, place: Option<Place>) -> Asked {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { ledger, queue } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
@@ -300,7 +316,7 @@ impl Line {
             // Cloned, and dropped, where no lock is held: a waker is anybody's code.
             let mine = waker.clone();
             let now = self.now();
-            let mut state = self.state.lock();
+            let mut state = self.lock();
             let State { ledger, queue } = &mut *state;
             let now = ledger.advance(now);
             let old = match queue.look(ledger, key) {
@@ -339,7 +355,7 @@ impl Line {
     /// A waiter goes away before it was granted.
     pub(super) fn leave(&self, key: Key) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { ledger, queue } = &mut *state;
         ledger.advance(now);
         let (turn, waker) = queue.leave(ledger, key);
@@ -355,7 +371,7 @@ impl Line {
         let mut woken = Vec::new();
         loop {
             let now = self.now();
-            let mut state = self.state.lock();
+            let mut state = self.lock();
             let State { ledger, queue } = &mut *state;
             if queue.waiting() == 0 {
                 return Turn::Planned;
@@ -395,7 +411,7 @@ impl Line {
         let mut woken = Vec::with_capacity(AT_ONCE);
         let mut from = Some(0);
         while let Some(start) = from {
-            from = self.state.lock().queue.rouse(start, &mut woken);
+            from = self.lock().queue.rouse(start, &mut woken);
             woken.drain(..).for_each(Waker::wake);
         }
     }

@@ -2,4 +2,4 @@
 
 pub(crate) use std::sync::{Arc, Weak};
 
-pub(crate) use crate::sync::{AtomicU64, Mutex, Ordering};
+pub(crate) use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};

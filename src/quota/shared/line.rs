@@ -87,7 +87,7 @@ impl Line {
         let wish = desk.take_wish();
         let now = self.now();
         let settings = self.settings();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         let (ledger, queue) = (&mut state.ledger, &mut state.queue);
         let now = ledger.advance(now);
@@ -178,7 +178,7 @@ impl Line {
         late: Duration,
     ) {
         let now = self.now();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let ledger = &mut state.ledger;
         let now = ledger.advance(now);
         if let Some(reply) = reply {
@@ -226,7 +226,7 @@ impl Line {
     pub(super) fn close(&self, closed: bool) {
         let now = self.now();
         let mut changed = false;
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.ledger.advance(now);
         for meter in state.ledger.meters_mut() {
             if let Some(stock) = meter.stock_mut() {
