@@ -171,9 +171,7 @@ impl Ledger {
 
     /// Takes `cost` from every limit, without a date. Whether it fits is the caller's to ask.
     pub(crate) fn hold(&mut self, cost: &Cost, slot: bool) {
-        for meter in self.meters.iter_mut() {
-            meter.hold(cost.of(meter.resource()));
-        }
+        self.meters.hold(cost);
         if slot {
             self.take_place();
         }
@@ -187,9 +185,7 @@ impl Ledger {
 
     /// Gives back what is held.
     pub(crate) fn release(&mut self, cost: &Cost, slot: bool) {
-        for meter in self.meters.iter_mut() {
-            meter.release(cost.of(meter.resource()));
-        }
+        self.meters.release(cost);
         if slot {
             let _ = self.land();
         }

@@ -8,12 +8,12 @@ use crate::core::{
     time::{Time, nanos},
 };
 
-/// The accounts of all limits. Whoever changes one of them by hand makes what was known of them void; what nearly every request
-/// does to them doesn't.
+/// The accounts of all limits. Whoever changes one of them by hand makes what was known of them void; what every request does to
+/// them doesn't.
 #[derive(Clone, Debug)]
 pub(super) struct Meters {
     all: Vec<Meter>,
-    // As long as it is known: how much of each fits, now and from now on.
+    // As long as it is known: how much of each fits for sure, now and from now on.
     room: Vec<u64>,
     is_known: bool,
     // Nothing expires before.
@@ -46,13 +46,14 @@ impl Meters {
         for meter in self.iter_mut() {
             meter.advance(now);
         }
+        self.look(now);
     }
 
     /// Takes `cost` where it is known to fit, now and from now on.
     #[inline]
     pub(super) fn take(&mut self, cost: &Cost) -> bool {
-        let each = || self.all.iter().zip(&self.room);
-        let fits = self.is_known && each().all(|(m, room)| cost.of(m.resource()) <= *room);
+        let mut each = self.all.iter().zip(&self.room);
+        let fits = self.is_known && each.all(|(m, room)| cost.of(m.resource()) <= *room);
         if fits {
             for (meter, room) in self.all.iter_mut().zip(&mut self.room) {
                 let n = cost.of(meter.resource());
@@ -61,6 +62,23 @@ impl Meters {
             }
         }
         fits
+    }
+
+    /// Takes it where it was looked closely.
+    #[inline]
+    pub(super) fn hold(&mut self, cost: &Cost) {
+        for (meter, room) in self.all.iter_mut().zip(&mut self.room) {
+            let n = cost.of(meter.resource());
+            *room = room.saturating_sub(n);
+            meter.hold(n);
+        }
+    }
+
+    /// What was held goes back. How much room that makes is seen at the next closer look.
+    pub(super) fn release(&mut self, cost: &Cost) {
+        for meter in &mut self.all {
+            meter.release(cost.of(meter.resource()));
+        }
     }
 
     /// Looks closely, so that what is asked for next may be found at once.

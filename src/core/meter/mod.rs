@@ -11,6 +11,7 @@ mod fixed;
 mod keyed;
 mod others;
 mod paces;
+mod plain;
 mod rolling;
 mod saved;
 mod shared;
@@ -21,6 +22,7 @@ pub(in crate::core) mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use self::plain::Plain;
 pub(crate) use self::stock::Stock;
 use self::{
     account::Account, brake::Brake, bucket::Bucket, fixed::Fixed, rolling::Rolling, shared::Shared,
@@ -37,15 +39,6 @@ pub(crate) use saved::{Nonsense, SavedMeter};
 
 /// No single charge is larger, so that sums of charges stay exact.
 const MOST: u64 = 1 << 53;
-
-/// What is known of an account as long as it is charged at most what fits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plain {
-    /// So much fits, now and later.
-    pub(crate) room: u64,
-    /// Nothing expires before.
-    pub(crate) until: Time,
-}
 
 /// One limit's account.
 #[derive(Clone, Debug)]
@@ -254,28 +247,6 @@ impl Meter {
         self.paused <= now
             && self.account.fits(n, self.held, now)
             && (!self.is_paced() || self.fits_paces(n, now))
-    }
-
-    /// What is known of it without a closer look; `None` where there is more to it than a rolling window of our own.
-    pub(crate) fn plain(&self, now: Time) -> Option<Plain> {
-        if self.is_paced() || self.shared.is_rolling() {
-            return None;
-        }
-        let plain = match &self.account {
-            Account::Unknown => Plain {
-                room: MOST,
-                until: Time::MAX,
-            },
-            Account::Rolling(account) => account.plain()?,
-            Account::Bucket(_) | Account::Fixed(_) | Account::Stock(_) => return None,
-        };
-        Some(Plain {
-            room: match self.paused <= now {
-                true => plain.room.saturating_sub(self.held),
-                false => 0,
-            },
-            ..plain
-        })
     }
 
     /// Whether what fits now may not fit later, though nothing else is charged: shortly before its end a fixed window
