@@ -18,8 +18,9 @@ use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
 mod judged;
+mod kept;
 
-pub use self::judged::Judged;
+pub use self::{judged::Judged, kept::KeptRequest};
 pub use crate::{
     body::{Depth, Read},
     marked::Marked,
@@ -95,13 +96,45 @@ pub trait Answers<R> {
 }
 
 /// Copies requests, so that they can be sent again.
+///
+/// What is kept meanwhile is a part of each call's future: keep it small.
+///
+/// ```
+/// use tower_quota::answers::CopyRequest;
+///
+/// struct Prompts;
+///
+/// impl CopyRequest<String> for Prompts {
+///     type Kept = Box<str>;
+///
+///     fn keep(&self, prompt: &String) -> Option<Box<str>> {
+///         Some(prompt.as_str().into())
+///     }
+///
+///     fn restore(&self, kept: Box<str>) -> String {
+///         kept.into()
+///     }
+/// }
+/// # assert_eq!(Prompts.copy(&"Hi".to_owned()).as_deref(), Some("Hi"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't copy requests of type `{Req}`",
     note = "`Http` copies `http::Request<B>` where `B: ReplayBody` (put `BufferBodyLayer::new()` outside); `.opaque()` copies any request that is `Clone`"
 )]
 pub trait CopyRequest<Req> {
-    /// A copy of the request, or `None` where it can't be had: then one try is all there is.
-    fn copy(&self, request: &Req) -> Option<Req>;
+    /// What is kept of a request that is under way: `Req` itself, or whatever it can be made of again.
+    type Kept;
+
+    /// What it takes to send the request again, or `None` where that can't be had: then one try is all there is.
+    fn keep(&self, request: &Req) -> Option<Self::Kept>;
+
+    /// The request, to be sent again.
+    fn restore(&self, kept: Self::Kept) -> Req;
+
+    /// A copy of the request, or `None` where it can't be had.
+    fn copy(&self, request: &Req) -> Option<Req> {
+        self.keep(request).map(|kept| self.restore(kept))
+    }
 
     /// The request's headers, where there are any.
     fn headers_mut<'a>(&self, request: &'a mut Req) -> Option<&'a mut HeaderMap> {
@@ -181,19 +214,15 @@ impl<B> Classify<Response<B>> for Http {
 }
 
 impl<B: ReplayBody> CopyRequest<Request<B>> for Http {
-    fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
-        let mut copy = Request::new(request.body().replay()?);
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.version_mut() = request.version();
-        // A new one has none either.
-        if !request.headers().is_empty() {
-            *copy.headers_mut() = request.headers().clone();
-        }
-        if !request.extensions().is_empty() {
-            *copy.extensions_mut() = request.extensions().clone();
-        }
-        Some(copy)
+    type Kept = KeptRequest<B>;
+
+    #[inline]
+    fn keep(&self, request: &Request<B>) -> Option<KeptRequest<B>> {
+        KeptRequest::of(request)
+    }
+
+    fn restore(&self, kept: KeptRequest<B>) -> Request<B> {
+        kept.into_request()
     }
 
     fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
@@ -272,8 +301,15 @@ impl<B> Classify<Response<B>> for Provider {
 }
 
 impl<B: ReplayBody> CopyRequest<Request<B>> for Provider {
-    fn copy(&self, request: &Request<B>) -> Option<Request<B>> {
-        Http.copy(request)
+    type Kept = KeptRequest<B>;
+
+    #[inline]
+    fn keep(&self, request: &Request<B>) -> Option<KeptRequest<B>> {
+        KeptRequest::of(request)
+    }
+
+    fn restore(&self, kept: KeptRequest<B>) -> Request<B> {
+        kept.into_request()
     }
 
     fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
@@ -333,7 +369,13 @@ impl<R> Classify<R> for Opaque {
 }
 
 impl<Req: Clone> CopyRequest<Req> for Opaque {
-    fn copy(&self, request: &Req) -> Option<Req> {
+    type Kept = Req;
+
+    fn keep(&self, request: &Req) -> Option<Req> {
         Some(request.clone())
+    }
+
+    fn restore(&self, kept: Req) -> Req {
+        kept
     }
 }

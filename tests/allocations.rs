@@ -459,6 +459,39 @@ fn sharing_out_allocates_nothing() {
     allocates_nothing(|| assert_eq!(endpoint.load(), Default::default()));
 }
 
+#[test]
+fn a_retry_with_a_deadline_allocates_nothing_where_the_first_try_is_answered_at_once() {
+    let minute = Duration::from_secs(60);
+    allocates_nothing(http(BackoffRetryLayer::new().deadline(minute)));
+}
+
+/// A request that may be sent again is kept in a pointer and its body; what only a second try needs is made for that.
+#[test]
+fn a_call_holds_little_while_it_is_under_way() {
+    fn size<L>(_: L) -> usize
+    where
+        L: Layer<Client>,
+        L::Service: Service<Request<Bytes>>,
+    {
+        size_of::<<L::Service as Service<Request<Bytes>>>::Future>()
+    }
+    let bare = size_of::<<Client as Service<Request<Bytes>>>::Future>();
+    let retry = size(BackoffRetryLayer::new()) - bare;
+    let fallback = size(FallbackLayer::to(Client)) - bare;
+    let five = ServiceBuilder::new()
+        .layer(FallbackLayer::to(Client))
+        .layer(BackoffRetryLayer::new())
+        .layer(RateLimitLayer::new(quota()))
+        .layer(TokenBudgetLayer::new(quota()))
+        .layer(CircuitBreakerLayer::new());
+    let five = size(five) - bare;
+    println!(
+        "bytes that a future is larger: by a retry {retry}, by a fallback {fallback}, by all five {five}"
+    );
+    assert!(retry <= 96 && fallback <= 88, "{retry}, {fallback}");
+    assert!(five <= 850, "{five}");
+}
+
 /// With a copy of a request that has no headers of its own.
 #[test]
 fn all_five_allocate_nothing() {

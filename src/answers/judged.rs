@@ -96,6 +96,16 @@ impl<R, P, F: Classify<R>> Classify<R> for Judged<P, F> {
 }
 
 impl<Req, P: CopyRequest<Req>, F> CopyRequest<Req> for Judged<P, F> {
+    type Kept = P::Kept;
+
+    fn keep(&self, request: &Req) -> Option<P::Kept> {
+        self.answers.keep(request)
+    }
+
+    fn restore(&self, kept: P::Kept) -> Req {
+        self.answers.restore(kept)
+    }
+
     fn copy(&self, request: &Req) -> Option<Req> {
         self.answers.copy(request)
     }

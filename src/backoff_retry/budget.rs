@@ -310,10 +310,15 @@ impl RetryBudget {
 
     /// A request begins, and is under way until the guard is dropped. Deposits as well.
     pub fn begin(&self) -> Ongoing {
+        self.enter().unwrap_or_default()
+    }
+
+    /// The same, with nothing to drop where nobody asks when it ends.
+    pub(super) fn enter(&self) -> Option<Ongoing> {
         self.deposit();
         match &self.0 {
-            Kind::Active(active) => Ongoing::new(Arc::clone(active)),
-            _ => Ongoing::default(),
+            Kind::Active(active) => Some(Ongoing::new(Arc::clone(active))),
+            _ => None,
         }
     }
 

@@ -168,6 +168,7 @@ mod gate;
 mod gave_up;
 mod layer;
 mod policy;
+mod retries;
 mod service;
 mod told;
 

@@ -62,7 +62,7 @@ impl Default for Policy {
 }
 
 /// How far a call has come.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// Tries that were sent.
     pub(super) made: u32,
@@ -70,6 +70,17 @@ pub(super) struct Progress {
     pub(super) before: Option<Duration>,
     /// When the whole call has to end.
     pub(super) deadline: Option<Instant>,
+}
+
+impl Progress {
+    /// The first try is under way.
+    pub(super) const fn first(deadline: Option<Instant>) -> Self {
+        Self {
+            made: 1,
+            before: None,
+            deadline,
+        }
+    }
 }
 
 /// What comes next.

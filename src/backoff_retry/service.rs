@@ -10,9 +10,9 @@ use tower_service::Service;
 use super::{
     BackoffRetryFuture, attempt,
     budget::RetryBudget,
-    future::Retries,
     gate::{Always, MayRetry},
-    policy::{Policy, Progress},
+    policy::Policy,
+    retries::Retries,
 };
 use crate::{
     answers::{Answers, CopyRequest, Http},
@@ -58,35 +58,21 @@ where
         }
         // One try is all there is, and nobody asks what came of it.
         let alone = policy.attempts == 1 && policy.deadline.is_none();
-        let copy = if policy.attempts > 1 && self.gate.may_retry(&request) {
-            self.answers.copy(&request)
+        let kept = if policy.attempts > 1 && self.gate.may_retry(&request) {
+            self.answers.keep(&request)
         } else {
             None
         };
-        let retries = if alone {
-            None
-        } else {
-            Some(Retries {
-                policy: Arc::clone(policy),
-                // Not ready yet: it is asked when its time has come.
-                again: copy.map(|copy| (self.inner.clone(), copy)),
-                progress: Progress {
-                    made: 1,
-                    before: None,
-                    deadline: (policy.deadline).and_then(|d| Instant::now().checked_add(d)),
-                },
-                timer: None,
-                paid: None,
-            })
-        };
-        let ongoing = policy.budget.as_ref().map(RetryBudget::begin);
+        let mut retries = (!alone).then(|| {
+            let deadline = (policy.deadline).and_then(|d| Instant::now().checked_add(d));
+            // Not ready yet: it is asked when its time has come.
+            let again = kept.map(|kept| (self.inner.clone(), kept));
+            Retries::new(Arc::clone(policy), again, deadline)
+        });
+        let mut ongoing = policy.budget.as_ref().and_then(RetryBudget::enter);
         policy.tries.tried(false);
-        BackoffRetryFuture::new(
-            self.inner.call(request),
-            retries,
-            ongoing,
-            self.answers.clone(),
-        )
+        let held = (&mut retries, &mut ongoing);
+        BackoffRetryFuture::calling(&mut self.inner, request, held, &self.answers)
     }
 }
 

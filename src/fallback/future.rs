@@ -2,20 +2,18 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-pub(super) use super::trip::Spare;
 use super::{
-    memory::Seen,
-    plan::{Choice, Plan},
+    outcome::{FirstAnswer, Outcome, SecondAnswer},
+    plan::Choice,
     second::Second,
     service::Chain,
-    trip::{FirstAnswer, Merged, Outcome, SecondAnswer, Trip},
+    trip::{Merged, Trip},
 };
 use crate::{
     answers::{Answers, Depth, Read},
@@ -43,7 +41,8 @@ pin_project! {
                 Reading<C::Answers, SecondAnswer<C, Req>>,
             >,
         >,
-        trip: Trip<C, Req>,
+        // None once the outcome was given: nothing of the call is held any more.
+        trip: Option<Trip<C, Req>>,
         answers: C::Answers,
     }
 }
@@ -83,49 +82,45 @@ pin_project! {
 }
 
 impl<C: Chain<Req>, Req> FallbackFuture<C, Req> {
+    /// The first service is readied, and nobody remembers it as down.
+    // Takes what the call holds only once `first` was called: where unwinding has something to drop, the future that it
+    // returns is moved once more. Inlined, it would have.
+    #[inline(never)]
     pub(super) fn calling(
-        future: <C::First as Service<Req>>::Future,
-        seen: Seen,
-        spare: Option<Spare<C::Second, Req>>,
-        (plan, answers): (Arc<Plan>, C::Answers),
-    ) -> Self {
+        first: &mut C::First,
+        request: Req,
+        trip: &mut Option<Trip<C, Req>>,
+        answers: &C::Answers,
+    ) -> Self
+    where
+        C::Answers: Clone,
+    {
+        let future = first.call(request);
         Self {
             state: State::Calling { future },
-            trip: Trip::new(plan, seen, spare, None),
-            answers,
+            trip: trip.take(),
+            answers: answers.clone(),
         }
     }
 
-    pub(super) fn unready(
-        error: BoxError,
-        spare: Spare<C::Second, Req>,
-        (plan, answers): (Arc<Plan>, C::Answers),
-    ) -> Self {
-        let seen = plan.look(0);
+    pub(super) const fn unready(error: BoxError, trip: Trip<C, Req>, answers: C::Answers) -> Self {
         Self {
             state: State::Unready { error: Some(error) },
-            trip: Trip::new(plan, seen, Some(spare), None),
+            trip: Some(trip),
             answers,
         }
     }
 
     /// The first service isn't readied: it was down. It is passed over if it still is.
-    pub(super) fn passing(
-        first: C::First,
-        choice: Option<Choice>,
-        spare: Spare<C::Second, Req>,
-        (plan, answers): (Arc<Plan>, C::Answers),
-    ) -> Self {
-        let seen = plan.look(0);
-        let state = match choice {
-            Some(choice) => State::Passing {
-                choice: Some(choice),
-            },
-            None => State::Returning { last: false },
+    pub(super) fn passing(choice: Option<Choice>, trip: Trip<C, Req>, answers: C::Answers) -> Self {
+        let state = if choice.is_some() {
+            State::Passing { choice }
+        } else {
+            State::Returning { last: false }
         };
         Self {
             state,
-            trip: Trip::new(plan, seen, Some(spare), Some(Box::new(first))),
+            trip: Some(trip),
             answers,
         }
     }
@@ -136,33 +131,38 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (answers, trip) = (&*this.answers, this.trip);
+        let answers = &*this.answers;
+        let trip = this.trip.as_mut().expect("polled after ready");
         let last = loop {
             let mut asked = true;
             let outcome = match this.state.as_mut().project() {
-                StateProj::Calling { future } => match future.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(answer)) => {
-                        let verdict = Answers::<FirstAnswer<C, Req>>::at_sight(
+                StateProj::Calling { future } => {
+                    let outcome = future.poll(cx);
+                    if let Poll::Ready(Ok(answer)) = &outcome
+                        && let Some(Verdict::Success) = Answers::<FirstAnswer<C, Req>>::at_sight(
                             answers,
-                            &answer,
+                            answer,
                             Depth::Streams,
-                        );
-                        if matches!(verdict, Some(Verdict::Success)) && trip.has_served() {
-                            this.state.set(State::Done);
-                            trip.let_go();
-                            return Poll::Ready(Ok(trip.first(answer, answers)));
-                        }
-                        match answers.read(answer, Depth::Streams) {
+                        )
+                        && trip.has_served()
+                    {
+                        this.state.set(State::Done);
+                        *this.trip = None;
+                        let answer = |answer| Trip::<C, Req>::first(answer, answers);
+                        return outcome.map_ok(answer).map_err(Into::into);
+                    }
+                    match outcome {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(answer)) => match answers.read(answer, Depth::Streams) {
                             Read::Now(out) => Outcome::First(Ok(out)),
                             Read::Later(reading) => {
                                 this.state.set(State::Reading { reading });
                                 continue;
                             }
-                        }
+                        },
+                        Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
                     }
-                    Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
-                },
+                }
                 StateProj::Reading { reading } => match reading.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(out) => Outcome::First(Ok(out)),
@@ -276,15 +276,16 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
             this.state.set(State::Asking);
         };
         this.state.set(State::Done);
-        trip.let_go();
+        *this.trip = None;
         Poll::Ready(last)
     }
 }
 
 impl<C: Chain<Req>, Req> fmt::Debug for FallbackFuture<C, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spare = self.trip.as_ref().and_then(|trip| trip.spare.as_ref());
         f.debug_struct("FallbackFuture")
-            .field("can_fall_back", &self.trip.spare.is_some())
+            .field("can_fall_back", &spare.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -66,6 +66,10 @@ pub(super) struct Down {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen(u64);
 
+impl Seen {
+    pub(super) const UP: Self = Self(0);
+}
+
 /// One word a member: until when it is down in nanoseconds, and in the last two bits why; 0 where it isn't. So whoever
 /// finds the first member up has looked at one word, and at no clock.
 #[derive(Debug)]
@@ -88,6 +92,7 @@ impl Memory {
         self.spans
     }
 
+    #[inline]
     pub(super) fn look(&self, member: usize) -> Seen {
         Seen(self.members[member].load(Ordering::Acquire))
     }

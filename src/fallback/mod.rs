@@ -181,6 +181,7 @@ mod future;
 mod layer;
 mod memory;
 mod merge;
+mod outcome;
 mod plan;
 mod second;
 mod service;

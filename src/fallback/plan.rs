@@ -99,13 +99,22 @@ impl Plan {
         self.keeps_successes
     }
 
+    #[inline]
     pub(super) fn look(&self, member: usize) -> Seen {
         self.memory.look(member)
     }
 
     /// Where a call starts that doesn't start with the first service, because that is down and somebody else isn't, or is
     /// back earlier.
+    #[inline]
     pub(super) fn start(&self) -> Option<Choice> {
+        if self.look(0) == Seen::UP {
+            return None;
+        }
+        self.pass_over()
+    }
+
+    fn pass_over(&self) -> Option<Choice> {
         let down = self.memory.down(0)?;
         let choice = self.choose(0, &down.verdict, Some(down))?;
         (choice.member != 0).then_some(choice)

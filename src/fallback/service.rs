@@ -9,10 +9,10 @@ use tower_service::Service;
 use super::{
     FallbackFuture,
     computed::{Computed, ComputedAsync},
-    future::Spare,
     merge::Merge,
     plan::Plan,
     second::{Links, Rewritten, Second, To},
+    trip::{Spare, Trip},
 };
 use crate::{
     answers::{Answers, CopyRequest, Http},
@@ -169,35 +169,34 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let answers = self.answers.clone();
-        let plan = Arc::clone(&self.plan);
-        let passes_over = match std::mem::replace(&mut self.found, Found::First) {
+        let choice = match std::mem::replace(&mut self.found, Found::First) {
             Found::Unready(error) => {
                 // This instance must not be asked again; the next call is another's.
                 self.give_back();
-                let spare = Spare::new(self.second.clone(), Some(request));
-                return FallbackFuture::unready(error, spare, (plan, answers));
-            }
-            // It may be back by now, and isn't readied.
-            Found::Down => {
-                let spare = Spare::new(self.second.clone(), Some(request));
-                let (first, choice) = (self.inner.clone(), plan.start());
-                return FallbackFuture::passing(first, choice, spare, (plan, answers));
+                let trip = Trip::passing(&self.plan, self.second.clone(), request, None);
+                return FallbackFuture::unready(error, trip, self.answers.clone());
             }
             // It may have gone down since it was readied.
-            Found::First => plan.start(),
+            Found::First => match self.plan.start() {
+                None => {
+                    let kept = self.answers.keep(&request);
+                    let spare = (kept.is_some() || !T::SENDS)
+                        .then(|| Spare::new(self.second.clone(), kept));
+                    let trip = &mut Some(Trip::first_asked(&self.plan, spare));
+                    self.polled = false;
+                    return FallbackFuture::calling(&mut self.inner, request, trip, &self.answers);
+                }
+                choice => {
+                    self.give_back();
+                    choice
+                }
+            },
+            // It may be back by now, and isn't readied.
+            Found::Down => self.plan.start(),
         };
-        if passes_over.is_some() {
-            self.give_back();
-            let spare = Spare::new(self.second.clone(), Some(request));
-            let first = self.inner.clone();
-            return FallbackFuture::passing(first, passes_over, spare, (plan, answers));
-        }
-        let copy = answers.copy(&request);
-        let spare = (copy.is_some() || !T::SENDS).then(|| Spare::new(self.second.clone(), copy));
-        let seen = plan.look(0);
-        self.polled = false;
-        FallbackFuture::calling(self.inner.call(request), seen, spare, (plan, answers))
+        let resort = Some(self.inner.clone());
+        let trip = Trip::passing(&self.plan, self.second.clone(), request, resort);
+        FallbackFuture::passing(choice, trip, self.answers.clone())
     }
 }
 

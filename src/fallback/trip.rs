@@ -6,13 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, StatusCode};
 use tower_service::Service;
 
 use super::{
     causes::{self, Cause, Causes, FallbackError},
     memory::Seen,
     merge::Merge,
+    outcome::{FirstAnswer, Outcome, SecondAnswer},
     plan::{self, Choice, Plan},
     second::{Second, Unserved},
     service::Chain,
@@ -21,80 +21,23 @@ use crate::{
     answers::{Answers, CopyRequest},
     error::BoxError,
     observe::target,
-    verdict::{Classify, Verdict},
+    verdict::Verdict,
 };
 
-pub(super) type FirstAnswer<C, Req> = <<C as Chain<Req>>::First as Service<Req>>::Response;
-pub(super) type SecondAnswer<C, Req> = <<C as Chain<Req>>::Second as Second<Req>>::Response;
-type Out<P, A> = <P as Answers<A>>::Out<()>;
+pub(super) type Kept<C, Req> = <<C as Chain<Req>>::Answers as CopyRequest<Req>>::Kept;
 pub(super) type Merged<C, Req> =
     <<C as Chain<Req>>::Answers as Merge<FirstAnswer<C, Req>, SecondAnswer<C, Req>>>::Merged;
 
-/// What falling back needs. There is none where the request couldn't be copied.
-pub(super) struct Spare<T, Req> {
+/// What falling back needs, `K` of it being what is kept of the request. There is none where that couldn't be copied.
+pub(super) struct Spare<T, K> {
     pub(super) second: T,
-    // As it came, for links that haven't got it.
-    request: Option<Req>,
-    // As it goes to the link that is asked. Boxed: there is none where the first serves.
-    bound: Option<Box<Req>>,
+    // Of the request as it came, for links that haven't got it.
+    kept: Option<K>,
 }
 
-impl<T, Req> Spare<T, Req> {
-    pub(super) const fn new(second: T, request: Option<Req>) -> Self {
-        Self {
-            second,
-            request,
-            bound: None,
-        }
-    }
-}
-
-/// What became of a member.
-pub(super) enum Outcome<C: Chain<Req>, Req> {
-    First(Result<Out<C::Answers, FirstAnswer<C, Req>>, BoxError>),
-    Second(Result<Out<C::Answers, SecondAnswer<C, Req>>, BoxError>),
-}
-
-impl<C: Chain<Req>, Req> Outcome<C, Req> {
-    fn verdict(&self, answers: &C::Answers) -> Verdict {
-        match self {
-            Self::First(outcome) => answers.classify(outcome.as_ref()),
-            Self::Second(outcome) => C::verdict(answers, outcome.as_ref()),
-        }
-    }
-
-    /// Where marks are, or the error.
-    fn marks<'a>(&'a self, answers: &C::Answers) -> Result<Option<&'a Extensions>, &'a BoxError> {
-        match self {
-            Self::First(Ok(out)) => Ok(Merge::<_, SecondAnswer<C, Req>>::marks_of_first(
-                answers, out,
-            )),
-            Self::Second(Ok(out)) => Ok(Merge::<FirstAnswer<C, Req>, _>::marks_of_second(
-                answers, out,
-            )),
-            Self::First(Err(error)) | Self::Second(Err(error)) => Err(error),
-        }
-    }
-
-    fn status(&self, answers: &C::Answers) -> Option<StatusCode> {
-        let facts = match self {
-            Self::First(Ok(out)) => Answers::<FirstAnswer<C, Req>>::facts(answers, out),
-            Self::Second(Ok(out)) => Answers::<SecondAnswer<C, Req>>::facts(answers, out),
-            Self::First(Err(_)) | Self::Second(Err(_)) => None,
-        };
-        facts.map(|(status, _)| status)
-    }
-
-    /// Lets go of what is of no use while another is tried.
-    fn let_go(self, answers: &C::Answers) -> Self {
-        match self {
-            Self::First(outcome) => {
-                Self::First(outcome.map(|out| Answers::<FirstAnswer<C, Req>>::let_go(answers, out)))
-            }
-            Self::Second(outcome) => Self::Second(
-                outcome.map(|out| Answers::<SecondAnswer<C, Req>>::let_go(answers, out)),
-            ),
-        }
+impl<T, K> Spare<T, K> {
+    pub(super) const fn new(second: T, kept: Option<K>) -> Self {
+        Self { second, kept }
     }
 }
 
@@ -107,36 +50,39 @@ struct Put<C: Chain<Req>, Req> {
 }
 
 pub(super) struct Trip<C: Chain<Req>, Req> {
-    pub(super) plan: Arc<Plan>,
-    pub(super) spare: Option<Spare<C::Second, Req>>,
-    // Who has the request, or is asked: 0 is the first service.
-    member: usize,
-    // What was remembered of it when it was called.
+    plan: Arc<Plan>,
+    pub(super) spare: Option<Spare<C::Second, Kept<C, Req>>>,
+    // What was remembered of the member that has the request, or is asked, when it was called.
     seen: Seen,
     // Boxed: there is none where the first serves.
-    put: Option<Box<Put<C, Req>>>,
+    detour: Option<Box<Detour<C, Req>>>,
+}
+
+/// The way of a request that doesn't only go to the first service.
+struct Detour<C: Chain<Req>, Req> {
+    // Who has the request, or is asked: 0 is the first service.
+    member: usize,
+    // As it came, where nobody was sent it.
+    request: Option<Req>,
+    // As it goes to the link that is asked.
+    bound: Option<Req>,
+    put: Option<Put<C, Req>>,
     // Of the outcome before, or what was remembered of the first service.
     verdict: Verdict,
     causes: Vec<Cause>,
-    // The first service, where it was passed over: asked after all where nobody else can be. Boxed: hardly ever.
-    resort: Option<Box<C::First>>,
+    // The first service, where it was passed over: asked after all where nobody else can be.
+    resort: Option<C::First>,
     fell: bool,
     // Somebody may have been sent the request.
     left: bool,
 }
 
-impl<C: Chain<Req>, Req> Trip<C, Req> {
-    pub(super) const fn new(
-        plan: Arc<Plan>,
-        seen: Seen,
-        spare: Option<Spare<C::Second, Req>>,
-        resort: Option<Box<C::First>>,
-    ) -> Self {
+impl<C: Chain<Req>, Req> Detour<C, Req> {
+    const fn new(request: Option<Req>, resort: Option<C::First>) -> Self {
         Self {
-            plan,
-            spare,
             member: 0,
-            seen,
+            request,
+            bound: None,
             put: None,
             verdict: Verdict::Success,
             causes: Vec::new(),
@@ -145,32 +91,64 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             left: false,
         }
     }
+}
+
+impl<C: Chain<Req>, Req> Trip<C, Req> {
+    /// The first service has the request.
+    pub(super) fn first_asked(
+        plan: &Arc<Plan>,
+        spare: Option<Spare<C::Second, Kept<C, Req>>>,
+    ) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            seen: plan.look(0),
+            spare,
+            detour: None,
+        }
+    }
+
+    /// Nobody has the request yet, nor will the first service, but as a last `resort`.
+    pub(super) fn passing(
+        plan: &Arc<Plan>,
+        second: C::Second,
+        request: Req,
+        resort: Option<C::First>,
+    ) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            seen: plan.look(0),
+            spare: Some(Spare::new(second, None)),
+            detour: Some(Box::new(Detour::new(Some(request), resort))),
+        }
+    }
+
+    /// Who has the request, or is asked.
+    fn member(&self) -> usize {
+        self.detour.as_ref().map_or(0, |detour| detour.member)
+    }
 
     /// The request goes where it was decided that it goes, past the first service; `false` where it can't.
     pub(super) fn pass_over(&mut self, choice: Choice, answers: &C::Answers) -> bool {
-        if let Some(cause) = choice.skipped.first() {
-            self.verdict = cause.verdict();
+        if let (Some(cause), Some(detour)) = (choice.skipped.first(), &mut self.detour) {
+            detour.verdict = cause.verdict();
         }
         self.go_on(Some(choice), answers)
     }
 
     /// The first service has answered with a success: whether that is what the caller gets, with nothing more to it.
     pub(super) fn has_served(&mut self) -> bool {
-        let served = self.member == 0 && self.causes.is_empty() && self.plan.keeps_successes();
-        if served {
+        let alone = |detour: &Detour<C, Req>| detour.member == 0 && detour.causes.is_empty();
+        let served = self.detour.as_deref().is_none_or(alone) && self.plan.keeps_successes();
+        // Of one that was up there is nothing new to learn.
+        if served && self.seen != Seen::UP {
             let memory = &self.plan.memory;
             memory.learn(0, self.seen, &Verdict::Success, None);
-            self.spare = None;
         }
         served
     }
 
     /// What the caller gets then.
-    pub(super) fn first(
-        &self,
-        answer: FirstAnswer<C, Req>,
-        answers: &C::Answers,
-    ) -> Merged<C, Req> {
+    pub(super) fn first(answer: FirstAnswer<C, Req>, answers: &C::Answers) -> Merged<C, Req> {
         let out = Answers::<FirstAnswer<C, Req>>::pass(answers, answer, ());
         Merge::<FirstAnswer<C, Req>, SecondAnswer<C, Req>>::first(answers, out, None)
     }
@@ -185,14 +163,24 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         let verdict = outcome.verdict(answers);
         let memory = &self.plan.memory;
         let span = causes::span(memory.spans(), &verdict, outcome.marks(answers));
-        let sends = self.member == 0 || C::Second::SENDS;
-        self.left |= sends && verdict.was_sent();
+        let by = self.member();
+        let sends = by == 0 || C::Second::SENDS;
+        let left = sends && verdict.was_sent();
         if sends {
-            memory.learn(self.member, self.seen, &verdict, span);
+            memory.learn(by, self.seen, &verdict, span);
         }
-        let (by, at) = (self.member, self.causes.len());
-        self.verdict = verdict;
-        if !self.go_on(None, answers) {
+        if let Some(detour) = &mut self.detour {
+            detour.left |= left;
+        }
+        let Some(next) = self.next(by, &verdict) else {
+            return Err(self.end(outcome, by, &verdict, answers));
+        };
+        let new = || Box::new(Detour::new(None, None));
+        let detour = self.detour.get_or_insert_with(new);
+        detour.left |= left;
+        detour.verdict = verdict;
+        let at = detour.causes.len();
+        if !self.go_on(Some(next), answers) {
             return Err(self.end(outcome, by, &verdict, answers));
         }
         let cause = Cause::failed(self.plan.served_by(by), verdict, span)
@@ -201,62 +189,85 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             Verdict::Success => outcome,
             _ => outcome.let_go(answers),
         };
-        self.put = Some(Box::new(Put { outcome, cause, at }));
+        if let Some(detour) = &mut self.detour {
+            detour.put = Some(Put { outcome, cause, at });
+        }
         Ok(verdict.was_sent())
     }
 
     /// The link that was asked can't be readied. `true` where another is asked.
     pub(super) fn unready(&mut self, error: BoxError, answers: &C::Answers) -> bool {
+        let by = self.member();
         let verdict = C::verdict(answers, Err(&error));
-        let span = self.plan.memory.spans().of(&verdict, Some(&error));
-        self.plan
-            .memory
-            .learn(self.member, self.seen, &verdict, span);
-        let cause = Cause::failed(self.plan.served_by(self.member), verdict, span);
-        let at = self.causes.len();
-        causes::put_down(&mut self.causes, at, cause, Err(error));
-        if let Some(spare) = &mut self.spare
-            && spare.request.is_none()
-            && !C::Second::REWRITES
-        {
-            spare.request = spare.bound.take().map(|request| *request);
+        let memory = &self.plan.memory;
+        let span = memory.spans().of(&verdict, Some(&error));
+        memory.learn(by, self.seen, &verdict, span);
+        let cause = Cause::failed(self.plan.served_by(by), verdict, span);
+        let Self {
+            spare: Some(spare),
+            detour: Some(detour),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let at = detour.causes.len();
+        causes::put_down(&mut detour.causes, at, cause, Err(error));
+        if spare.kept.is_none() && detour.request.is_none() && !C::Second::REWRITES {
+            detour.request = detour.bound.take();
         }
         self.go_on(None, answers)
     }
 
+    /// Who is asked after `member`, whose verdict this is, where somebody can be.
+    fn next(&self, member: usize, verdict: &Verdict) -> Option<Choice> {
+        self.spare.as_ref()?;
+        self.plan.next(member, verdict)
+    }
+
     /// Chooses who is asked next, and makes the request what it has to be there.
     fn go_on(&mut self, mut choice: Option<Choice>, answers: &C::Answers) -> bool {
-        let Some(spare) = &mut self.spare else {
+        let Self {
+            plan,
+            spare: Some(spare),
+            seen,
+            detour: Some(detour),
+        } = self
+        else {
             return false;
         };
         loop {
             let next = choice.take();
-            let Some(next) = next.or_else(|| self.plan.next(self.member, &self.verdict)) else {
+            let Some(next) = next.or_else(|| plan.next(detour.member, &detour.verdict)) else {
                 return false;
             };
-            let lasts = self.plan.has_more(next.member) || self.resort.is_some();
-            let copy = match &spare.request {
-                Some(request) if C::Second::SENDS && lasts => answers.copy(request),
+            let lasts = plan.has_more(next.member) || detour.resort.is_some();
+            let kept = || spare.kept.take().map(|kept| answers.restore(kept));
+            let request = detour.request.take().or_else(kept);
+            let kept = match &request {
+                Some(request) if C::Second::SENDS && lasts => answers.keep(request),
                 _ => None,
             };
             // Nothing was sent yet, and the first service must not go without the request.
-            if C::Second::REWRITES && self.resort.is_some() && copy.is_none() {
+            if C::Second::REWRITES && detour.resort.is_some() && kept.is_none() {
+                detour.request = request;
                 return false;
             }
-            self.member = next.member;
-            spare.bound = match mem::replace(&mut spare.request, copy) {
+            detour.member = next.member;
+            spare.kept = kept;
+            detour.bound = match request {
                 Some(request) => match spare.second.rewrite(next.member, request) {
-                    Some(request) => Some(Box::new(request)),
                     None => continue,
+                    bound => bound,
                 },
                 None if C::Second::SENDS => return false,
                 None => None,
             };
-            self.causes.extend(next.skipped);
-            self.seen = self.plan.look(self.member);
-            let (name, verdict) = (self.plan.served_by(self.member).name(), self.verdict);
-            let first = !mem::replace(&mut self.fell, true);
-            let passed = self.resort.is_some();
+            detour.causes.extend(next.skipped);
+            *seen = plan.look(detour.member);
+            let (name, verdict) = (plan.served_by(detour.member).name(), detour.verdict);
+            let first = !mem::replace(&mut detour.fell, true);
+            let passed = detour.resort.is_some();
             tell(name, verdict, first, passed);
             return true;
         }
@@ -264,25 +275,26 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
 
     /// The link that is asked, to be readied.
     pub(super) fn asked(&mut self) -> (&mut C::Second, usize) {
+        let member = self.member();
         let spare = self.spare.as_mut().expect("there are links");
-        (&mut spare.second, self.member)
+        (&mut spare.second, member)
     }
 
     /// Calls the link that was readied.
     pub(super) fn call(&mut self, answers: &C::Answers) -> <C::Second as Second<Req>>::Future {
-        if let Some(put) = self.put.take() {
-            let Put { outcome, cause, at } = *put;
+        let detour = self.detour.as_mut().expect("a link is asked");
+        if let Some(Put { outcome, cause, at }) = detour.put.take() {
             let why = match outcome {
                 Outcome::First(Err(error)) | Outcome::Second(Err(error)) => Err(error),
                 ref answered => Ok(answered.marks(answers).ok().flatten()),
             };
-            causes::put_down(&mut self.causes, at, cause, why);
+            causes::put_down(&mut detour.causes, at, cause, why);
         }
         // From here on there is a real outcome.
-        self.resort = None;
-        let causes = Causes::new(self.causes.clone()).expect("somebody didn't serve");
+        detour.resort = None;
+        let causes = Causes::new(detour.causes.clone()).expect("somebody didn't serve");
+        let request = detour.bound.take();
         let spare = self.spare.as_mut().expect("there are links");
-        let request = spare.bound.take().map(|request| *request);
         spare.second.call(Unserved { request, causes })
     }
 
@@ -291,18 +303,19 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         &mut self,
         answers: &C::Answers,
     ) -> Option<Result<Merged<C, Req>, BoxError>> {
-        let put = *self.put.take()?;
+        let put = self.detour.as_mut()?.put.take()?;
         let (by, verdict) = (put.cause.index(), put.cause.verdict());
         Some(self.end(put.outcome, by, &verdict, answers))
     }
 
     /// Readies the first service after all.
     pub(super) fn poll_return(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.member = 0;
-        let first = self.resort.as_mut().expect("it was passed over");
+        let detour = self.detour.as_mut().expect("it was passed over");
+        detour.member = 0;
+        let first = detour.resort.as_mut().expect("it was passed over");
         let ready = first.poll_ready(cx).map_err(Into::into);
         if let Poll::Ready(Err(_)) = ready {
-            self.resort = None;
+            detour.resort = None;
         }
         ready
     }
@@ -314,20 +327,18 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         answers: &C::Answers,
     ) -> <C::First as Service<Req>>::Future {
         let spare = self.spare.take().expect("it was passed over");
-        let mut first = self.resort.take().expect("it was passed over");
+        let detour = self.detour.as_mut().expect("it was passed over");
+        let mut first = detour.resort.take().expect("it was passed over");
         self.seen = self.plan.look(0);
-        let request = spare.request.expect("kept as long as nobody was asked");
+        let kept = || spare.kept.map(|kept| answers.restore(kept));
+        let request = detour.request.take().or_else(kept);
+        let request = request.expect("kept as long as nobody was asked");
         if !last {
-            let copy = answers.copy(&request);
+            let kept = answers.keep(&request);
             self.spare =
-                (copy.is_some() || !C::Second::SENDS).then(|| Spare::new(spare.second, copy));
+                (kept.is_some() || !C::Second::SENDS).then(|| Spare::new(spare.second, kept));
         }
         first.call(request)
-    }
-
-    /// The outcome is given: the request and the services that might have got it are of no use any more.
-    pub(super) fn let_go(&mut self) {
-        (self.spare, self.resort, self.put) = (None, None, None);
     }
 
     /// The outcome that the caller gets, with why the others didn't serve.
@@ -340,7 +351,10 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
     ) -> Result<Merged<C, Req>, BoxError> {
         // Whatever is computed here is meant to be an answer.
         let serves = !C::Second::SENDS || plan::serves(verdict);
-        let causes = mem::take(&mut self.causes);
+        let detour = self.detour.as_mut();
+        let (causes, left) = detour.map_or((Vec::new(), false), |detour| {
+            (mem::take(&mut detour.causes), detour.left)
+        });
         let by = self.plan.served_by(by);
         match outcome {
             Outcome::First(Ok(out)) => Ok(answers.first(out, Causes::new(causes))),
@@ -348,7 +362,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
             // Nobody else was asked.
             Outcome::First(Err(error)) => Err(error),
             Outcome::Second(Err(error)) => {
-                let sealed = !C::Second::SENDS && self.left;
+                let sealed = !C::Second::SENDS && left;
                 Err(FallbackError::boxed(error, by, causes, sealed))
             }
         }

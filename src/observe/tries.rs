@@ -55,19 +55,25 @@ impl Tries {
     }
 
     /// A try is sent; `retry`: not the first of its call. No lock may be held.
+    #[inline]
     pub(crate) fn tried(&self, retry: bool) {
-        let Some(inner) = &self.0 else {
+        if let Some(inner) = &self.0 {
+            inner.tried(retry);
+        }
+    }
+}
+
+impl Inner {
+    fn tried(&self, retry: bool) {
+        self.metrics.tried(retry);
+        let (Some(alerts), Some(share)) = (&self.alerts, &self.share) else {
             return;
         };
-        inner.metrics.tried(retry);
-        let (Some(alerts), Some(share)) = (&inner.alerts, &inner.share) else {
-            return;
-        };
-        let now = inner.clock.now();
+        let now = self.clock.now();
         let found = lock(share).record(retry, now, !is_telling());
         if let Some(found) = found {
             alerts.tell([Alert::Retries {
-                pool: inner.pool.clone(),
+                pool: self.pool.clone(),
                 retries: found.hits,
                 tries: found.all,
                 over: alerts.time(),

@@ -17,7 +17,7 @@ use tower_quota::{
     RateLimitLayer, RateReading, RateStatus, Reason, Rejected, RejectedError, Resource,
     RespondLayer, RetryBudget, Scope, Settle, TokenBudgetLayer, Usage, Verdict,
     admission::{CostOf, InTurn, Keyed, OneRequest, Prioritised, SharedBy},
-    answers::{Http, Judged, Opaque},
+    answers::{Http, Judged, KeptRequest, Opaque},
     backoff_retry::{
         Always, Attempt, BackoffRetry, BackoffRetryFuture, GaveUp, Idempotent, Ongoing, Withdrawal,
     },
@@ -123,6 +123,7 @@ fn bodies_are_what_the_inner_one_is() {
     have!(Clone, Debug, Send, Sync, Unpin => BufferedBody);
     have!(Debug, Send, Sync, Unpin => FallbackBody<Full<Bytes>, Full<Bytes>>, MeteredBody<Full<Bytes>>, MeteredBody<Full<Bytes>, InFlight>, MeteredBody<Full<Bytes>, Settling>, RespondBody<Full<Bytes>>);
     have!(Debug, Send, Sync, Unpin => Answered, Passed, InFlight, Settling);
+    have!(Debug, Send, Sync, Unpin => KeptRequest<BufferedBody>);
 }
 
 /// Nothing asks for `Send`: they also work on a `LocalSet`.

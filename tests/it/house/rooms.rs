@@ -43,7 +43,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "answers",
-        &["core", "error", "marked", "verdict", "provider", "body"],
+        &[
+            "core", "error", "marked", "verdict", "provider", "body", "recycled",
+        ],
     ),
     ("tokens", &["core", "error", "verdict", "body"]),
     (

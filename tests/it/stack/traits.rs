@@ -19,7 +19,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_quota::{
     BackoffRetryLayer, BufferBodyLayer, BufferedBody, CircuitBreakerLayer, Cost, FallbackLayer,
     RateLimitLayer, TokenBudgetLayer,
-    answers::Http,
+    answers::{CopyRequest, Http},
     backoff_retry::{Always, BackoffRetry, BackoffRetryFuture},
     body::{BufferBody, BufferBodyFuture, MeteredBody},
     circuit_breaker::{CircuitBreaker, CircuitBreakerFuture, CircuitGate, CircuitGateFuture},
@@ -60,6 +60,7 @@ where
     S: Service<Req, Response = Response<B>, Future: Send> + Send,
     S: Service<Request<BufferedBody>, Future: Send>,
     Req: Send,
+    Http: CopyRequest<Req, Kept: Send>,
     B: Body<Error: Send> + Send,
 {
     send::<RateLimitFuture<S, Req>>();
