@@ -3,10 +3,7 @@
 //! Decided under the lock, acted on outside of it: no waker, no callback and no event runs while
 //! it is held.
 
-use std::{
-    task::{Wake, Waker},
-    time::Duration,
-};
+use std::{task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
@@ -17,6 +14,7 @@ use super::{
     refusal::rejected,
     shared::Desk,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak},
+    tick::Tick,
     timer::{Armed, Fired, Timer},
     watch::{Standing, Watch},
 };
@@ -80,21 +78,6 @@ pub(super) enum Turn {
     Planned,
     /// Somebody in line has to be polled in a runtime first; all are woken.
     NoTimer,
-}
-
-/// The timer's waker: the quota itself, as long as somebody has a handle on it.
-struct Tick(Weak<Line>);
-
-impl Wake for Tick {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(line) = self.0.upgrade() {
-            line.tick();
-        }
-    }
 }
 
 impl Line {
@@ -396,7 +379,7 @@ impl Line {
         }
     }
 
-    fn tick(&self) {
+    pub(super) fn tick(&self) {
         match self.timer.fired(self.now()) {
             Fired::Due => {
                 self.turn();

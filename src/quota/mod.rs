@@ -115,6 +115,7 @@ mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod tick;
 mod timer;
 mod told;
 mod watch;

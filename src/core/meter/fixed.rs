@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    Account, Meter,
     others::Others,
     saved::{Nonsense, SavedFixed, amount, until},
 };
@@ -346,5 +347,23 @@ impl Fixed {
 
     pub(crate) fn end(&self) -> Option<Time> {
         self.end.map(|end| end.last)
+    }
+}
+
+impl Meter {
+    /// Where its boundaries are, where it is fixed to some.
+    pub(crate) fn boundaries(&self) -> Option<&Arc<dyn Boundaries>> {
+        match &self.account {
+            Account::Fixed(account) => account.boundaries(),
+            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) | Account::Stock(_) => None,
+        }
+    }
+
+    /// The end of a fixed window.
+    pub(crate) fn boundary(&self) -> Option<Time> {
+        match &self.account {
+            Account::Fixed(account) => account.end(),
+            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) | Account::Stock(_) => None,
+        }
     }
 }

@@ -164,14 +164,6 @@ impl Meter {
         dated >= self.resized
     }
 
-    /// Where its boundaries are, where it is fixed to some.
-    pub(crate) fn boundaries(&self) -> Option<&Arc<dyn Boundaries>> {
-        match &self.account {
-            Account::Fixed(account) => account.boundaries(),
-            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) | Account::Stock(_) => None,
-        }
-    }
-
     pub(crate) const fn id(&self) -> LimitId {
         self.id
     }
@@ -392,13 +384,5 @@ impl Meter {
             pace.earliest(total, held, now)
         });
         at.max(paced.max().unwrap_or_default()).max(self.paused)
-    }
-
-    /// The end of a fixed window.
-    pub(crate) fn boundary(&self) -> Option<Time> {
-        match &self.account {
-            Account::Fixed(account) => account.end(),
-            Account::Unknown | Account::Rolling(_) | Account::Bucket(_) | Account::Stock(_) => None,
-        }
     }
 }
