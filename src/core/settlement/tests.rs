@@ -321,7 +321,8 @@ fn one_that_gives_back_is_mostly_found_out_in_four_windows_and_hardly_ever_not_i
     for used in [(20, 60), (50, 100), (60, 80)] {
         for which in 0..4 {
             let mut all = Vec::new();
-            for seed in 0..cases(40) {
+            // Fewer say nothing about nineteen of twenty.
+            for seed in 0..cases(40).max(20) {
                 let random = &mut Random(seed);
                 let shape = shapes(random)[which];
                 let history = History::saturated(used);
