@@ -6,8 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a list of all calls says: when, whether it failed, and when its step began.
-fn counted(window: Window, calls: &VecDeque<(u64, bool, u64)>, now: u64) -> (u64, u64) {
+/// When a call was, whether it failed and whether it was slow, and when its step began.
+type Call = (u64, [bool; 2], u64);
+
+/// What a list of all calls says.
+fn counted(window: Window, calls: &VecDeque<Call>, now: u64) -> Tally {
     let within: Vec<_> = match window {
         Window::Calls(n) => calls.iter().rev().take(n as usize).collect(),
         Window::Time(span, steps, Steps::Even) => {
@@ -24,15 +27,19 @@ fn counted(window: Window, calls: &VecDeque<(u64, bool, u64)>, now: u64) -> (u64
         }
         Window::Fixed(_) => calls.iter().collect(),
     };
-    let failures = within.iter().filter(|(_, failed, _)| *failed).count();
-    (within.len() as u64, failures as u64)
+    let those = |which: usize| within.iter().filter(|(_, how, _)| how[which]).count() as u64;
+    Tally {
+        calls: within.len() as u64,
+        failures: those(0),
+        slow: those(1),
+    }
 }
 
 proptest! {
     #[test]
     fn the_ring_counts_what_a_list_counts(
         kind in 0u8..4, size in 1u32..20,
-        calls in proptest::collection::vec((0u64..400, any::<bool>()), 1..300),
+        calls in proptest::collection::vec((0u64..400, any::<[bool; 2]>()), 1..300),
     ) {
         let span = Duration::from_millis(u64::from(size) * 100);
         let window = match kind {
@@ -43,14 +50,13 @@ proptest! {
         };
         let mut ring = Ring::new(window);
         let (mut list, mut now, mut began) = (VecDeque::new(), 0, None);
-        for (later, failed) in calls {
+        for (later, how) in calls {
             now += later * 1_000_000;
             let step = *began.filter(|began| now < began + 100_000_000).get_or_insert(now);
             began = Some(step);
-            ring.record(failed, false, Time::from_nanos(now));
-            list.push_back((now, failed, step));
-            let sum = ring.sum(Time::from_nanos(now));
-            prop_assert_eq!((sum.calls, sum.failures), counted(window, &list, now));
+            ring.record(how[0], how[1], Time::from_nanos(now));
+            list.push_back((now, how, step));
+            prop_assert_eq!(ring.sum(Time::from_nanos(now)), counted(window, &list, now));
             if let Slots::ByCalls { slots, .. } = &ring.slots {
                 prop_assert!(slots.len() <= size as usize, "constant memory");
             }
