@@ -9,6 +9,7 @@ mod line;
 mod queue;
 mod rest;
 mod saved;
+mod state;
 
 use super::meter::tests::{Kind, Random, at, cases, limit, meter_of};
 use super::{

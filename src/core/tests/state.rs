@@ -1,0 +1,212 @@
+//! What a ledger says of itself, and whom it tells what.
+
+use std::time::Duration;
+
+use super::{Kind, at, ledger_of, limit, rolling, tokens};
+use crate::core::{
+    cost::{Cost, Resource},
+    ledger::{Blame, Fit, Ledger, Spare},
+    limit::Limit,
+    meter::Meter,
+    pool::{Change, Stamp},
+    settlement::Settle,
+    time::Time,
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A limit on requests and one on tokens, which a store counts.
+fn stocked() -> Ledger {
+    let minute = Duration::from_secs(60);
+    let limits = [Limit::requests(100, minute), Limit::tokens(100, minute)];
+    let meter = |limit: &Limit| Meter::stocked(limit, limit.amount, 0, 60, Time::ZERO);
+    Ledger::new(limits.iter().map(meter).collect(), usize::MAX, u64::MAX)
+}
+
+/// What the store has yet to be told, limit by limit.
+fn to_tell(ledger: &mut Ledger) -> Vec<Vec<Change>> {
+    let changes = |meter: &mut Meter| {
+        let changes = meter.stock_mut().unwrap().take_changes();
+        changes.into_iter().map(|(change, _)| change).collect()
+    };
+    ledger.meters_mut().iter_mut().map(changes).collect()
+}
+
+#[test]
+fn it_is_idle_where_nothing_is_spent_held_in_flight_paused_or_braked() {
+    let idle = || rolling(100, SECOND);
+    assert!(idle().is_idle());
+
+    let mut ledger = idle();
+    ledger.hold(&tokens(1), false);
+    assert!(!ledger.is_idle(), "held");
+    ledger.date(&tokens(1));
+    assert!(!ledger.is_idle(), "spent");
+    ledger.advance(at(2 * SECOND));
+    assert!(ledger.is_idle());
+
+    ledger.hold(&Cost::none(), true);
+    assert!(!ledger.is_idle(), "in flight");
+    let _ = ledger.land();
+    assert!(ledger.is_idle());
+
+    for resource in [None, Some(Resource::Tokens)] {
+        let mut ledger = idle();
+        ledger.pause(resource, at(5));
+        assert!(!ledger.is_idle(), "paused");
+        ledger.advance(at(4));
+        assert!(!ledger.is_idle(), "still paused");
+        ledger.advance(at(5));
+        assert!(ledger.is_idle(), "{resource:?}");
+    }
+
+    let mut ledger = idle();
+    ledger.refused(None, &tokens(1), at(0), Some(Duration::ZERO));
+    assert!(!ledger.is_idle(), "braked");
+}
+
+#[test]
+fn places_in_flight_are_counted_and_the_most_of_them_kept() {
+    let mut ledger = rolling(100, SECOND);
+    (0..3).for_each(|_| ledger.hold(&tokens(1), true));
+    assert_eq!((ledger.in_flight(), ledger.peak_in_flight()), (3, 3));
+    ledger.release(&tokens(1), true);
+    let _ = ledger.land();
+    assert_eq!((ledger.in_flight(), ledger.peak_in_flight()), (1, 3));
+    // A look at what would be leaves no trace.
+    let peak = ledger.peak_in_flight();
+    (0..4).for_each(|_| ledger.hold(&Cost::none(), true));
+    (0..4).for_each(|_| ledger.never_held(&Cost::none(), true, peak));
+    assert_eq!((ledger.in_flight(), ledger.peak_in_flight()), (1, 3));
+}
+
+#[test]
+fn a_place_that_is_free_again_may_be_somebody_s_turn_only_if_none_was_free() {
+    let mut ledger = ledger_of(&[(limit(Kind::Rolling, 100, SECOND, 0), Kind::Rolling)], 2);
+    ledger.hold(&Cost::none(), true);
+    assert!(!ledger.land());
+    (0..2).for_each(|_| ledger.hold(&Cost::none(), true));
+    assert!(ledger.land());
+    // Of four a half is kept from some: they wait where two are taken.
+    let limits = [(limit(Kind::Rolling, 100, SECOND, 0), Kind::Rolling)];
+    let mut ledger = ledger_of(&limits, 4).keeping(Spare::millionths(500_000));
+    ledger.hold(&Cost::none(), true);
+    assert!(!ledger.land());
+    (0..2).for_each(|_| ledger.hold(&Cost::none(), true));
+    assert!(ledger.land());
+}
+
+#[test]
+fn one_request_takes_no_more_than_it_may() {
+    let meters = rolling(10_000, SECOND).meters().to_vec();
+    let ledger = Ledger::new(meters, usize::MAX, 500);
+    assert_eq!(ledger.max_per_request(), 500);
+    assert_eq!(ledger.fit(&tokens(500), false), Fit::Now);
+    assert!(ledger.fits(&tokens(500), false, Spare::NOTHING));
+    let never = Fit::Never {
+        blame: Blame::PerRequest,
+    };
+    assert_eq!(ledger.fit(&tokens(501), false), never);
+    assert!(!ledger.fits(&tokens(501), false, Spare::NOTHING));
+}
+
+#[test]
+fn it_is_paused_until_the_last_pause_is_over() {
+    let mut ledger = rolling(100, SECOND);
+    assert!(!ledger.is_paused());
+    ledger.pause(None, at(5));
+    ledger.pause(Some(Resource::Tokens), at(9));
+    assert_eq!(ledger.paused(), at(5));
+    for (now, paused) in [(4, true), (8, true), (9, false)] {
+        ledger.advance(at(now));
+        assert_eq!(ledger.is_paused(), paused, "{now}");
+    }
+    ledger.pause(None, at(20));
+    ledger.advance(at(19));
+    assert!(ledger.is_paused());
+    ledger.advance(at(20));
+    assert!(!ledger.is_paused());
+    ledger.pause(None, at(30));
+    ledger.pause(Some(Resource::Tokens), at(30));
+    ledger.resume();
+    assert!(!ledger.is_paused());
+}
+
+#[test]
+fn an_answer_that_used_nothing_lets_no_more_go_and_one_that_used_something_does() {
+    let unknown = Meter::unknown(Resource::Tokens);
+    let mut ledger = Ledger::new(vec![unknown], usize::MAX, u64::MAX).discover();
+    let mut answer = |used| ledger.settle(&tokens(10), &tokens(used), at(0), Settle::Keep);
+    assert!(!answer(0));
+    assert!(answer(1));
+    assert_eq!(ledger.room_in_flight(), 2);
+}
+
+#[test]
+fn who_shares_a_limit_is_told_of_its_pauses_and_of_their_end() {
+    let mut ledger = stocked();
+    ledger.advance(at(1_000));
+    let pause = vec![Change::Pause(3_000)];
+    ledger.pause(Some(Resource::Tokens), at(3_001_000));
+    assert_eq!(to_tell(&mut ledger), [vec![], pause.clone()]);
+    // Of one that nobody counts here, all are.
+    ledger.pause(Some(Resource::OutputTokens), at(3_001_000));
+    assert_eq!(to_tell(&mut ledger), [pause.clone(), pause.clone()]);
+    ledger.pause(None, at(3_001_000));
+    assert_eq!(to_tell(&mut ledger), [pause.clone(), pause]);
+    ledger.resume();
+    let over = vec![Change::Resume];
+    assert_eq!(to_tell(&mut ledger), [over.clone(), over]);
+}
+
+#[test]
+fn what_has_to_stay_free_of_a_limit_that_a_store_counts_stays_free_over_there() {
+    let mut ledger = stocked();
+    for meter in ledger.meters_mut() {
+        let stock = meter.stock_mut().unwrap();
+        stock.put_in(10, Time::ZERO, Stamp(1), Time::ZERO);
+    }
+    let half = Spare::millionths(500_000);
+    assert_eq!(ledger.fit_beside(&tokens(10), false, half), Fit::Now);
+    // Of one that is counted here, it stays free here.
+    let ledger = rolling(100, SECOND);
+    assert_eq!(ledger.fit_beside(&tokens(50), false, half), Fit::Now);
+    assert!(ledger.fits(&tokens(50), false, half));
+    let mut spent = ledger.clone();
+    spent.hold(&tokens(1), false);
+    assert_ne!(spent.fit_beside(&tokens(50), false, half), Fit::Now);
+    assert!(!spent.fits(&tokens(50), false, half));
+    assert_eq!(spent.fit_beside(&Cost::none(), false, half), Fit::Now);
+    assert_eq!(
+        spent.fit_beside(&tokens(99), false, Spare::NOTHING),
+        Fit::Now
+    );
+}
+
+#[test]
+fn no_share_is_more_than_the_whole() {
+    assert_eq!(Spare::NOTHING.in_millionths(), 0);
+    assert_eq!(Spare::millionths(250_000).in_millionths(), 250_000);
+    assert_eq!(Spare::millionths(2_000_000).in_millionths(), 1_000_000);
+}
+
+#[test]
+fn what_fits_into_a_fixed_window_may_not_fit_later_and_into_others_it_does() {
+    for (kind, stays) in [
+        (Kind::Rolling, true),
+        (Kind::Bucket, true),
+        (Kind::FirstUse, false),
+        (Kind::Aligned(0), false),
+    ] {
+        let mut ledger = ledger_of(&[(limit(kind, 100, SECOND, 0), kind)], usize::MAX);
+        let stays_so =
+            |ledger: &Ledger| ledger.fits_from_now_on(&tokens(10), false, Spare::NOTHING);
+        assert_eq!(stays_so(&ledger), stays, "{kind:?}");
+        assert!(ledger.fits(&tokens(10), false, Spare::NOTHING));
+        // Which takes nothing of it may go whenever it likes.
+        assert!(ledger.fits_from_now_on(&Cost::request(), false, Spare::NOTHING));
+        ledger.hold(&tokens(91), false);
+        assert!(!stays_so(&ledger), "{kind:?}");
+        assert!(!ledger.fits(&tokens(10), false, Spare::NOTHING));
+    }
+}
