@@ -49,3 +49,30 @@ impl Seeded {
         self.0 % n.max(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_numbers_are_taken_and_the_threads_differ() {
+        let dice = Dice::loaded(|| 7);
+        assert_eq!([dice.roll(), dice.roll()], [7, 7]);
+        let dice = Dice::default();
+        assert_ne!([dice.roll(), dice.roll()], [dice.roll(), dice.roll()]);
+    }
+
+    #[test]
+    fn numbers_that_follow_from_a_seed_are_the_published_ones() {
+        let mut seeded = Seeded(1);
+        let numbers = [(); 3].map(|()| seeded.below(u64::MAX));
+        let published = [
+            1_082_269_761,
+            1_152_992_998_833_853_505,
+            11_177_516_664_432_764_457,
+        ];
+        assert_eq!(numbers, published);
+        assert!((0..100).all(|_| seeded.below(3) < 3));
+        assert_eq!(seeded.below(0), 0, "of none it is the first");
+    }
+}

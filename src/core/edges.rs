@@ -115,6 +115,8 @@ fn exceeds(found: Found, share: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NONE: [usize; 0] = [];
@@ -168,5 +170,44 @@ mod tests {
         );
         // What is older than five minutes says nothing.
         assert_eq!(share.record(true, at(400), true), None);
+    }
+
+    #[test]
+    fn a_share_is_told_with_the_least_number_and_not_again_with_the_next() {
+        let mut share = Share::new(100_000, Duration::from_secs(30), 20);
+        let now = Time::from_nanos(5_000_000_000);
+        let told: Vec<_> = (1..=25)
+            .filter(|_| share.record(true, now, true).is_some())
+            .collect();
+        assert_eq!(told, [20]);
+    }
+
+    #[test]
+    fn what_is_just_the_share_is_not_told() {
+        let mut share = Share::new(500_000, Duration::from_secs(30), 0);
+        let hits = [false, true, false, true, true];
+        let told = hits.map(|hit| share.record(hit, Time::ZERO, true).is_some());
+        assert_eq!(told, [false, false, false, false, true]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_is_of_what_happened_in_the_last_steps(
+            events in prop::collection::vec((0u64..8_000_000_000, any::<bool>()), 1..200),
+        ) {
+            let mut share = Share::new(0, Duration::from_secs(30), 0);
+            let (mut now, mut all) = (77_000_000_000, Vec::new());
+            for (later, hit) in events {
+                now += later;
+                let step = now / 1_000_000_000;
+                all.push((step, hit));
+                all.retain(|(at, _)| at + 30 > step);
+                share.above = false;
+                let found = share.record(hit, Time::from_nanos(now), true);
+                let hits = all.iter().filter(|(_, hit)| *hit).count() as u64;
+                let expected = Found { hits, all: all.len() as u64 };
+                prop_assert_eq!(found, (hits > 0).then_some(expected));
+            }
+        }
     }
 }

@@ -72,7 +72,7 @@ const fn highest(slot: u64) -> u64 {
     if slot < STEPS {
         return slot;
     }
-    let (octave, step) = ((slot - STEPS) / STEPS, (slot - STEPS) % STEPS);
+    let (octave, step) = ((slot - STEPS) / STEPS, slot % STEPS);
     ((STEPS + step + 1) << octave) - 1
 }
 
@@ -90,7 +90,9 @@ mod tests {
                 assert_eq!(slot(highest(index) + 1), index as usize + 1);
             }
         }
-        assert_eq!(slot(u64::MAX), SLOTS - 1);
+        for beyond in [1 << 28, (1 << 28) + 1, u64::MAX] {
+            assert_eq!(slot(beyond), SLOTS - 1);
+        }
         assert_eq!(Histogram::new().percentile(99), 0);
     }
 

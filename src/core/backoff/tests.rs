@@ -133,3 +133,56 @@ proptest! {
         prop_assert!(wait >= span(min.min(max)));
     }
 }
+
+#[test]
+fn what_lies_between_two_nanoseconds_is_rounded_to_the_nearer_one() {
+    let nano = Backoff::exponential(Duration::from_nanos(1), Duration::MAX).jitter(Jitter::None);
+    let wait = |factor, retry| nano.clone().factor(factor).wait(retry, None, 0).as_nanos();
+    assert_eq!([wait(1.4, 2), wait(1.5, 2), wait(1.6, 2)], [1, 2, 2]);
+    assert_eq!([wait(1.5, 3), wait(1.5, 4)], [2, 3], "2.25 and 3.375");
+}
+
+#[test]
+fn a_schedule_that_does_not_grow_is_told_at_once_for_any_retry() {
+    for first in [Duration::ZERO, MS(7)] {
+        let backoff = Backoff::exponential(first, Duration::MAX).jitter(Jitter::None);
+        assert_eq!(backoff.factor(1.0).wait(u32::MAX, None, 0), first);
+    }
+    let nothing = Backoff::exponential(Duration::ZERO, Duration::MAX).jitter(Jitter::None);
+    assert_eq!(nothing.wait(u32::MAX, None, 0), Duration::ZERO);
+}
+
+#[test]
+fn equal_jitter_is_from_half_of_it_to_all_of_it() {
+    let backoff = Backoff::constant(MS(1_000)).jitter(Jitter::Equal);
+    assert_eq!(backoff.wait(1, None, 0), MS(500));
+    assert_eq!(backoff.wait(1, None, u64::MAX), MS(1_000));
+}
+
+#[test]
+fn above_what_somebody_says_it_waits_no_less_and_little_more() {
+    let backoff = Backoff::default();
+    let above = |floor, roll| backoff.above(floor, 10, roll);
+    assert_eq!(above(MS(2_000), 0), MS(2_000));
+    assert_eq!(above(MS(2_000), u64::MAX), MS(2_200));
+    assert_eq!(
+        above(MS(200_000), u64::MAX),
+        MS(208_000),
+        "the maximum more"
+    );
+    assert_eq!(
+        above(Duration::MAX, u64::MAX),
+        Duration::from_nanos(u64::MAX)
+    );
+}
+
+#[test]
+fn bounds_with_something_between_them_are_taken() {
+    Backoff::default().min(MS(8_000)).check("backoff");
+}
+
+#[test]
+#[should_panic(expected = "backoff: a min of 8.001s is more than the max of 8s")]
+fn bounds_with_nothing_between_them_are_refused() {
+    Backoff::default().min(MS(8_001)).check("backoff");
+}

@@ -78,7 +78,7 @@ pub struct CircuitCounts {
     pub closed: u64,
     /// How often it would have opened, had it not been metrics-only, since it was made.
     pub would_have_opened: u64,
-    /// Whether there were enough calls for a rate.
+    /// Whether there were enough calls for a rate, and any.
     pub(super) enough: bool,
 }
 
@@ -104,6 +104,6 @@ impl CircuitCounts {
     }
 
     fn share(&self, part: u64) -> Option<f64> {
-        (self.enough && self.calls > 0).then(|| part as f64 / self.calls as f64)
+        self.enough.then(|| part as f64 / self.calls as f64)
     }
 }

@@ -1,5 +1,6 @@
 //! The ledger and the line against naive models.
 
+mod costs;
 mod history;
 mod kept;
 mod keyed;

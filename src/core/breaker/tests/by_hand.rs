@@ -100,3 +100,130 @@ fn one_more_probe_goes_every_so_often_where_that_is_asked_for() {
     end(&mut breaker, hung, Sample::Failure, MS(3_999));
     assert_eq!(breaker.state(), CircuitState::Closed);
 }
+
+#[test]
+fn one_with_other_settings_begins_anew_and_old_tickets_say_nothing_about_it() {
+    let mut breaker = consecutive(1, 1);
+    let ticket = admit(&mut breaker, MS(0)).unwrap();
+    let settings = Settings {
+        permits: 7,
+        ..breaker.settings().clone()
+    };
+    breaker.breaker = breaker.anew(settings);
+    assert_eq!(breaker.settings().permits, 7);
+    end(&mut breaker, ticket, Sample::Failure, MS(0));
+    assert_eq!(breaker.counts(MS(0)), CircuitCounts::default());
+    // Nor do those of the second about the third.
+    let ticket = admit(&mut breaker, MS(0)).unwrap();
+    breaker.breaker = breaker.anew(Settings::default());
+    end(&mut breaker, ticket, Sample::Failure, MS(0));
+    assert_eq!(breaker.counts(MS(0)), CircuitCounts::default());
+}
+
+#[test]
+fn where_nothing_hangs_on_the_time_it_admits_without_it() {
+    let closed = consecutive(1, 1);
+    assert_eq!(closed.admit_closed().unwrap().era, closed.era);
+    let mut breaker = closed.clone();
+    breaker.trip(MS(0), None);
+    assert!(breaker.admit_closed().is_none(), "open");
+    breaker.half_open(MS(0));
+    assert!(breaker.admit_closed().is_none(), "half-open");
+    breaker.force_open(MS(0));
+    assert!(breaker.admit_closed().is_none(), "forced open");
+    for state in [
+        Breaker::force_closed,
+        Breaker::disable,
+        Breaker::metrics_only,
+    ] {
+        state(&mut breaker);
+        assert!(breaker.admit_closed().is_some(), "{:?}", breaker.state());
+    }
+    let fixed = Breaker::new(Settings {
+        window: Window::Fixed(SPAN(1_000)),
+        ..Settings::default()
+    });
+    assert!(fixed.admit_closed().is_none(), "which window is it in?");
+}
+
+#[test]
+fn refusals_are_counted_until_it_is_another_circuit() {
+    let mut breaker = consecutive(1, 1);
+    breaker.trip(MS(0), None);
+    for n in 1..=3 {
+        admit(&mut breaker, MS(0)).unwrap_err();
+        assert_eq!(breaker.counts(MS(0)).refused, n);
+    }
+    breaker.reset();
+    assert_eq!(breaker.counts(MS(0)).refused, 0);
+}
+
+#[test]
+fn nothing_of_nothing_is_no_rate() {
+    let mut breaker = Drawn::new(Settings {
+        min_calls: 0,
+        ..Settings::default()
+    });
+    let rates = |breaker: &mut Drawn| {
+        let counts = breaker.counts(MS(0));
+        [counts.failure_rate(), counts.slow_rate()]
+    };
+    assert_eq!(rates(&mut breaker), [None, None]);
+    call(&mut breaker, Sample::Success, MS(0));
+    assert_eq!(rates(&mut breaker), [Some(0.0), Some(0.0)]);
+}
+
+#[test]
+fn a_time_that_was_drawn_for_the_first_opening_outlives_a_reset() {
+    let mut breaker = Breaker::new(Settings::default());
+    breaker.draw(SPAN(7_000));
+    breaker.reset();
+    assert_eq!(breaker.wants(), None);
+    breaker.trip(MS(0), None);
+    assert_eq!(breaker.look(MS(0)), Err(Some(SPAN(7_000))));
+    breaker.draw(SPAN(9_000));
+    // One that was drawn for a further opening doesn't: it may be long.
+    breaker.reset();
+    assert_eq!(breaker.wants(), Some(1));
+}
+
+#[test]
+fn what_would_be_lost_with_it_is_nothing_little_or_much() {
+    let new = || consecutive(3, 1);
+    assert_eq!(new().worth(MS(0)), Worth::Nothing);
+    let mut counted = new();
+    call(&mut counted, Sample::Failure, MS(0));
+    assert_eq!(counted.worth(MS(0)), Worth::Little, "a failure");
+    assert_eq!(
+        counted.worth(MS(40_000)),
+        Worth::Little,
+        "the last still is one"
+    );
+    call(&mut counted, Sample::Success, MS(40_000));
+    assert_eq!(counted.worth(MS(40_000)), Worth::Little, "a call");
+    assert_eq!(counted.worth(MS(80_000)), Worth::Nothing, "long ago");
+
+    let mut open = new();
+    open.trip(MS(0), None);
+    assert_eq!(open.worth(MS(999)), Worth::Much);
+    assert_eq!(open.worth(MS(1_000)), Worth::Little, "over");
+    open.trip(MS(0), Some(Duration::MAX));
+    assert_eq!(open.worth(MS(1_000)), Worth::Much, "never over");
+    assert_eq!(open.worth(Time::MAX), Worth::Much, "not even then");
+
+    let mut probing = new();
+    probing.half_open(MS(0));
+    // Its probes have half a minute, and a second of being open comes after that.
+    assert_eq!(probing.worth(MS(30_999)), Worth::Much);
+    assert_eq!(probing.worth(MS(31_000)), Worth::Little);
+    let mut for_ever = Drawn::new(Settings {
+        max_half_open: Duration::MAX,
+        ..Settings::default()
+    });
+    for_ever.half_open(MS(0));
+    assert_eq!(for_ever.worth(Time::MAX), Worth::Much);
+
+    let mut by_hand = new();
+    by_hand.force_closed();
+    assert_eq!(by_hand.worth(MS(0)), Worth::Much);
+}
