@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod corners;
+
 const SECOND: u64 = 1_000_000;
 const EPOCH: u64 = 1_000_000 * SECOND;
 
