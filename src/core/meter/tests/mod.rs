@@ -4,6 +4,7 @@ pub(crate) mod exact;
 mod laws;
 mod observed;
 mod providers;
+mod stock;
 
 use std::{sync::Arc, time::Duration};
 
