@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    active::Active,
+    quota::{Quota, UNIT},
+    throttle::{TOKEN, Throttle},
+    *,
+};
 
 const MS: fn(u64) -> Time = |ms| Time::from_nanos(ms * 1_000_000);
 /// A budget of whole retries, `price` parts each.
@@ -132,4 +137,88 @@ proptest! {
                 <= u64::from(reserve) * u64::from(price) + deposits * u64::from(gain));
         }
     }
+}
+
+#[test]
+fn what_comes_back_fills_no_more_than_the_reserve_and_the_window_hold() {
+    let mut budget = RetryBudget::new(1, 10, 3, TEN_SECONDS);
+    budget.refund(4, MS(0));
+    assert_eq!(budget.balance(MS(0)), 13, "three as a deposit");
+    assert!(budget.withdraw(7, MS(0)));
+    budget.refund(5, MS(0));
+    // The window's three were spent first.
+    assert_eq!(budget.balance(MS(0)), 11);
+    assert_eq!(budget.balance(MS(60_000)), 10);
+}
+
+#[test]
+fn a_deposit_counts_for_a_window_from_the_tenth_of_it_that_it_was_made_in() {
+    let mut budget = Whole::new(1, 1, 0, 100, TEN_SECONDS);
+    for second in [3, 5, 6, 7] {
+        budget.deposit(MS(second * 1_000));
+    }
+    let at = [7_000, 12_999, 13_000, 14_999, 15_000, 16_000, 17_000];
+    assert_eq!(at.map(|ms| budget.balance(MS(ms))), [4, 4, 3, 3, 2, 1, 0]);
+}
+
+#[test]
+fn retries_under_way_are_a_share_of_the_requests_and_a_few_at_least() {
+    let mut active = Active::new(20, 3);
+    assert_eq!((active.limit(), active.room()), (3, 3));
+    (0..25).for_each(|_| active.request_begins());
+    assert_eq!(active.limit(), 5);
+    assert_eq!(
+        [(); 7]
+            .map(|()| active.retry_begins())
+            .iter()
+            .filter(|may| **may)
+            .count(),
+        5
+    );
+    assert_eq!(active.room(), 0);
+    active.retry_ends();
+    assert_eq!(active.room(), 1);
+    (0..10).for_each(|_| active.request_ends());
+    assert_eq!(
+        (active.limit(), active.room()),
+        (3, 0),
+        "more than may be, for now"
+    );
+    (0..9).for_each(|_| active.retry_ends());
+    assert_eq!(active.room(), 3);
+    (0..99).for_each(|_| active.request_ends());
+    assert_eq!(active.limit(), 3);
+}
+
+#[test]
+fn a_quota_is_paid_from_until_nothing_is_left_and_holds_no_more_than_at_first() {
+    let mut quota = Quota::new(10 * UNIT, UNIT);
+    assert!(quota.take(7 * UNIT, MS(0)));
+    assert!(!quota.take(4 * UNIT, MS(0)));
+    assert_eq!(
+        quota.available(MS(0)),
+        3 * UNIT,
+        "a refusal changes nothing"
+    );
+    assert_eq!(quota.available(MS(500)), 3 * UNIT + UNIT / 2);
+    quota.give(2 * UNIT, MS(500));
+    assert_eq!(quota.available(MS(500)), 5 * UNIT + UNIT / 2);
+    quota.give(9 * UNIT, MS(500));
+    assert_eq!(quota.available(MS(9_000)), 10 * UNIT);
+}
+
+#[test]
+fn retries_are_allowed_while_more_than_half_of_the_tokens_are_there() {
+    let mut throttle = Throttle::new(10, 500);
+    let may: Vec<_> = (0..6).map(|_| throttle.fail()).collect();
+    assert_eq!(may, [true, true, true, true, false, false]);
+    assert_eq!(throttle.tokens(), 4 * TOKEN);
+    (0..3).for_each(|_| throttle.succeed());
+    assert_eq!(throttle.tokens(), 5 * TOKEN + TOKEN / 2);
+    (0..99).for_each(|_| throttle.succeed());
+    assert_eq!(throttle.tokens(), 10 * TOKEN);
+    (0..99).for_each(|_| {
+        throttle.fail();
+    });
+    assert_eq!(throttle.tokens(), 0);
 }

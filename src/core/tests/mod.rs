@@ -1,6 +1,7 @@
 //! The ledger and the line against naive models.
 
 mod costs;
+mod front;
 mod history;
 mod kept;
 mod keyed;

@@ -227,3 +227,102 @@ fn what_would_be_lost_with_it_is_nothing_little_or_much() {
     by_hand.force_closed();
     assert_eq!(by_hand.worth(MS(0)), Worth::Much);
 }
+
+#[test]
+fn states_have_names_and_say_whether_calls_pass() {
+    let told = CircuitState::ALL.map(|state| (state.name(), state.lets_pass()));
+    let expected = [
+        ("closed", true),
+        ("open", false),
+        ("half-open", false),
+        ("forced open", false),
+        ("forced closed", true),
+        ("disabled", true),
+        ("metrics only", true),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_is_told_is_a_change_an_opening_anew_or_one_that_would_be() {
+    use CircuitState::{Closed, MetricsOnly, Open};
+    let told = |from, to, wait| {
+        let change = Move { from, to, wait };
+        let moves = Moves::from(change);
+        assert!(!moves.is_empty());
+        (change.would_open(), moves.iter().count())
+    };
+    let second = Some(SPAN(1_000));
+    assert_eq!(told(Closed, Open, second), (false, 1));
+    assert_eq!(told(Open, Open, second), (false, 1));
+    assert_eq!(told(MetricsOnly, MetricsOnly, second), (true, 1));
+    assert_eq!(told(MetricsOnly, MetricsOnly, None), (false, 0));
+    assert_eq!(told(Closed, Closed, None), (false, 0));
+    assert!(Moves::default().is_empty());
+}
+
+#[test]
+fn successes_and_slow_calls_have_their_shares() {
+    let mut breaker = Drawn::new(Settings {
+        min_calls: 4,
+        slow_rate: Some((900_000, SPAN(10))),
+        failure_rate: None,
+        ..Settings::default()
+    });
+    for n in 0..4 {
+        let ticket = admit(&mut breaker, MS(0)).unwrap();
+        let sample = if n == 0 {
+            Sample::Failure
+        } else {
+            Sample::Success
+        };
+        let took = SPAN(if n < 3 { 11 } else { 10 });
+        assert!(breaker.record(ticket, sample, took, MS(0)).is_empty());
+    }
+    let counts = breaker.counts(MS(0));
+    assert_eq!((counts.successes(), counts.slow_calls), (3, 3));
+    assert_eq!(counts.slow_rate(), Some(0.75));
+    assert_eq!(counts.failure_rate(), Some(0.25));
+    assert_eq!(
+        (counts.consecutive_failures, counts.consecutive_successes),
+        (0, 3)
+    );
+}
+
+#[test]
+fn failures_in_a_row_are_counted_one_by_one() {
+    let mut breaker = consecutive(9, 1);
+    for n in 1..=4 {
+        call(&mut breaker, Sample::Failure, MS(0));
+        assert_eq!(breaker.counts(MS(0)).consecutive_failures, n);
+        let ticket = admit(&mut breaker, MS(0)).unwrap();
+        end(&mut breaker, ticket, Sample::Neutral, MS(0));
+        assert_eq!(breaker.counts(MS(0)).calls, n, "a neutral one says nothing");
+    }
+}
+
+#[test]
+fn a_slow_probe_counts_only_where_slow_calls_are_judged() {
+    for (slow_rate, state) in [
+        (None, CircuitState::Closed),
+        (Some((500_000, SPAN(10))), CircuitState::Open),
+    ] {
+        let mut breaker = Drawn::new(Settings {
+            slow_rate,
+            ..Settings::default()
+        });
+        breaker.half_open(MS(0));
+        let ticket = admit(&mut breaker, MS(0)).unwrap();
+        let _ = breaker.record(ticket, Sample::Success, SPAN(11), MS(11));
+        assert_eq!(breaker.state(), state);
+    }
+    // One that isn't slow closes.
+    let mut breaker = Drawn::new(Settings {
+        slow_rate: Some((500_000, SPAN(10))),
+        ..Settings::default()
+    });
+    breaker.half_open(MS(0));
+    let ticket = admit(&mut breaker, MS(0)).unwrap();
+    let _ = breaker.record(ticket, Sample::Success, SPAN(10), MS(10));
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}

@@ -1,0 +1,170 @@
+//! What the line says of its front, and what it keeps.
+
+use super::{Kind, at, ledger_of, limit, rolling, tokens};
+use crate::core::{
+    cost::Cost,
+    ledger::Ledger,
+    queue::{Key, Next, Place, Queue},
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+struct Line {
+    ledger: Ledger,
+    queue: Queue<u32>,
+    next: u32,
+}
+
+impl Line {
+    /// Of a hundred in ten seconds nothing is left.
+    fn new() -> Self {
+        let mut ledger = rolling(100, 10 * SECOND);
+        ledger.hold(&tokens(100), false);
+        ledger.date(&tokens(100));
+        Self {
+            ledger,
+            queue: Queue::new(1),
+            next: 0,
+        }
+    }
+
+    fn join(&mut self, cost: Cost, place: Place) -> Key {
+        let never = at(u64::MAX);
+        let key = (self.queue).push(&self.ledger, cost, false, Some(place), at(0), never);
+        *self.queue.waker(key) = Some(self.next);
+        self.next += 1;
+        key
+    }
+
+    fn turn(&mut self) -> (Vec<u32>, Next) {
+        let mut woken = Vec::with_capacity(4_096);
+        let next = self.queue.turn(&mut self.ledger, at(0), &mut woken);
+        (woken, next)
+    }
+}
+
+fn class(class: u8) -> Place {
+    Place::new(class, 0)
+}
+
+#[test]
+fn who_joins_far_behind_changes_no_plan_and_who_joins_in_front_does() {
+    let mut line = Line::new();
+    for _ in 0..33 {
+        line.join(tokens(10), class(3));
+        assert_eq!(line.queue.planned(), None);
+        let (_, next) = line.turn();
+        assert_eq!(line.queue.planned(), Some(next));
+    }
+    // Behind as many as are looked at.
+    line.join(tokens(10), class(3));
+    let plan = line.queue.planned();
+    assert!(plan.is_some());
+    line.join(tokens(10), Place::new(3, 7));
+    assert_eq!(
+        line.queue.planned(),
+        plan,
+        "another flow, whose turn comes later"
+    );
+    line.join(tokens(10), class(2));
+    assert_eq!(line.queue.planned(), None, "the first of its class");
+}
+
+#[test]
+fn who_takes_nothing_of_what_is_used_up_waits_for_nobody() {
+    for before in 0..3 {
+        let mut line = Line::new();
+        // Those who have been here leave no trace.
+        for _ in 0..before {
+            let key = line.join(tokens(1), class(3));
+            let _ = line.queue.leave(&mut line.ledger, key);
+        }
+        let head = line.next;
+        line.join(tokens(50), class(3));
+        for _ in 0..=before {
+            line.join(Cost::request(), class(3));
+        }
+        let (woken, next) = line.turn();
+        assert_eq!(woken, (head + 1..=head + 1 + before).collect::<Vec<_>>());
+        assert_eq!(next, Next::At(at(SECOND)), "an offer lapses");
+    }
+}
+
+#[test]
+fn a_line_keeps_a_thousand_places_and_no_more() {
+    for (most, kept) in [(1_024, 1_024), (1_025, 0)] {
+        let mut line = Line::new();
+        let keys: Vec<_> = (0..most).map(|_| line.join(tokens(1), class(0))).collect();
+        for key in keys {
+            let _ = line.queue.leave(&mut line.ledger, key);
+        }
+        assert_eq!((line.queue.places(), line.queue.taken()), (kept, 0));
+    }
+}
+
+#[test]
+fn all_who_wait_are_roused_in_as_many_goes_as_it_takes() {
+    let mut line = Line::new();
+    let keys: Vec<_> = (0..5).map(|_| line.join(tokens(1), class(0))).collect();
+    let _ = line.queue.leave(&mut line.ledger, keys[1]);
+    let mut woken = Vec::with_capacity(2);
+    let capacity = woken.capacity();
+    assert_eq!(capacity, 2);
+    assert_eq!(line.queue.rouse(0, &mut woken), Some(3));
+    assert_eq!(woken, [0, 2]);
+    woken.clear();
+    assert_eq!(line.queue.rouse(3, &mut woken), None);
+    assert_eq!(woken, [3, 4]);
+    // Each once.
+    woken.clear();
+    assert_eq!(line.queue.rouse(0, &mut woken), None);
+    assert!(woken.is_empty());
+}
+
+#[test]
+fn those_who_leave_give_the_line_a_turn_only_where_somebody_else_is_next() {
+    let mut line = Line::new();
+    let first = line.join(tokens(10), class(3));
+    let second = line.join(tokens(10), class(3));
+    let third = line.join(tokens(10), class(3));
+    let urgent = line.join(tokens(10), class(0));
+    let mut leave = |key| line.queue.leave(&mut line.ledger, key).0;
+    assert!(leave(urgent), "the head");
+    assert!(!leave(third));
+    assert!(leave(first));
+    assert!(!leave(second), "nobody is left");
+}
+
+#[test]
+fn those_who_wait_are_shown_next_first_and_as_long_as_somebody_looks() {
+    let mut line = Line::new();
+    let keys = [3, 0, 3].map(|of| line.join(tokens(10 + u64::from(of)), class(of)));
+    let shown = |most: usize| {
+        let mut seen = Vec::new();
+        line.queue.in_order(at(0), |key, cost, slot, _| {
+            assert!(!slot);
+            seen.push((key, cost.of(crate::core::cost::Resource::Tokens)));
+            seen.len() < most
+        });
+        seen
+    };
+    let all = [(keys[1], 10), (keys[0], 13), (keys[2], 13)];
+    assert_eq!(shown(9), all);
+    assert_eq!(shown(2), all[..2]);
+    assert_eq!(shown(1), all[..1]);
+}
+
+#[test]
+fn one_whose_turn_it_is_is_shown_first_though_others_came_before() {
+    let mut line = Line::new();
+    let limits = [(limit(Kind::Rolling, 10, 10 * SECOND, 0), Kind::Rolling)];
+    line.ledger = ledger_of(&limits, usize::MAX);
+    let keys = [7, 7, 8].map(|flow| line.join(tokens(10), Place::new(1, flow)));
+    assert_eq!(line.turn().0, [0], "the first of the first flow");
+    let mut seen = Vec::new();
+    line.queue.in_order(at(0), |key, _, _, _| {
+        seen.push(key);
+        true
+    });
+    assert_eq!(seen, [keys[2], keys[1]]);
+}
