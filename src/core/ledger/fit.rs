@@ -35,7 +35,7 @@ impl Spare {
     /// How much has to be free of a meter for `n`: all of it at the most, so that nobody is shut out for ever.
     fn with(self, n: u64, meter: &Meter) -> u64 {
         // What a store counts has to stay free over there.
-        if n == 0 || self == Self::NOTHING || !meter.is_known() || meter.stock().is_some() {
+        if self == Self::NOTHING || !meter.is_known() || meter.stock().is_some() {
             return n;
         }
         let largest = meter.largest();

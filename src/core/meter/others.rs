@@ -79,8 +79,7 @@ impl Others {
     }
 
     fn turn(&mut self) {
-        let last = self.peaks[SPANS as usize - 1];
-        let oldest = if self.are_few(last) { 0 } else { last };
+        let oldest = self.peaks[SPANS as usize - 1];
         let fall = (self.amount / FALL).max(1);
         self.fading = self.fading.max(oldest).saturating_sub(fall);
         self.peaks.copy_within(..SPANS as usize - 1, 1);

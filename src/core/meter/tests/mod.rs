@@ -1,5 +1,6 @@
 //! Meters against naive models.
 
+mod edges;
 pub(crate) mod exact;
 mod laws;
 mod observed;
