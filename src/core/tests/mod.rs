@@ -2,6 +2,8 @@
 
 mod costs;
 mod front;
+#[cfg(feature = "serde")]
+mod gone_on;
 mod history;
 mod kept;
 mod keyed;
