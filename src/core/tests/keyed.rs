@@ -22,6 +22,8 @@ enum Step {
     Pass(u64),
     /// Holds so much, if it fits.
     Ask(u64),
+    /// Takes so much at once, if it fits.
+    Spend(u64),
     /// Of what is held, the one of this index leaves.
     Leave(usize),
     Release(usize),
@@ -38,6 +40,7 @@ fn step(gives_back: bool) -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => nanos.prop_map(Step::Pass),
         8 => (0..12u64).prop_map(Step::Ask),
+        2 => prop_oneof![0..12u64, 39..42u64].prop_map(Step::Spend),
         5 => any::<usize>().prop_map(Step::Leave),
         1 => any::<usize>().prop_map(Step::Release),
         2 => (any::<usize>(), 12..30u64).prop_map(|(n, used)| Step::Settle(n, used)),
@@ -48,7 +51,7 @@ fn step(gives_back: bool) -> impl Strategy<Value = Step> {
 }
 
 #[derive(Clone, Debug)]
-struct Limits(Vec<Limit>);
+pub(super) struct Limits(pub(super) Vec<Limit>);
 
 fn limits(transit: bool) -> impl Strategy<Value = Limits> {
     let transit = if transit {
@@ -81,7 +84,7 @@ fn limits(transit: bool) -> impl Strategy<Value = Limits> {
 }
 
 impl Limits {
-    fn ledger(&self, now: Time) -> Ledger {
+    pub(super) fn ledger(&self, now: Time) -> Ledger {
         let meter = |limit: &Limit| Meter::new(limit, limit.amount(), None, now);
         let meters = self.0.iter().map(meter).collect();
         let mut ledger = Ledger::new(meters, usize::MAX, 40).own();
@@ -89,13 +92,13 @@ impl Limits {
         ledger
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let mould = |limit| Mould::new(limit, Limit::amount(limit)).expect("a bucket is packed");
         Plan::new(self.0.iter().map(mould).collect(), 40).expect("few enough")
     }
 }
 
-fn cost(n: u64) -> Cost {
+pub(super) fn cost(n: u64) -> Cost {
     Cost::input_output(n, 0).unit("images", n / 3)
 }
 
@@ -118,6 +121,17 @@ fn walk(limits: &Limits, steps: &[Step]) -> Result<(), TestCaseError> {
                     prop_assert_eq!(plan.hold(packed, &cost(n)), Ok(()));
                     ledger.hold(&cost(n), false);
                     held.push(n);
+                }
+            }
+            Step::Spend(n) => {
+                let fit = ledger.fit(&cost(n), false);
+                prop_assert_eq!(plan.fit(packed, &cost(n), now), fit);
+                prop_assert_eq!(plan.spend(packed, &cost(n), now), Ok(fit == Fit::Now));
+                if fit == Fit::Now {
+                    ledger.hold(&cost(n), false);
+                    ledger.date(&cost(n));
+                    // What takes more turns out to be no less.
+                    left.extend((n < 12).then_some((n, now)));
                 }
             }
             Step::Leave(at) if !held.is_empty() => {
@@ -146,9 +160,13 @@ fn walk(limits: &Limits, steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Move => {
                 let mut moved = limits.ledger(now);
                 plan.unpack(packed, &mut moved);
-                if let Some(back) = plan.pack(&moved) {
-                    accounts = back;
+                for n in [1, 11, 40] {
+                    prop_assert_eq!(moved.fit(&cost(n), false), ledger.fit(&cost(n), false));
                 }
+                let back = plan.pack(&moved);
+                let all_give_back = (0..few).all(|at| plan.mould(at).gives_back());
+                prop_assert!(back.is_some() || !all_give_back);
+                accounts = back.unwrap_or(accounts);
             }
             Step::Leave(_) | Step::Release(_) | Step::Settle(..) | Step::Refund(_) => {}
         }

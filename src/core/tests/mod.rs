@@ -10,10 +10,12 @@ mod keyed;
 mod learn;
 mod ledger;
 mod line;
+mod packed;
 mod queue;
 mod rest;
 mod saved;
 mod state;
+mod stated;
 
 use super::meter::tests::{Kind, Random, at, cases, limit, meter_of};
 use super::{

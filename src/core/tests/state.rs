@@ -210,3 +210,45 @@ fn what_fits_into_a_fixed_window_may_not_fit_later_and_into_others_it_does() {
         assert!(!ledger.fits(&tokens(10), false, Spare::NOTHING));
     }
 }
+
+#[test]
+fn where_nothing_bounds_what_is_in_flight_nothing_of_it_is_kept() {
+    let mut ledger = rolling(100, SECOND).keeping(Spare::millionths(1_000_000));
+    (0..5).for_each(|_| ledger.hold(&Cost::none(), true));
+    let whole = Spare::millionths(1_000_000);
+    assert_eq!(ledger.fit_beside(&Cost::none(), true, whole), Fit::Now);
+}
+
+#[test]
+fn a_turn_comes_no_earlier_than_that_of_the_slowest_limit_that_is_taken_from() {
+    let requests = Limit::requests(1, Duration::from_secs(60));
+    let limits = [
+        (requests.rolling(), Kind::Rolling),
+        (limit(Kind::Rolling, 100, SECOND, 0), Kind::Rolling),
+    ];
+    let mut ledger = ledger_of(&limits, usize::MAX);
+    assert_eq!(ledger.advance(at(5)), ledger.now());
+    assert_eq!(ledger.now(), at(5));
+    ledger.hold(&tokens(100), false);
+    ledger.date(&tokens(100));
+    let project = |cost: &Cost| ledger.project(cost, |_| 0).nanos();
+    assert!(project(&tokens(1)) >= 60 * SECOND);
+    // Of the limit on requests it takes nothing, nor waits for it.
+    let second = project(&tokens(1).requests(0));
+    assert!((SECOND..2 * SECOND).contains(&second));
+    assert_eq!(project(&Cost::none()), 5);
+    let behind = |ahead| ledger.project(&tokens(1).requests(0), |_| ahead).nanos();
+    assert!(behind(250) > 2 * SECOND);
+}
+
+#[test]
+fn a_limit_on_tokens_is_watched_once_it_is_learnt_and_one_on_requests_is_not() {
+    for resource in [Resource::Tokens, Resource::Requests] {
+        let mut ledger = Ledger::new(vec![Meter::unknown(resource)], usize::MAX, u64::MAX);
+        assert_eq!(ledger.date(&tokens(1)).mark, None);
+        let id = Limit::new(resource, 100, Duration::from_secs(60)).id();
+        assert!(ledger.resize(id, 100));
+        let watched = ledger.date(&tokens(1)).mark.is_some();
+        assert_eq!(watched, resource == Resource::Tokens);
+    }
+}

@@ -159,7 +159,7 @@ impl Mould {
         let (since, before) = settled.or(lifted)?;
         let charged = bucket.missing.saturating_add(bucket.refill(at - since));
         let spent = self.units(charged.checked_sub(self.in_transit)?)?;
-        (spent > 0).then_some(Packed {
+        Some(Packed {
             since,
             before: u64::try_from(before).ok()?,
             spent,

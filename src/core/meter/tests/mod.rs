@@ -4,6 +4,7 @@ mod edges;
 pub(crate) mod exact;
 mod laws;
 mod observed;
+mod others;
 mod providers;
 mod stock;
 
