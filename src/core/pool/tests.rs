@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod accounts;
 mod corners;
 
 const SECOND: u64 = 1_000_000;
