@@ -12,6 +12,8 @@ use crate::core::{
     meter::tests::{Kind, Random, at, cases, limit, meter_of},
 };
 
+mod steps;
+
 const WINDOW: u64 = 60_000_000_000;
 const TRANSIT: u64 = WINDOW / 64;
 const SECOND: u64 = 1_000_000_000;

@@ -3,8 +3,8 @@
 use super::{Kind, at, ledger_of, limit, rolling, tokens};
 use crate::core::{
     cost::Cost,
-    ledger::Ledger,
-    queue::{Key, Next, Place, Queue},
+    ledger::{Ledger, Spare},
+    queue::{CLASSES, Key, Next, Place, Queue},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -72,20 +72,20 @@ fn who_joins_far_behind_changes_no_plan_and_who_joins_in_front_does() {
 
 #[test]
 fn who_takes_nothing_of_what_is_used_up_waits_for_nobody() {
-    for before in 0..3 {
+    for (before, beside) in [(0, 1), (1, 1), (1, 2), (2, 2), (2, 4)] {
         let mut line = Line::new();
         // Those who have been here leave no trace.
         for _ in 0..before {
             let key = line.join(tokens(1), class(3));
             let _ = line.queue.leave(&mut line.ledger, key);
         }
-        let head = line.next;
         line.join(tokens(50), class(3));
-        for _ in 0..=before {
+        let first = line.next;
+        for _ in 0..beside {
             line.join(Cost::request(), class(3));
         }
         let (woken, next) = line.turn();
-        assert_eq!(woken, (head + 1..=head + 1 + before).collect::<Vec<_>>());
+        assert_eq!(woken, (first..first + beside).collect::<Vec<_>>());
         assert_eq!(next, Next::At(at(SECOND)), "an offer lapses");
     }
 }
@@ -167,4 +167,46 @@ fn one_whose_turn_it_is_is_shown_first_though_others_came_before() {
         true
     });
     assert_eq!(seen, [keys[2], keys[1]]);
+}
+
+#[test]
+fn a_newcomer_passes_nobody_who_leaves_no_more_free_and_could_go_now() {
+    let kept = |share| Spare::millionths(share);
+    let mut spares = [kept(200_000); CLASSES];
+    spares[0] = Spare::NOTHING;
+    let queue = Queue::<u32>::new(1).keeping(spares);
+    let mut line = Line {
+        ledger: rolling(100, 10 * SECOND),
+        queue,
+        next: 0,
+    };
+    line.join(tokens(10), class(2));
+    let mut passes = |of| {
+        let pass = line
+            .queue
+            .pass(&mut line.ledger, &tokens(5), false, class(of));
+        if pass {
+            line.ledger.release(&tokens(5), false);
+        }
+        pass
+    };
+    assert_eq!([passes(0), passes(1), passes(2)], [true, false, false]);
+}
+
+#[test]
+fn whoever_passes_leaves_the_head_a_place_in_flight_if_it_takes_one() {
+    for (places, slot, passes) in [(1, true, false), (1, false, true), (2, true, true)] {
+        let limits = [(limit(Kind::Rolling, 100, 10 * SECOND, 0), Kind::Rolling)];
+        let mut line = Line::new();
+        line.ledger = ledger_of(&limits, places);
+        line.ledger.hold(&tokens(95), false);
+        line.ledger.date(&tokens(95));
+        let never = at(u64::MAX);
+        let all = tokens(100);
+        (line.queue).push(&line.ledger, all, slot, Some(class(3)), at(0), never);
+        // It expires with what the head waits for, and so delays nobody.
+        let pass = (line.queue).pass(&mut line.ledger, &tokens(5), true, class(3));
+        assert_eq!(pass, passes, "{places} places, {slot}");
+        assert_eq!(line.ledger.in_flight(), usize::from(passes));
+    }
 }

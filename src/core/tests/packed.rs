@@ -116,6 +116,18 @@ fn what_is_charged_after_a_move_of_nothing_can_be_given_back() {
 }
 
 #[test]
+fn all_that_there_is_can_be_spent_at_once_and_no_more() {
+    let plan = plain(Duration::ZERO).plan();
+    for (requests, spent) in [(5, true), (6, false)] {
+        let mut accounts = [Account::default(); 2];
+        let cost = cost(1).requests(requests);
+        assert_eq!(plan.spend(&mut accounts, &cost, Time::ZERO), Ok(spent));
+        let left = plan.left(&accounts, 0, Time::ZERO);
+        assert_eq!(left, if spent { 0 } else { 5 });
+    }
+}
+
+#[test]
 fn accounts_are_idle_once_all_has_refilled() {
     let plan = plain(Duration::ZERO).plan();
     let mut accounts = [Account::default(); 2];
