@@ -121,16 +121,6 @@ impl<W> Queue<W> {
         self.places.len() - self.free.len()
     }
 
-    #[cfg(test)]
-    pub(super) fn is_offered(&self, Key(index): Key) -> bool {
-        matches!(self.places[index as usize].state, State::Offered { .. })
-    }
-
-    #[cfg(test)]
-    pub(super) fn places(&self) -> usize {
-        self.places.len()
-    }
-
     /// What the last turn said of the next; `None` where the line has changed since.
     pub(crate) fn planned(&self) -> Option<Next> {
         (!self.changed).then_some(self.next)

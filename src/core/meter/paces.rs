@@ -63,7 +63,7 @@ impl Meter {
         }
         let at_once = self.whole().saturating_sub(self.last_quarter());
         let beyond = self.used().saturating_sub(at_once);
-        if let Some(spread) = self.spread.as_mut().filter(|_| beyond > 0) {
+        if let Some(spread) = &mut self.spread {
             spread.charge(n.min(beyond));
         }
     }

@@ -102,7 +102,7 @@ impl Rolling {
             self.spent.pop_front();
             self.begun = None;
         }
-        if self.coarse && self.spent.is_empty() && self.spent.capacity() > 0 {
+        if self.coarse && self.spent.is_empty() {
             self.spent = VecDeque::new();
         }
         self.others.advance(now);

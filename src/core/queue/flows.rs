@@ -64,6 +64,12 @@ impl Flows {
         }
     }
 
+    /// How many flows, and how many keys, there is memory for.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> [usize; 2] {
+        [self.flows.capacity(), self.keyed.capacity()]
+    }
+
     /// Who of this class is next.
     pub(super) fn next(&self, class: u8) -> Option<u32> {
         let first = self.classes[usize::from(class)].order.head()?;

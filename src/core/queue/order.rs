@@ -1,5 +1,7 @@
 //! Those who wait, one after the other.
 
+#[cfg(test)]
+use super::waiter::State;
 use super::{Queue, waiter::Key};
 use crate::core::{cost::Cost, ledger::Spare, list::List, time::Time};
 
@@ -33,5 +35,22 @@ impl<W> Queue<W> {
                 return;
             }
         }
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl<W> Queue<W> {
+    pub(in crate::core) fn is_offered(&self, Key(index): Key) -> bool {
+        matches!(self.places[index as usize].state, State::Offered { .. })
+    }
+
+    pub(in crate::core) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// How many flows, and how many keys, there is memory for.
+    pub(in crate::core) fn room(&self) -> [usize; 2] {
+        self.flows.room()
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::core::{
     cost::{Cost, Resource},
     ledger::{Fit, Ledger, Stated},
+    limit::LimitId,
     meter::tests::{Kind, Random, at, cases, limit, meter_of},
 };
 
@@ -197,9 +198,18 @@ impl History {
 
     /// After how many windows giving back was found out, if it was.
     fn play(&self, mut provider: Provider, random: &mut Random) -> Option<u64> {
-        let limit = limit(self.counts_as, self.limit, WINDOW, TRANSIT);
+        // It is watched as it is from then on, whatever it was before.
+        let limit = limit(self.counts_as, 10, WINDOW, TRANSIT);
         let meter = meter_of(&limit, self.counts_as);
         let mut ledger = Ledger::new(vec![meter], usize::MAX, u64::MAX);
+        let amount = self.limit;
+        assert!(ledger.resize(
+            LimitId {
+                amount,
+                ..limit.id()
+            },
+            amount
+        ));
         // When, a number for the order, which request, and what happens to it.
         let mut events = BinaryHeap::new();
         let mut requests: Vec<(u64, u64, Departure, u64)> = Vec::new();

@@ -4,7 +4,7 @@ use super::{Kind, at, ledger_of, limit, rolling, tokens};
 use crate::core::{
     cost::Cost,
     ledger::{Ledger, Spare},
-    queue::{CLASSES, Key, Next, Place, Queue},
+    queue::{CLASSES, Key, Next, PENALTY, Place, Queue},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -208,5 +208,82 @@ fn whoever_passes_leaves_the_head_a_place_in_flight_if_it_takes_one() {
         let pass = (line.queue).pass(&mut line.ledger, &tokens(5), true, class(3));
         assert_eq!(pass, passes, "{places} places, {slot}");
         assert_eq!(line.ledger.in_flight(), usize::from(passes));
+    }
+}
+
+#[test]
+fn where_only_a_landing_helps_there_is_no_instant_to_come_back_at() {
+    let limits = [(limit(Kind::Rolling, 100, 10 * SECOND, 0), Kind::Rolling)];
+    let mut line = Line::new();
+    line.ledger = ledger_of(&limits, 1);
+    line.ledger.hold(&Cost::none(), true);
+    let never = at(u64::MAX);
+    (line.queue).push(&line.ledger, tokens(1), true, Some(class(3)), at(0), never);
+    assert_eq!(line.turn(), (vec![], Next::Idle));
+}
+
+#[test]
+fn of_two_who_are_next_together_the_more_urgent_one_passes() {
+    let mut line = Line::new();
+    let join = |line: &mut Line, n, of, now| {
+        let key = line.queue.push(
+            &line.ledger,
+            tokens(n),
+            false,
+            Some(class(of)),
+            at(now),
+            at(u64::MAX),
+        );
+        *line.queue.waker(key) = Some(line.next);
+        line.next += 1;
+    };
+    let later = PENALTY.as_nanos() as u64;
+    line.ledger = rolling(100, 100 * SECOND);
+    join(&mut line, 100, 0, 1);
+    join(&mut line, 10, 1, 2);
+    line.ledger.advance(at(later + 2));
+    line.ledger.hold(&tokens(90), false);
+    line.ledger.date(&tokens(90));
+    join(&mut line, 10, 0, later + 2);
+    let mut woken = Vec::with_capacity(9);
+    let _ = line.queue.turn(&mut line.ledger, at(later + 2), &mut woken);
+    assert_eq!(woken, [2]);
+}
+
+#[test]
+fn what_goes_before_a_newcomer_is_by_flows_as_they_are_now() {
+    let mut line = Line::new();
+    let keys: Vec<_> = (1..=3)
+        .map(|flow| line.join(tokens(10), Place::new(2, flow)))
+        .collect();
+    let ahead = |line: &Line, flow| line.queue.asked(0, Place::new(2, flow));
+    assert_eq!([ahead(&line, 9), ahead(&line, 1)], [30, 30]);
+    line.join(tokens(10), Place::new(2, 1));
+    line.join(tokens(10), Place::new(2, 1));
+    assert_eq!([ahead(&line, 9), ahead(&line, 2)], [30, 50]);
+    // One flow less.
+    let _ = line.queue.leave(&mut line.ledger, keys[2]);
+    assert_eq!([ahead(&line, 9), ahead(&line, 2)], [20, 30]);
+}
+
+#[test]
+fn many_keys_once_do_not_keep_their_memory() {
+    for (most, keeps) in [(500, true), (2_000, false)] {
+        let mut line = Line::new();
+        let keys: Vec<_> = (1..=most)
+            .map(|flow| line.join(tokens(1), Place::new(0, flow)))
+            .collect();
+        let last = keys[0];
+        for key in keys.into_iter().skip(1) {
+            let _ = line.queue.leave(&mut line.ledger, key);
+        }
+        let [flows, keyed] = line.queue.room();
+        assert!(
+            flows >= most as usize && keyed >= most as usize,
+            "one still waits"
+        );
+        let _ = line.queue.leave(&mut line.ledger, last);
+        let kept = line.queue.room().map(|room| room > 0);
+        assert_eq!(kept, [keeps; 2], "{most}");
     }
 }

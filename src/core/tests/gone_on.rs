@@ -1,10 +1,12 @@
 //! What is gone on from, and what makes no sense.
 
+use std::sync::Arc;
+
 use super::{Kind, at, ledger_of, limit, rolling, tokens};
 use crate::core::{
     cost::Resource,
     ledger::{Ledger, SavedLedger},
-    meter::Meter,
+    meter::{Meter, tests::Every},
     time::Time,
 };
 
@@ -129,16 +131,28 @@ fn a_fixed_window_ends_when_the_saved_one_did_or_somewhat_later() {
     old.date(&tokens(30));
     let saved = old.save();
     let ends = |phase, now| {
-        let mut new = aligned(phase);
-        new.advance(now);
+        let limit = limit(Kind::Aligned(phase), 100, MINUTE, 0);
+        let every = Arc::new(Every(MINUTE, phase));
+        let meter = Meter::new(&limit, 100, Some(every), now);
+        let mut new = Ledger::new(vec![meter], usize::MAX, u64::MAX);
         assert!(new.restore(&saved, now, false, |n| n).is_ok());
-        new.meters()[0].boundary().unwrap().nanos() / SECOND
+        let meter = &new.meters()[0];
+        (meter.boundary().unwrap().nanos() / SECOND, meter.used())
     };
-    assert_eq!(ends(20 * SECOND, Time::ZERO), 20);
-    assert_eq!(ends(21 * SECOND, Time::ZERO), 21, "of another calendar");
-    assert_eq!(ends(50 * SECOND, Time::ZERO), 50, "half a window later");
-    assert_eq!(ends(51 * SECOND, Time::ZERO), 20, "clocks have moved");
-    assert_eq!(ends(19 * SECOND, Time::ZERO), 20, "earlier");
+    assert_eq!(ends(20 * SECOND, Time::ZERO), (20, 30));
+    assert_eq!(
+        ends(21 * SECOND, Time::ZERO),
+        (21, 30),
+        "of another calendar"
+    );
+    assert_eq!(
+        ends(50 * SECOND, Time::ZERO),
+        (50, 30),
+        "half a window later"
+    );
+    assert_eq!(ends(51 * SECOND, Time::ZERO), (20, 30), "clocks have moved");
+    assert_eq!(ends(19 * SECOND, Time::ZERO), (20, 30), "earlier");
+    assert_eq!(ends(21 * SECOND, at(20 * SECOND)), (21, 0), "over");
 }
 
 #[test]
@@ -171,4 +185,38 @@ fn a_bucket_goes_on_with_what_is_new_in_it() {
         });
         assert_eq!(fits[0], fits[1]);
     }
+}
+
+/// A bucket of a hundred a minute and a second's transit, in which that was spent, and one that goes on from it then.
+fn buckets(spent: &[(u64, u64)], now: u64) -> [Meter; 2] {
+    let kind = Kind::Bucket;
+    let limits = [(limit(kind, 100, MINUTE, SECOND), kind)];
+    let [mut old, mut new] = [(); 2].map(|()| ledger_of(&limits, usize::MAX));
+    for (millis, n) in spent {
+        old.advance(at(millis * 1_000_000));
+        old.hold(&tokens(*n), false);
+        old.date(&tokens(*n));
+    }
+    old.advance(at(now * 1_000_000));
+    let saved = old.save();
+    assert!(new.restore(&saved, saved.then(), false, |n| n).is_ok());
+    [old, new].map(|ledger| ledger.meters()[0].clone())
+}
+
+#[test]
+fn what_was_missing_before_the_last_charges_is_gone_on_from() {
+    let [old, new] = buckets(&[(5_000, 1), (6_000, 10)], 6_000);
+    assert_eq!((old.left(), new.left()), (89, 89));
+}
+
+#[test]
+fn how_old_what_is_new_was_is_gone_on_from() {
+    let spent = [(1_000, 5), (2_000, 1), (3_000, 20), (4_500, 1)];
+    let [mut old, mut new] = buckets(&spent, 4_500);
+    for meter in [&mut old, &mut new] {
+        meter.give_back(5, at(SECOND));
+        meter.give_back(9, at(3 * SECOND));
+    }
+    assert_eq!(old.left(), new.left());
+    assert_eq!(format!("{old:?}"), format!("{new:?}"));
 }

@@ -326,3 +326,20 @@ fn a_slow_probe_counts_only_where_slow_calls_are_judged() {
     let _ = breaker.record(ticket, Sample::Success, SPAN(10), MS(10));
     assert_eq!(breaker.state(), CircuitState::Closed);
 }
+
+#[test]
+fn a_probe_that_says_how_long_to_open_opens_though_the_rate_would_close() {
+    let mut breaker = Drawn::new(Settings {
+        permits: 3,
+        judge: Judge::Rate,
+        ..Settings::default()
+    });
+    breaker.half_open(MS(0));
+    let tickets = [(); 3].map(|()| admit(&mut breaker, MS(0)).unwrap());
+    let [one, two, three] = tickets;
+    end(&mut breaker, one, Sample::Success, MS(0));
+    end(&mut breaker, two, Sample::Success, MS(0));
+    let moves = end(&mut breaker, three, Sample::OpenFor(SPAN(7_000)), MS(0));
+    assert_eq!(moves, [CircuitState::Open]);
+    assert_eq!(breaker.look(MS(0)), Err(Some(SPAN(7_000))));
+}

@@ -152,133 +152,6 @@ fn a_refusal_of_what_left_in_another_window_says_nothing_of_this() {
 }
 
 #[test]
-fn beside_others_no_burst_is_clean() {
-    for kind in [Kind::Rolling, Kind::Aligned(0), Kind::FirstUse] {
-        let mut meter = meter(kind, 512, MINUTE, 0);
-        meter.charge(10, at(0));
-        meter.brake(at(0), at(0));
-        assert_eq!(meter.braked(), Some(256));
-        let mut alone = meter.clone();
-        assert!(alone.ease(at(MINUTE), at(MINUTE)), "{kind:?}");
-        meter.observe(300, at(0), at(0));
-        assert!(!meter.ease(at(MINUTE), at(MINUTE)), "{kind:?}");
-    }
-}
-
-#[test]
-fn a_brake_halves_once_for_what_left_together_and_eases_until_it_is_off() {
-    let mut meter = meter(Kind::Rolling, 1_024, MINUTE, 0);
-    meter.brake(at(5), at(10));
-    assert_eq!(meter.braked(), Some(512));
-    meter.brake(at(9), at(11));
-    meter.brake(at(10), at(11));
-    assert_eq!(meter.braked(), Some(512), "it left before that");
-    meter.brake(at(11), at(12));
-    assert_eq!(meter.braked(), Some(256));
-    (0..20).for_each(|n| meter.brake(at(20 + n), at(20 + n)));
-    assert_eq!(meter.braked(), Some(4), "a part of it at least");
-    let mut bursts = Vec::new();
-    let mut now = 100;
-    while let Some(burst) = meter.braked() {
-        bursts.push(burst);
-        now += MINUTE;
-        assert!(!meter.ease(at(now - MINUTE), at(now)), "too early");
-        assert!(meter.ease(at(now + MINUTE), at(now + MINUTE)));
-        now += MINUTE;
-    }
-    assert_eq!(bursts[..8], [4, 5, 6, 7, 8, 10, 12, 15]);
-    assert!(bursts.last().is_some_and(|last| last * 5 / 4 >= 1_024));
-    assert!(!meter.ease(at(now), at(now)));
-}
-
-#[test]
-fn a_brake_paces_at_the_rate_of_a_limit_that_was_resized() {
-    let mut meter = meter(Kind::Rolling, 600, MINUTE, 0);
-    meter.brake(at(0), at(0));
-    meter.resize(60, 60, at(0));
-    meter.charge(300, at(0));
-    // Of three hundred at once none is left, and one comes every second.
-    let Some(brake) = &meter.brake else { panic!() };
-    assert_eq!(brake.pace.earliest(1, 0, at(0)), at(SECOND));
-}
-
-#[test]
-fn a_burst_smaller_than_the_amount_is_the_most_of_a_bucket_that_is_kept_rolling() {
-    let bucket = |burst| {
-        meter_of(
-            &limit(Kind::Bucket, 100, MINUTE, 0).burst(burst),
-            Kind::Bucket,
-        )
-    };
-    let mut small = bucket(10);
-    assert_eq!(small.largest(), 10);
-    small.brake(at(0), at(0));
-    assert!(small.shared.is_rolling());
-    assert_eq!(small.largest(), 10);
-    let mut whole = bucket(100);
-    whole.brake(at(0), at(0));
-    assert_eq!(whole.largest(), 100);
-    let mut large = bucket(300);
-    large.brake(at(0), at(0));
-    assert!(
-        !large.shared.is_rolling(),
-        "it may grant what no window would"
-    );
-    assert_eq!(large.largest(), 300);
-    // Of a rolling limit a burst is a pace: whoever wants more waits for it.
-    let paced = meter_of(
-        &limit(Kind::Rolling, 100, MINUTE, 0).burst(10),
-        Kind::Rolling,
-    );
-    assert_eq!(paced.largest(), 100);
-}
-
-#[test]
-fn a_last_quarter_that_is_spread_goes_little_by_little() {
-    let mut meter = meter(Kind::Rolling, 6_400, MINUTE, 0);
-    assert!(!meter.is_paced());
-    meter.spread(false, at(0));
-    assert!(meter.spread.is_none());
-    meter.spread(true, at(0));
-    assert!(meter.is_paced());
-    // Three quarters at once, and a sixteenth of the last one.
-    meter.charge(4_800, at(0));
-    assert!(meter.fits(100, at(0)));
-    meter.charge(100, at(0));
-    assert!(!meter.fits(1, at(0)), "the next comes as a quarter refills");
-    assert_eq!(meter.earliest(1, at(0), at(0)), at(MINUTE / 1_600));
-    // Once it is on it stays as it is.
-    meter.spread(true, at(0));
-    assert!(!meter.fits(1, at(0)));
-    let mut smaller = meter.clone();
-    smaller.resize(16, 16, at(0));
-    assert_eq!(smaller.spread.as_ref().map(Bucket::capacity), Some(1));
-    smaller.resize(12_800, 12_800, at(0));
-    assert_eq!(smaller.spread.as_ref().map(Bucket::capacity), Some(200));
-    meter.spread(false, at(0));
-    assert!(meter.fits(1_500, at(0)) && !meter.is_paced());
-    let store = Meter::stocked(&Limit::tokens_per_minute(100), 100, 0, 60, at(0));
-    let mut stocked = store;
-    stocked.spread(true, at(0));
-    assert!(!stocked.is_paced(), "the store's order decides");
-}
-
-#[test]
-fn only_what_is_beyond_three_quarters_is_charged_to_the_last() {
-    let mut meter = meter(Kind::Rolling, 6_400, MINUTE, 0);
-    meter.spread(true, at(0));
-    meter.charge(4_800, at(0));
-    let missing = |meter: &Meter| meter.spread.as_ref().map(Bucket::used);
-    assert_eq!(missing(&meter), Some(0));
-    meter.charge(30, at(0));
-    assert_eq!(missing(&meter), Some(30));
-    let mut other = super::meter(Kind::Rolling, 6_400, MINUTE, 0);
-    other.spread(true, at(0));
-    other.charge(4_850, at(0));
-    assert_eq!(missing(&other), Some(50));
-}
-
-#[test]
 fn a_coarse_window_is_cut_into_sixty_four_and_keeps_no_memory_once_it_is_empty() {
     let window = 64 * SECOND;
     let mut rolling = Rolling::coarse(100, window, 0);
@@ -341,6 +214,11 @@ fn a_bucket_that_others_take_from_is_kept_rolling_once_a_sixteenth_was_seen() {
     assert!(few.shared.is_alone());
     assert_eq!(others(&mut few, 0, 0), (false, true));
     assert_eq!(others(&mut few, 10, 0), (false, false));
+    assert_eq!(
+        others(&mut few.clone(), 0, 2 * MINUTE),
+        (false, false),
+        "until more is"
+    );
     assert_eq!(others(&mut few, 11, 0), (true, false), "one more");
     // What was seen longer ago than a window isn't added to; what was seen in it is.
     let begin = 10 * MINUTE;
@@ -374,4 +252,96 @@ fn how_long_a_limit_takes_to_be_counted_is_told() {
     assert_eq!(meter_of(&month, Kind::Rolling).transit(), SECOND);
     let every: &dyn Boundaries = &Every(10, 3);
     assert_eq!(every.look_ahead(at(0)), Time::MAX);
+}
+
+#[test]
+fn what_was_charged_four_allowances_ago_is_not_new_any_more() {
+    let bucket = || {
+        let mut bucket = Bucket::new(100, MINUTE, 100, SECOND, at(0));
+        bucket.charge(10);
+        bucket
+    };
+    for (now, used) in [(4 * SECOND - 1, 6), (4 * SECOND, 0)] {
+        let mut bucket = bucket();
+        bucket.advance(at(now));
+        bucket.give_back(5, at(0));
+        assert_eq!(bucket.used(), used, "{now}");
+    }
+}
+
+#[test]
+fn a_charge_that_comes_as_the_last_has_got_there_is_one_more() {
+    let mut bucket = Bucket::new(60, MINUTE, 60, 2 * SECOND, at(0));
+    bucket.charge(1);
+    bucket.advance(at(SECOND));
+    bucket.charge(1);
+    assert_eq!(bucket.used(), 2);
+}
+
+#[test]
+fn only_after_another_rate_nobody_can_tell_what_a_refund_is_worth() {
+    for (rate, used) in [(60, 0), (120, 10)] {
+        let mut bucket = Bucket::new(60, MINUTE, 60, 0, at(0));
+        bucket.charge(10);
+        bucket.resize(rate, 60);
+        bucket.refund(10, at(0));
+        assert_eq!(bucket.used(), used, "{rate}");
+    }
+}
+
+#[test]
+fn another_amount_counts_at_once_for_every_shape() {
+    for kind in KINDS {
+        let mut meter = meter(kind, 10, MINUTE, 0);
+        meter.charge(4, at(0));
+        meter.resize(20, 18, at(0));
+        assert!(meter.fits(14, at(0)) && !meter.fits(15, at(0)), "{kind:?}");
+        assert_eq!((meter.stated(), meter.given()), (20, 20));
+    }
+}
+
+/// A window that began with fifty missing, as an answer to what left a second after zero had told.
+fn began() -> Rolling {
+    let mut rolling = Rolling::new(100, 64 * SECOND, 0);
+    rolling.begin(50, at(SECOND), at(5 * SECOND));
+    rolling
+}
+
+#[test]
+fn what_left_since_a_window_began_may_know_of_what_was_missing_then() {
+    for (dated, others) in [(0, 0), (SECOND, 45), (2 * SECOND, 45)] {
+        let mut rolling = began();
+        rolling.observe(90, at(dated), at(6 * SECOND));
+        assert_eq!(rolling.used(), 50 + others, "{dated}");
+    }
+    // As long as it is there, and nothing else is compared with.
+    let begun = |also: u64| {
+        let mut rolling = began();
+        rolling.charge(10, at(6 * SECOND));
+        rolling.give_back(50, at(also));
+        rolling.observe(90, at(2 * SECOND), at(7 * SECOND));
+        rolling.used()
+    };
+    assert_eq!(begun(6 * SECOND), 95);
+    assert_eq!(begun(5 * SECOND), 10);
+}
+
+#[test]
+fn what_was_given_back_is_not_ours_over_there() {
+    let mut rolling = Rolling::new(100, MINUTE, 0);
+    rolling.charge(10, at(0));
+    rolling.give_back(4, at(0));
+    rolling.observe(20, at(0), at(0));
+    assert_eq!(rolling.used(), 6 + 14 + 2, "and two more by now");
+}
+
+#[test]
+fn a_limit_that_a_store_counts_is_handed_to_it_in_microseconds() {
+    let limit = Limit::tokens(100, Duration::from_secs(60)).burst(7);
+    let meter = Meter::stocked(&limit, 90, 1_500, 60, at(0));
+    let given = meter.stock().unwrap().limit();
+    let spans = (given.window, given.step, given.transit);
+    assert_eq!(spans, (60_000_000, 1_000_000, 2));
+    assert_eq!((given.amount, given.burst, given.ends), (90, 7, [0; 2]));
+    assert_eq!((meter.id().amount, meter.stated()), (90, 100));
 }

@@ -5,6 +5,8 @@ pub(crate) mod exact;
 mod laws;
 mod observed;
 mod others;
+mod outside;
+mod paces;
 mod providers;
 mod stock;
 

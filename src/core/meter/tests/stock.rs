@@ -10,7 +10,7 @@ const SECOND: u64 = 1_000_000_000;
 const MILLI: u64 = 1_000_000;
 
 /// 100 in a minute; a second in transit, of which a quarter may pass before it leaves.
-fn stock() -> Stock {
+pub(super) fn stock() -> Stock {
     Stock::new(PoolLimit {
         shape: PoolShape::Rolling,
         amount: 100,
@@ -31,7 +31,7 @@ fn granted() -> Stock {
 }
 
 /// The store was heard then, by its own clock a second later: so much is used, so much of it by others outside.
-fn hears(stock: &mut Stock, now: u64, processes: u32, used: u64, outside: u64) {
+pub(super) fn hears(stock: &mut Stock, now: u64, processes: u32, used: u64, outside: u64) {
     let reply = Reply {
         now: Stamp(now / 1_000 + 1_000_000),
         processes,
@@ -88,6 +88,7 @@ fn what_was_granted_together_is_one_lot_and_none_leaves_before_an_earlier_one() 
     stock.put_in(1, at(2 * SECOND), Stamp(8), at(2 * SECOND));
     stock.put_in(1, at(3 * SECOND), Stamp(8), at(2 * SECOND));
     assert!(stock.fits(22, 0) && !stock.fits(23, 0));
+    assert_eq!(format!("{stock:?}").matches("Lot {").count(), 5);
 }
 
 #[test]
@@ -259,61 +260,6 @@ fn what_the_store_said_counts_until_it_is_older_than_anything_that_does() {
     assert!(stock.is_alone());
 }
 
-/// The change that is told of others who don't ask the store, where there is one.
-fn outside(stock: &mut Stock, used: u64, dated: u64) -> Option<u64> {
-    stock.observe(used, at(dated));
-    match stock.take_changes()[..] {
-        [] => None,
-        [(Change::Outside, n)] => Some(n),
-        ref other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn others_are_seen_where_the_provider_counts_more_than_the_store() {
-    let mut stock = stock();
-    assert_eq!(outside(&mut stock, 90, 0), None, "nothing to compare with");
-    hears(&mut stock, SECOND, 1, 20, 0);
-    assert_eq!(outside(&mut stock, 26, SECOND), None, "a sixteenth");
-    assert_eq!(outside(&mut stock, 27, SECOND), Some(7));
-    hears(&mut stock, SECOND, 1, 20, 5);
-    assert_eq!(
-        outside(&mut stock, 27, SECOND),
-        Some(12),
-        "and what was known"
-    );
-}
-
-#[test]
-fn beside_other_processes_only_a_later_word_of_the_store_is_compared_with() {
-    let mut stock = stock();
-    hears(&mut stock, 0, 2, 10, 0);
-    assert_eq!(outside(&mut stock, 50, SECOND), None);
-    hears(&mut stock, 2 * SECOND - 1, 2, 30, 0);
-    assert_eq!(outside(&mut stock, 50, SECOND), None, "not surely later");
-    hears(&mut stock, 2 * SECOND, 2, 30, 0);
-    assert_eq!(outside(&mut stock, 50, SECOND), Some(20));
-}
-
-#[test]
-fn of_all_that_may_have_counted_then_the_most_is_ours() {
-    let mut stock = stock();
-    // Of those before, the last counts as well: it may still have held then.
-    for (second, used) in [(0, 80), (1, 40), (5, 10)] {
-        hears(&mut stock, second * SECOND, 2, used, 0);
-    }
-    assert_eq!(outside(&mut stock, 50, 4 * SECOND), Some(10));
-    // What was heard in transit's time before may have counted.
-    assert_eq!(outside(&mut stock, 50, 2 * SECOND), None);
-    // Sixteen words are remembered.
-    for _ in 0..14 {
-        hears(&mut stock, 5 * SECOND, 2, 10, 0);
-    }
-    assert_eq!(outside(&mut stock, 50, 4 * SECOND), Some(10));
-    hears(&mut stock, 5 * SECOND, 2, 10, 0);
-    assert_eq!(outside(&mut stock, 50, 4 * SECOND), Some(40));
-}
-
 #[test]
 fn it_owes_the_store_a_word_once_there_is_much_to_tell() {
     let mut few = stock();
@@ -386,4 +332,33 @@ fn one_that_is_closed_holds_nothing() {
     assert_eq!((stock.is_closed(), stock.capacity()), (true, 0));
     stock.close(false);
     assert_eq!((stock.is_closed(), stock.capacity()), (false, 100));
+}
+
+#[test]
+fn what_left_at_one_instant_is_given_back_to_the_oldest_lot() {
+    let mut stock = stock();
+    for second in [1, 2] {
+        stock.put_in(1, at(0), Stamp(second * 1_000_000), at(0));
+    }
+    stock.date(2, at(0));
+    assert_eq!(lot_of(&mut stock, 0), Some(Stamp(1_000_000)));
+}
+
+#[test]
+fn what_nobody_wants_goes_back_lot_by_lot_and_once() {
+    let lots = || {
+        let mut stock = stock();
+        stock.put_in(4, at(0), Stamp(1), at(0));
+        stock.put_in(5, at(0), Stamp(2), at(0));
+        stock
+    };
+    let unsent = |stamp, n| (Change::Unsent(Stamp(stamp)), n);
+    let mut some = lots();
+    some.sweep(3, SECOND, at(SECOND));
+    assert_eq!(some.take_changes(), [unsent(1, 4), unsent(2, 2)]);
+    assert_eq!(some.total(), 3);
+    // Also where it would count anew.
+    let mut all = lots();
+    all.sweep(0, SECOND, at(60 * SECOND));
+    assert_eq!(all.take_changes(), [unsent(1, 4), unsent(2, 5)]);
 }
