@@ -1,6 +1,9 @@
 //! Processes of all speeds over one pool, in virtual time.
 
-use super::super::{Ask, Call, Decision, Pool, PoolLimit, PoolShape};
+use super::{
+    super::{Ask, Call, Decision, Pool, PoolLimit, PoolShape},
+    Fair, Had, Turn, grace,
+};
 use crate::core::{dice::Seeded, meter::tests::cases};
 
 const SECOND: u64 = 1_000_000;
@@ -203,5 +206,120 @@ fn those_who_come_later_get_as_much_from_then_on() {
         let (sent, _) = run(rolling(600, window), &processes, seed, 12 * window);
         let (fewest, most) = extremes(&sent, window, 5, 7);
         assert!(10 * fewest >= 9 * most, "seed {seed}: {fewest} to {most}");
+    }
+}
+
+const WINDOW: u64 = 64 * SECOND;
+/// The longest.
+const GRACE: u64 = SECOND / 10;
+
+/// A pool with two processes, of which the first has had `had` of what each has had.
+fn entered(all: f64, had: f64, process: u64, now: u64) -> (Fair, Had, Turn) {
+    let mut fair = Fair {
+        all,
+        began: EPOCH,
+        ..Fair::default()
+    };
+    let known = Had { had, put_off: 0 };
+    let (had, turn) = fair.enter(Some(known), 2, (process, now, WINDOW));
+    (fair, had, turn)
+}
+
+#[test]
+fn others_are_let_go_first_for_a_tenth_of_a_second_or_a_small_part_of_the_window() {
+    let windows = [320_000, 3_200_000, WINDOW];
+    assert_eq!(windows.map(grace), [10_000, GRACE, GRACE]);
+}
+
+#[test]
+fn a_newcomer_has_had_nothing_in_the_first_window_and_later_what_all_have_had() {
+    let mut fair = Fair::default();
+    let (mut first, mut turn) = fair.enter(None, 1, (1, EPOCH, WINDOW));
+    turn.room = 4.0;
+    fair.add(&mut first, 3.0, &mut turn);
+    assert_eq!((first.had, fair.all, turn.room), (3.0, 3.0, 1.0));
+    let mut soon = fair;
+    let (had, _) = soon.enter(None, 2, (2, EPOCH + WINDOW - 1, WINDOW));
+    assert_eq!((soon.all, had.had), (1.5, 1.0), "but for a share");
+    let (had, turn) = fair.enter(None, 2, (2, EPOCH + WINDOW, WINDOW));
+    assert_eq!((fair.all, had.had), (3.0, 3.0));
+    assert!(!turn.wants_little);
+}
+
+#[test]
+fn no_more_is_remembered_than_a_share_too_little_or_too_much() {
+    for (known, had, little) in [
+        (1.0, 9.5, true),
+        (9.25, 9.5, true),
+        (9.5, 9.5, false),
+        (10.25, 10.25, false),
+        (10.5, 10.5, false),
+        (99.0, 10.5, false),
+    ] {
+        let (_, is, turn) = entered(10.0, known, 1, EPOCH);
+        assert_eq!((is.had, turn.wants_little), (had, little), "{known}");
+    }
+}
+
+#[test]
+fn whoever_has_had_its_share_waits_for_those_who_claim_theirs_until_they_had_time_to_come() {
+    let (mut fair, _, mut claims) = entered(10.0, 9.5, 1, EPOCH);
+    fair.claims(2 * SECOND, &mut claims);
+    let until = EPOCH + 2 * SECOND + GRACE;
+    let waits = |now, put_off, process| {
+        let (_, _, turn) = entered(10.0, 10.5, process, now);
+        let mut had = Had { had: 10.5, put_off };
+        (fair.puts_off(&mut had, &turn), had.put_off)
+    };
+    assert_eq!(waits(until - 1, 0, 2), (Some(GRACE), until - 1));
+    assert_eq!(waits(until, 0, 2), (None, 0), "it didn't come");
+    assert_eq!(waits(EPOCH, 0, 1), (None, 0), "nobody waits for itself");
+    let since = until - 1 - GRACE;
+    assert_eq!(waits(until - 2, since, 2), (Some(1), since));
+    assert_eq!(waits(until - 1, since, 2), (None, since), "long enough");
+    // Never longer than a window and the grace.
+    let (mut fair, _, mut claims) = entered(10.0, 9.5, 1, EPOCH);
+    fair.claims(9 * WINDOW, &mut claims);
+    assert_eq!(
+        fair.short[0].until.max(fair.short[1].until),
+        EPOCH + WINDOW + GRACE
+    );
+}
+
+#[test]
+fn two_claims_stand_and_each_is_renewed_by_whose_it_is() {
+    let mut fair = Fair::default();
+    let mut claim = |process, back| {
+        let (_, _, mut turn) = entered(10.0, 9.5, process, EPOCH);
+        fair.claims(back, &mut turn);
+        let mut stand = fair
+            .short
+            .map(|short| (short.by, short.until.saturating_sub(EPOCH)));
+        stand.sort_unstable();
+        stand
+    };
+    assert_eq!(claim(1, 5), [(0, 0), (1, GRACE + 5)]);
+    assert_eq!(claim(2, 7), [(1, GRACE + 5), (2, GRACE + 7)]);
+    assert_eq!(claim(2, 3), [(1, GRACE + 5), (2, GRACE + 3)]);
+    assert_eq!(claim(1, 1), [(1, GRACE + 1), (2, GRACE + 3)]);
+    // A third takes the place of the one that ends first, unless it ends earlier itself.
+    assert_eq!(claim(3, 0), [(1, GRACE + 1), (2, GRACE + 3)]);
+    assert_eq!(claim(3, 1), [(2, GRACE + 3), (3, GRACE + 1)]);
+}
+
+#[test]
+fn who_has_what_little_it_wants_claims_nothing_any_more() {
+    for (known, all, stands) in [(1.0, true, false), (1.0, false, true), (10.0, true, true)] {
+        let (mut fair, mut had, mut turn) = entered(10.0, known, 1, EPOCH);
+        fair.asks(&mut turn);
+        had.put_off = 7;
+        fair.leave(&mut had, false, all, &turn);
+        let claims = fair
+            .short
+            .iter()
+            .any(|short| short.by == 1 && short.until > EPOCH);
+        assert_eq!((claims, had.put_off), (stands, 7), "{known} {all}");
+        fair.leave(&mut had, true, all, &turn);
+        assert_eq!(had.put_off, 0);
     }
 }

@@ -220,3 +220,30 @@ fn a_pause_of_all_and_of_one_hold_until_the_last_is_over_or_somebody_ends_them()
     let over = vec![adjust(Change::Resume, [0, 0])];
     assert!(matches!(call(5, over, &[1, 1]), Decision::Granted { .. }));
 }
+
+#[test]
+fn who_has_to_wait_claims_until_it_can_come_back_and_who_asks_for_nothing_does_not() {
+    let limit = [limit(PoolShape::Rolling, 10, 60 * SECOND)];
+    let claims = |pool: &Option<Pool>, process: u64| {
+        let told = format!("{:?}", pool.as_ref().unwrap().fair);
+        let (_, until) = told.split_once(&format!("by: {process}, until: "))?;
+        let end = until.find(' ')?;
+        until[..end].parse::<u64>().ok()
+    };
+    let mut pool = begun(&limit, EPOCH);
+    Pool::call(&mut pool, EPOCH, &limit, &ask(2, 0, 0));
+    assert_eq!(claims(&pool, 1), None);
+    assert!(granted(&Pool::call(&mut pool, EPOCH, &limit, &ask(3, 10, 0))).is_some());
+    let other = Call {
+        process: 2,
+        beat: true,
+        ..ask(1, 1, 5 * SECOND)
+    };
+    let reply = Pool::call(&mut pool, EPOCH, &limit, &other);
+    let Decision::Wait { at_least, .. } = reply.decisions[0] else {
+        panic!("nothing is left");
+    };
+    // Within its horizon of when it fits, and a tenth of a second.
+    let back = EPOCH + at_least - 5 * SECOND + SECOND / 10;
+    assert_eq!(claims(&pool, 2), Some(back));
+}
