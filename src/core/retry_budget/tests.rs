@@ -222,3 +222,10 @@ fn retries_are_allowed_while_more_than_half_of_the_tokens_are_there() {
     });
     assert_eq!(throttle.tokens(), 0);
 }
+
+#[test]
+fn a_clock_that_goes_back_lets_nothing_flow_in_twice() {
+    let mut drip = Drip::new(3);
+    let seconds = [10, 5, 10, 11, 11];
+    assert_eq!(seconds.map(|s| drip.take(MS(s * 1_000))), [30, 0, 0, 3, 0]);
+}

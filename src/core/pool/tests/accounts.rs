@@ -149,7 +149,8 @@ fn boundaries_belong_to_the_window_that_they_begin() {
     assert_eq!(one.used(first), 7, "it may have been late");
     assert_eq!(one.takes(first, 3), Some(first));
     assert_eq!(one.takes(first, 8), Some(second));
-    assert_eq!(one.used(second + 60 * SECOND), 0);
+    assert_eq!(one.takes(second + 1, 3), Some(second + 60 * SECOND));
+    assert_eq!(one.used(second + 120 * SECOND), 0);
     // More than a window unseen.
     let mut one = One::new(limit);
     one.takes(first - 1, 9);
@@ -191,6 +192,10 @@ fn what_is_given_back_to_a_fixed_window_is_of_this_one() {
     );
     assert_eq!(one.changes(first, Change::Back(Stamp(near)), 1), 1);
     assert_eq!(one.changes(first, Change::Back(Stamp(first)), 9), 0);
+    // Nor of what left before anybody counted.
+    let mut one = One::new(limit);
+    one.takes(EPOCH, 3);
+    assert_eq!(one.changes(EPOCH, Change::Back(Stamp(EPOCH - 1)), 1), 3);
 }
 
 #[test]
@@ -271,6 +276,13 @@ fn what_expires_of_a_rolling_window_is_forgotten_a_step_at_a_time() {
     assert_eq!(one.used(EPOCH + 60 * SECOND), 5);
     assert_eq!(one.used(EPOCH + 61 * SECOND - 1), 5);
     assert_eq!(one.used(EPOCH + 61 * SECOND), 0);
+    // Nor do they stand in the way of anybody who comes after them.
+    let mut dim = Dim::default();
+    dim.charge(&limit, 10, EPOCH);
+    dim.charge(&limit, 0, EPOCH + 5 * SECOND);
+    let later = EPOCH + 60 * SECOND + SECOND / 2;
+    assert_eq!((dim.used(&limit, later), dim.used(&limit, EPOCH)), (0, 10));
+    assert_eq!(dim.earliest(&limit, 1, 0, later), later);
     // Nothing is kept of what is gone, and nothing is charged to what is.
     let dim = &one.pool.as_ref().unwrap().dims[0];
     assert_eq!(format!("{dim:?}").matches("slots: {}").count(), 1);
@@ -297,6 +309,12 @@ fn what_is_replayed_counts_from_when_it_was_sent_if_that_is_in_this_window() {
         assert_eq!(one.changes(EPOCH, Change::Replay(ago), 3), used, "{ago}");
         let ends = if used > 0 { EPOCH + 1 } else { EPOCH };
         assert_eq!(one.used(ends), 0);
+    }
+    // Of one that is open it is, however shortly after its opener that left, and what left before it can count isn't.
+    for (ago, used) in [(0, 7), (end - 1, 7), (end, 4)] {
+        let mut one = One::new(first_use);
+        one.takes(EPOCH, 4);
+        assert_eq!(one.changes(EPOCH, Change::Replay(ago), 3), used, "{ago}");
     }
     // The window that ends in half a minute began half a minute ago.
     for (ago, used) in [(30 * SECOND, 3), (30 * SECOND + 1, 0)] {
@@ -355,4 +373,17 @@ fn a_resume_ends_the_pauses_of_all_limits_alone() {
     assert_eq!(one.beside(EPOCH, 1, 0, 0), None, "a pause of all");
     one.call(EPOCH, &[(Change::Resume, 0)], None);
     assert_eq!(one.beside(EPOCH, 1, 0, 0), Some(EPOCH));
+}
+
+#[test]
+fn what_is_known_of_outside_opens_no_window() {
+    let limit = limit(PoolShape::Fixed, 10, 60 * SECOND);
+    let mut one = One::new(limit);
+    for second in [0, 30, 65] {
+        one.call(EPOCH + second * SECOND, &[(Change::Outside, 5)], None);
+    }
+    let opens = EPOCH + 80 * SECOND;
+    assert_eq!(one.takes(opens, 10), Some(opens));
+    let end = opens + limit.window + limit.transit;
+    assert_eq!(one.takes(opens, 1), Some(end));
 }
