@@ -169,10 +169,9 @@ fn what_has_to_stay_free_of_a_limit_that_a_store_counts_stays_free_over_there() 
     let half = Spare::millionths(500_000);
     assert_eq!(ledger.fit_beside(&tokens(10), false, half), Fit::Now);
     // Of one that is counted here, it stays free here.
-    let ledger = rolling(100, SECOND);
-    assert_eq!(ledger.fit_beside(&tokens(50), false, half), Fit::Now);
-    assert!(ledger.fits(&tokens(50), false, half));
-    let mut spent = ledger.clone();
+    let mut spent = rolling(100, SECOND);
+    assert_eq!(spent.fit_beside(&tokens(50), false, half), Fit::Now);
+    assert!(spent.fits(&tokens(50), false, half));
     spent.hold(&tokens(1), false);
     assert_ne!(spent.fit_beside(&tokens(50), false, half), Fit::Now);
     assert!(!spent.fits(&tokens(50), false, half));

@@ -122,9 +122,8 @@ fn one_with_other_settings_begins_anew_and_old_tickets_say_nothing_about_it() {
 
 #[test]
 fn where_nothing_hangs_on_the_time_it_admits_without_it() {
-    let closed = consecutive(1, 1);
-    assert_eq!(closed.admit_closed().unwrap().era, closed.era);
-    let mut breaker = closed.clone();
+    let mut breaker = consecutive(1, 1);
+    assert_eq!(breaker.admit_closed().unwrap().era, breaker.era);
     breaker.trip(MS(0), None);
     assert!(breaker.admit_closed().is_none(), "open");
     breaker.half_open(MS(0));
