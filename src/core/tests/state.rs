@@ -198,12 +198,14 @@ fn what_fits_into_a_fixed_window_may_not_fit_later_and_into_others_it_does() {
         (Kind::Aligned(0), false),
     ] {
         let mut ledger = ledger_of(&[(limit(kind, 100, SECOND, 0), kind)], usize::MAX);
-        let stays_so =
-            |ledger: &Ledger| ledger.fits_from_now_on(&tokens(10), false, Spare::NOTHING);
+        let stays_so = |ledger: &Ledger| {
+            let mut ledger = ledger.clone();
+            ledger.take_for_good(&tokens(10), false, Spare::NOTHING)
+        };
         assert_eq!(stays_so(&ledger), stays, "{kind:?}");
         assert!(ledger.fits(&tokens(10), false, Spare::NOTHING));
         // Which takes nothing of it may go whenever it likes.
-        assert!(ledger.fits_from_now_on(&Cost::request(), false, Spare::NOTHING));
+        assert!(ledger.take_for_good(&Cost::request(), false, Spare::NOTHING));
         ledger.hold(&tokens(91), false);
         assert!(!stays_so(&ledger), "{kind:?}");
         assert!(!ledger.fits(&tokens(10), false, Spare::NOTHING));
