@@ -213,27 +213,6 @@ impl<B> Classify<Response<B>> for Http {
     }
 }
 
-impl<B: ReplayBody> CopyRequest<Request<B>> for Http {
-    type Kept = KeptRequest<B>;
-
-    #[inline]
-    fn keep(&self, request: &Request<B>) -> Option<KeptRequest<B>> {
-        KeptRequest::of(request)
-    }
-
-    fn restore(&self, kept: KeptRequest<B>) -> Request<B> {
-        kept.into_request()
-    }
-
-    fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
-        Some(request.headers_mut())
-    }
-
-    fn extensions_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut Extensions> {
-        Some(request.extensions_mut())
-    }
-}
-
 /// As [`Http`], and it is known beforehand whose answers they are. Made by the layers' `provider`.
 impl<B: Body> Answers<Response<B>> for Provider {
     type Out<W: Watch> = Response<MeteredBody<B, W>>;
@@ -300,26 +279,32 @@ impl<B> Classify<Response<B>> for Provider {
     }
 }
 
-impl<B: ReplayBody> CopyRequest<Request<B>> for Provider {
-    type Kept = KeptRequest<B>;
+macro_rules! copy_http {
+    ($($answers:ty)+) => {$(
+        impl<B: ReplayBody> CopyRequest<Request<B>> for $answers {
+            type Kept = KeptRequest<B>;
 
-    #[inline]
-    fn keep(&self, request: &Request<B>) -> Option<KeptRequest<B>> {
-        KeptRequest::of(request)
-    }
+            #[inline]
+            fn keep(&self, request: &Request<B>) -> Option<KeptRequest<B>> {
+                KeptRequest::of(request)
+            }
 
-    fn restore(&self, kept: KeptRequest<B>) -> Request<B> {
-        kept.into_request()
-    }
+            fn restore(&self, kept: KeptRequest<B>) -> Request<B> {
+                kept.into_request()
+            }
 
-    fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
-        Some(request.headers_mut())
-    }
+            fn headers_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut HeaderMap> {
+                Some(request.headers_mut())
+            }
 
-    fn extensions_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut Extensions> {
-        Some(request.extensions_mut())
-    }
+            fn extensions_mut<'a>(&self, request: &'a mut Request<B>) -> Option<&'a mut Extensions> {
+                Some(request.extensions_mut())
+            }
+        }
+    )+};
 }
+
+copy_http!(Http Provider);
 
 /// Requests and answers are of any type and stay as they are: an answer is a success, an error is
 /// judged by its kind, and a request's hold ends with the answer's arrival.
