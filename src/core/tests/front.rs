@@ -291,3 +291,22 @@ fn many_keys_once_do_not_keep_their_memory() {
         assert_eq!(kept, keeps, "{most}");
     }
 }
+
+#[test]
+fn behind_those_who_are_told_that_their_time_is_up_others_are_next() {
+    let limits = [(limit(Kind::Rolling, 100, 10 * SECOND, 0), Kind::Rolling)];
+    let mut line = Line::new();
+    line.ledger = ledger_of(&limits, usize::MAX);
+    line.ledger.hold(&tokens(95), false);
+    line.ledger.date(&tokens(95));
+    line.join(tokens(100), class(0));
+    for _ in 0..33 {
+        let place = Some(class(3));
+        let key = (line.queue).push(&line.ledger, tokens(50), false, place, at(0), at(0));
+        *line.queue.waker(key) = Some(99);
+    }
+    let small = line.next;
+    line.join(tokens(5), class(3));
+    let (woken, _) = line.turn();
+    assert_eq!((woken.len(), woken.last()), (34, Some(&small)));
+}

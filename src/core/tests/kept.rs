@@ -55,7 +55,11 @@ impl Line {
     }
 
     fn join(&mut self, id: u32, n: u64, class: u8) {
-        let place = Some(Place::new(class, 0));
+        self.join_flow(id, n, class, 0);
+    }
+
+    fn join_flow(&mut self, id: u32, n: u64, class: u8, flow: u64) {
+        let place = Some(Place::new(class, flow));
         let (now, never) = (at(self.now), at(NEVER));
         let key = (self.queue).push(&self.ledger, tokens(n), false, place, now, never);
         *self.queue.waker(key) = Some(id);
@@ -181,4 +185,44 @@ fn places_in_flight_are_kept_too() {
     assert!(ledger.land());
     queue.turn(&mut ledger, at(2 * SECOND), &mut woken);
     assert_eq!(woken, [1]);
+}
+
+#[test]
+fn the_more_urgent_come_when_what_they_leave_free_does_though_others_are_before_them() {
+    let mut line = Line::new();
+    line.join(0, 5, 3);
+    line.at(7 * EIGHTH);
+    line.spend(10);
+    line.at(9 * EIGHTH);
+    line.spend(70);
+    // By its rank it comes after the other, which has 30 kept from it, and may have ten of those.
+    line.at(13 * EIGHTH);
+    line.join(1, 4, 2);
+    assert_eq!(line.turn(13 * EIGHTH), (vec![], Next::At(at(15 * EIGHTH))));
+    assert_eq!(line.turn(15 * EIGHTH).0, [1]);
+    assert_eq!(line.turn(17 * EIGHTH).0, [0]);
+}
+
+#[test]
+fn whose_rank_comes_before_that_of_whose_turn_it_is_comes_then() {
+    let mut line = Line::new();
+    line.spend(62);
+    for (id, flow) in [(0, 1), (1, 2), (2, 1)] {
+        line.join_flow(id, 5, 3, flow);
+    }
+    assert_eq!(line.turn(0).0, [0], "the other flow is next");
+    line.at(14 * EIGHTH);
+    line.join(3, 4, 2);
+    // Of that flow one is left that came after the more urgent one.
+    line.at(16 * EIGHTH);
+    line.join_flow(4, 5, 3, 2);
+    let (_, first, _) = line.keys[0];
+    let _ = line.queue.leave(&mut line.ledger, first);
+    line.at(31 * EIGHTH);
+    line.spend(90);
+    // After thirty seconds nothing is kept from it, though 30 still are from the other.
+    let rank = (14 + 24) * EIGHTH;
+    assert_eq!(line.turn(31 * EIGHTH), (vec![], Next::At(at(rank))));
+    line.keys.remove(0);
+    assert_eq!(line.turn(rank).0[0], 3);
 }

@@ -345,3 +345,13 @@ fn a_limit_that_a_store_counts_is_handed_to_it_in_microseconds() {
     assert_eq!((given.amount, given.burst, given.ends), (90, 7, [0; 2]));
     assert_eq!((meter.id().amount, meter.stated()), (90, 100));
 }
+
+#[test]
+fn what_refills_before_anything_held_leaves_is_waited_for_and_no_longer() {
+    let mut bucket = Bucket::new(100, MINUTE, 100, SECOND, at(0));
+    bucket.charge(1);
+    bucket.advance(at(SECOND));
+    // One is missing, however late what is held gets there.
+    let hint = bucket.earliest(90, 10, at(SECOND)).nanos();
+    assert_eq!(hint, SECOND + MINUTE / 100);
+}

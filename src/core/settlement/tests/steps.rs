@@ -201,11 +201,6 @@ fn the_least_that_a_provider_has_is_what_was_surely_counted_by_then() {
         settlement.departed(400);
         settlement.answered(400, 200, at(left), now);
     }
-    let word = |second: u64, used| Word {
-        at: at(second * SECOND),
-        mark: Mark::default(),
-        used,
-    };
     // All but half of what is unused of what left two seconds before, and its step is over.
     assert_eq!(settlement.least(&word(12, 0)).0, 0);
     assert_eq!(settlement.least(&word(13, 0)).0, 300);
@@ -233,4 +228,85 @@ fn spans_are_added_and_taken_off_without_overflow() {
     assert_eq!(settlement.refill(at(9), at(2)), 3_200 * 7);
     assert_eq!(settlement.refill(at(2), at(9)), 0);
     assert_eq!(settlement.tokens(u128::from(128 * SECOND) * 3), 3);
+    let no_window = Settlement::new(5, 0, 0);
+    assert_eq!(no_window.tokens(u128::MAX), i128::MAX / 4);
+}
+
+#[test]
+fn whoever_has_contradicted_every_way_of_keeping_gives_back_unless_nothing_was_unused_or_it_is_known()
+ {
+    let after = |belief, unused, used| {
+        let now = at(300 * SECOND);
+        let enough = Against {
+            times: BELIEVE,
+            first: now,
+            last: now,
+        };
+        let mut settlement = Settlement {
+            belief,
+            rolling: enough,
+            bucket: enough,
+            fixed: enough,
+            ..settlement()
+        };
+        settlement.answered(10, unused, now, now);
+        let mark = settlement.departed(10);
+        settlement.hear(mark, used, now);
+        settlement.belief
+    };
+    assert_eq!(after(Belief::Keeps, 5, 100), Belief::GivesBack);
+    assert_eq!(after(Belief::Keeps, 0, 100), Belief::Keeps);
+    assert_eq!(after(Belief::KeepsForGood, 5, 100), Belief::KeepsForGood);
+    // It has counted this request at least, and where nothing is left it may have counted more.
+    assert_eq!(
+        [0, 3_200].map(|used| after(Belief::Keeps, 5, used)),
+        [Belief::Keeps; 2]
+    );
+    assert_eq!(
+        [1, 3_199].map(|used| after(Belief::Keeps, 5, used)),
+        [Belief::GivesBack; 2]
+    );
+}
+
+fn word(second: u64, used: u64) -> Word {
+    Word {
+        at: at(second * SECOND),
+        mark: Mark::default(),
+        used,
+    }
+}
+
+#[test]
+fn what_a_bucket_is_compared_with_is_a_word_that_came_surely_before() {
+    let mut settlement = settlement();
+    settlement.too_low_for_bucket(&word(10, 500), 0);
+    let compared = |settlement: &Settlement| settlement.full.map(|word| word.at.nanos() / SECOND);
+    settlement.too_low_for_bucket(&word(12, 900), 0);
+    assert_eq!(
+        compared(&settlement),
+        Some(10),
+        "one may have overtaken the other"
+    );
+    // In three seconds 75 have refilled: with less left it was emptier before.
+    settlement.too_low_for_bucket(&word(13, 424), 0);
+    assert_eq!(compared(&settlement), Some(10));
+    settlement.too_low_for_bucket(&word(13, 425), 0);
+    assert_eq!(compared(&settlement), Some(13));
+}
+
+#[test]
+fn a_window_that_ends_twice_within_its_length_is_none() {
+    for (ends, twice) in [(40 * SECOND, false), (40 * SECOND + 1, true)] {
+        let mut settlement = Settlement {
+            high: Some(word(10, 3_000)),
+            ends: at(ends),
+            ..settlement()
+        };
+        // It may have been counted two seconds later.
+        assert_eq!(
+            settlement.too_low_for_fixed(&word(38, 100)),
+            twice,
+            "{ends}"
+        );
+    }
 }
