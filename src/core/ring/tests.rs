@@ -63,3 +63,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_step_that_begins_with_a_call_ends_when_its_time_is_over() {
+    let ms = |ms: u64| Time::from_nanos(ms * 1_000_000);
+    let mut ring = Ring::new(Window::Time(Duration::from_millis(200), 2, Steps::ByCalls));
+    for now in [0, 99, 100] {
+        ring.record(false, false, ms(now));
+    }
+    let calls = [199, 200, 299, 300].map(|now| ring.sum(ms(now)).calls);
+    assert_eq!(calls, [3, 1, 1, 0]);
+}
