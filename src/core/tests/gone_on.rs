@@ -220,3 +220,19 @@ fn how_old_what_is_new_was_is_gone_on_from() {
     assert_eq!(old.left(), new.left());
     assert_eq!(format!("{old:?}"), format!("{new:?}"));
 }
+
+#[test]
+fn a_bucket_that_was_kept_rolling_stays_so() {
+    let kind = Kind::Bucket;
+    let limits = [(limit(kind, 100, MINUTE, 0), kind)];
+    let [mut old, mut new] = [(); 2].map(|()| ledger_of(&limits, usize::MAX));
+    for meter in old.meters_mut() {
+        meter.charge(30, at(0));
+        meter.brake(at(0), at(0));
+    }
+    let saved = old.save();
+    assert!(new.restore(&saved, saved.then(), false, |n| n).is_ok());
+    // A bucket would have refilled half of it.
+    new.advance(at(MINUTE / 4));
+    assert_eq!(new.meters()[0].left(), 70);
+}

@@ -1,6 +1,6 @@
 //! What is kept for the more urgent.
 
-use super::{at, rolling, tokens};
+use super::{at, at_of, rolling, tokens};
 use crate::core::{
     ledger::{Fit, Ledger, Spare},
     queue::{CLASSES, Key, Look, Next, Place, Queue},
@@ -225,4 +225,19 @@ fn whose_rank_comes_before_that_of_whose_turn_it_is_comes_then() {
     assert_eq!(line.turn(31 * EIGHTH), (vec![], Next::At(at(rank))));
     line.keys.remove(0);
     assert_eq!(line.turn(rank).0[0], 3);
+}
+
+#[test]
+fn a_newcomer_is_told_when_nothing_is_kept_from_it_any_more() {
+    let mut line = Line::new();
+    line.ledger = rolling(100, 100 * SECOND);
+    line.spend(80);
+    let fit = |n, class| {
+        let place = Some(Place::new(class, 0));
+        let fit = line.queue.fit(&line.ledger, &tokens(n), false, place);
+        at_of(fit).map(|at| at / SECOND)
+    };
+    assert_eq!(fit(5, 0), None, "it fits");
+    assert_eq!(fit(5, 3), Some(45), "the rank of its class");
+    assert_eq!(fit(21, 3), Some(100), "what expires");
 }

@@ -116,6 +116,19 @@ fn what_is_charged_after_a_move_of_nothing_can_be_given_back() {
 }
 
 #[test]
+fn after_a_move_what_was_missing_before_it_is_not_given_back() {
+    let limits = plain(SECOND);
+    let (plan, mut ledger) = (limits.plan(), limits.ledger(Time::ZERO));
+    let mut accounts = [Account::default(); 2];
+    plan.charge(&mut accounts, &cost(30), Time::ZERO).unwrap();
+    ledger.advance(Time::ZERO.after(6 * SECOND));
+    plan.unpack(&accounts, &mut ledger);
+    let left = ledger.meters()[1].left();
+    ledger.settle(&cost(30), &cost(1), Time::ZERO, Settle::TrueUp);
+    assert_eq!((left, ledger.meters()[1].left()), (78, 78));
+}
+
+#[test]
 fn all_that_there_is_can_be_spent_at_once_and_no_more() {
     let plan = plain(Duration::ZERO).plan();
     for (requests, spent) in [(5, true), (6, false)] {
