@@ -129,6 +129,20 @@ fn after_a_move_what_was_missing_before_it_is_not_given_back() {
 }
 
 #[test]
+fn what_turns_out_to_be_more_is_charged_by_as_much() {
+    let plan = plain(SECOND).plan();
+    let mut accounts = [Account::default(); 2];
+    let now = Time::ZERO;
+    plan.charge(&mut accounts, &cost(10), now).unwrap();
+    for policy in [Settle::Keep, Settle::TrueUp] {
+        let left = plan.left(&accounts, 1, now);
+        let costs = (&cost(10), &cost(15));
+        plan.settle(&mut accounts, costs, policy, now, now).unwrap();
+        assert_eq!(plan.left(&accounts, 1, now), left - 5);
+    }
+}
+
+#[test]
 fn all_that_there_is_can_be_spent_at_once_and_no_more() {
     let plan = plain(Duration::ZERO).plan();
     for (requests, spent) in [(5, true), (6, false)] {
