@@ -253,3 +253,21 @@ fn a_limit_on_tokens_is_watched_once_it_is_learnt_and_one_on_requests_is_not() {
         assert_eq!(watched, resource == Resource::Tokens);
     }
 }
+
+#[test]
+fn what_is_taken_at_once_leaves_free_what_has_to_stay_so_and_to_others_what_they_have() {
+    let half = Spare::millionths(500_000);
+    let mut ledger = rolling(100, SECOND);
+    // Looked at closely the first time, and not from then on.
+    assert!(ledger.take_for_good(&tokens(45), false, Spare::NOTHING));
+    assert!(ledger.take_for_good(&tokens(5), false, Spare::NOTHING));
+    assert!(!ledger.take_for_good(&tokens(1), false, half));
+    assert!(ledger.take_for_good(&tokens(1), false, Spare::NOTHING));
+    assert!(!ledger.take_for_good(&tokens(50), false, Spare::NOTHING));
+    assert_eq!(ledger.meters()[0].held(), 51);
+
+    let mut beside = rolling(100, SECOND);
+    beside.meters_mut()[0].observe(60, at(0), at(0));
+    assert!(beside.take_for_good(&tokens(1), false, Spare::NOTHING));
+    assert!(!beside.take_for_good(&tokens(60), false, Spare::NOTHING));
+}
