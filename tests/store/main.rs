@@ -30,6 +30,7 @@ mod sentinel;
 mod server;
 #[cfg(all(feature = "redis", unix))]
 mod sizing;
+mod stands;
 #[cfg(all(feature = "redis", unix))]
 mod trial;
 #[cfg(all(feature = "redis", unix))]

@@ -55,6 +55,23 @@ impl PoolLimit {
         self.ends[1] == 0
     }
 
+    /// Whether it sends no more than so much at once.
+    const fn is_paced(&self) -> bool {
+        self.burst > 0 && !matches!(self.shape, PoolShape::Bucket)
+    }
+
+    /// What is missing in a bucket that is full again then.
+    fn level(&self, full: u64, at: u64) -> u64 {
+        let missing = full.saturating_sub(at) as f64;
+        let used = (missing * (self.amount as f64 / self.window as f64)).ceil();
+        (used as u64).min(self.holds())
+    }
+
+    /// What comes in such a span.
+    fn refills(&self, span: u64) -> u64 {
+        (span as f64 * (self.amount as f64 / self.window as f64)).floor() as u64
+    }
+
     fn kept(&self, beside: u32) -> u64 {
         (self.holds() as f64 * f64::from(beside) / 1e6).ceil() as u64
     }
@@ -75,6 +92,10 @@ pub(super) struct Dim {
     pub(super) outside: u64,
     pub(super) outside_at: u64,
     pub(super) foreign: u64,
+    // What was free when it became doubtful who has had it.
+    pub(super) doubt: u64,
+    // What was replayed and may be in `foreign` as well.
+    pub(super) unsure: u64,
 }
 
 /// A fixed window.
@@ -161,6 +182,52 @@ impl Dim {
         self.low = self.low.max(slot);
     }
 
+    /// Whether what left then surely doesn't count any more.
+    pub(super) const fn is_over(&self, limit: &PoolLimit, then: u64, now: u64) -> bool {
+        match limit.shape {
+            PoolShape::Rolling => limit.slot(then) <= self.low,
+            PoolShape::Bucket => now >= then + limit.window + limit.transit,
+            PoolShape::Fixed => self.window.since > then,
+        }
+    }
+
+    /// Whether what left at `at` counted at a later instant.
+    pub(super) const fn counts(&self, limit: &PoolLimit, at: u64, later: u64) -> bool {
+        match limit.shape {
+            PoolShape::Rolling => limit.slot(at) > limit.expired(later),
+            PoolShape::Bucket => true,
+            PoolShape::Fixed if limit.opens_with_use() => at + limit.window + limit.transit > later,
+            PoolShape::Fixed => at + limit.window >= self.window.end,
+        }
+    }
+
+    /// What of it counts now, but for what is in doubt.
+    pub(super) fn known(&self, limit: &PoolLimit, now: u64) -> u64 {
+        if limit.shape == PoolShape::Bucket {
+            return limit.level(self.full.saturating_sub(up(self.doubt, limit)), now);
+        }
+        self.used(limit, now).saturating_sub(self.doubt)
+    }
+
+    /// All that is free until `then` is taken for somebody's, and how much that is.
+    pub(super) fn takes_all(&mut self, limit: &PoolLimit, now: u64, then: u64) -> u64 {
+        let (mut holds, mut at) = (limit.holds(), now);
+        match limit.shape {
+            PoolShape::Rolling => at = then,
+            PoolShape::Bucket => holds += limit.refills(then - now),
+            PoolShape::Fixed => {}
+        }
+        let free = holds.saturating_sub(self.used(limit, at));
+        if free > 0 {
+            match limit.shape {
+                PoolShape::Rolling => self.count(limit, free, then),
+                PoolShape::Bucket => self.full = self.full.max(now) + up(free, limit),
+                PoolShape::Fixed => self.window.charge(limit, free, then),
+            }
+        }
+        free
+    }
+
     /// What of it counts now, or later on.
     pub(super) fn used(&self, limit: &PoolLimit, at: u64) -> u64 {
         match limit.shape {
@@ -169,11 +236,7 @@ impl Dim {
                 self.sum - gone.map(|(_, n)| n).sum::<u64>()
             }
             PoolShape::Fixed => self.window.at(limit, at).used,
-            PoolShape::Bucket => {
-                let missing = self.full.saturating_sub(at) as f64;
-                let used = (missing * (limit.amount as f64 / limit.window as f64)).ceil();
-                (used as u64).min(limit.holds())
-            }
+            PoolShape::Bucket => limit.level(self.full, at),
         }
     }
 
@@ -223,6 +286,14 @@ impl Dim {
 
     /// Charges `n` that leaves at `at`.
     pub(super) fn charge(&mut self, limit: &PoolLimit, n: u64, at: u64) {
+        self.count(limit, n, at);
+        if limit.is_paced() {
+            self.full = self.full.max(at) + up(n, limit);
+        }
+    }
+
+    /// The same, whatever the pace is.
+    pub(super) fn count(&mut self, limit: &PoolLimit, n: u64, at: u64) {
         match limit.shape {
             PoolShape::Rolling => {
                 let slot = limit.slot(at);
@@ -231,18 +302,12 @@ impl Dim {
                     self.sum += n;
                 }
             }
-            PoolShape::Bucket => {
-                self.full = self.full.max(at + limit.transit) + up(n, limit);
-                return;
-            }
+            PoolShape::Bucket => self.full = self.full.max(at + limit.transit) + up(n, limit),
             PoolShape::Fixed => {
                 let window = self.window.at(limit, at);
                 self.window = window;
                 self.window.charge(limit, n, at);
             }
-        }
-        if limit.burst > 0 {
-            self.full = self.full.max(at) + up(n, limit);
         }
     }
 
@@ -283,20 +348,28 @@ impl Dim {
     }
 
     /// Charges what left then; in a fixed window only what is of this one.
-    pub(super) fn replay(&mut self, limit: &PoolLimit, n: u64, at: u64, now: u64) {
-        match limit.shape {
-            PoolShape::Fixed if limit.opens_with_use() => {
-                if at + limit.window + limit.transit > now {
-                    self.charge(limit, n, at);
-                }
-            }
-            PoolShape::Fixed => {
-                let window = &mut self.window;
-                if at + limit.window >= window.end {
-                    window.charge(limit, n, at);
-                }
-            }
-            PoolShape::Rolling | PoolShape::Bucket => self.charge(limit, n, at),
+    pub(super) fn replay(&mut self, limit: &PoolLimit, n: u64, at: u64, now: u64, in_order: bool) {
+        self.recall(limit, n, at, now);
+        if limit.is_paced() {
+            self.full = if in_order {
+                self.full.max(at) + up(n, limit)
+            } else {
+                self.full.max(at + up(n, limit))
+            };
         }
+    }
+
+    /// The same, whatever the pace is.
+    pub(super) fn recall(&mut self, limit: &PoolLimit, n: u64, at: u64, now: u64) {
+        match limit.shape {
+            PoolShape::Fixed if !self.counts(limit, at, now) => {}
+            PoolShape::Fixed if !limit.opens_with_use() => self.window.charge(limit, n, at),
+            _ => self.count(limit, n, at),
+        }
+    }
+
+    /// A bucket held so much less than all then.
+    pub(super) fn held(&mut self, limit: &PoolLimit, n: u64, at: u64) {
+        self.full = self.full.max(at + up(n, limit));
     }
 }

@@ -56,11 +56,20 @@ pub enum Change {
     Back(Stamp),
     /// What was granted at that stamp was never sent.
     Unsent(Stamp),
-    /// Sent so many microseconds ago, and unknown to a pool that has lost its state or couldn't be asked.
+    /// Granted so many microseconds ago by a pool that has lost its state since.
     Replay(u64),
+    /// The same for so many microseconds ahead.
+    Reserved(u64),
+    /// Sent so many microseconds ago, while the pool couldn't be asked.
+    Sent(u64),
     /// What the pool held in all so many microseconds ago, when it was last seen before it lost its state: what is more than
-    /// it holds now is charged for those who haven't replayed yet, and what they replay is taken from it.
+    /// it holds now is charged for those who haven't replayed yet, and what they replay is taken from it. A bucket is that full, and
+    /// what went through it earlier isn't charged.
     Foreign(u64),
+    /// That was all of what it replays. So many processes used the pool, as it was told last before the state was lost, itself
+    /// included: until as many have said so, all that is free counts, for what those may have been granted who haven't; but no
+    /// longer than it would have, nor than a minute after the pool had learnt. What they replay is taken from it. Costs are 0.
+    Replayed(u64),
     /// So much is spent by somebody who doesn't ask this pool, in all.
     Outside,
     /// Nothing more of the limits whose cost isn't 0 for so many microseconds; of anything where all are 0.
@@ -115,7 +124,8 @@ pub enum Decision {
     },
     /// Nothing is charged.
     Wait {
-        /// It fits in so many microseconds, if nobody else asks until then, and not earlier.
+        /// It fits in so many microseconds, if nobody else asks until then, and not earlier; where everything is paused, it is to be
+        /// asked for again then.
         at_least: u64,
         /// The limit that stands in the way; past the last one, a pause of everything.
         limit: usize,
@@ -133,7 +143,7 @@ pub struct Reply {
     /// Which life of the pool's state this is. Where the call named another, nothing was done: the process replays what it
     /// has sent, and calls again.
     pub epoch: u64,
-    /// That life began with this call.
+    /// That life began with this call; or, where nothing was done, the pool is to be told what it held before.
     pub created: bool,
     /// Nothing was done, see `epoch`.
     pub lost: bool,

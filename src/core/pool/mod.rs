@@ -6,19 +6,21 @@ mod account;
 mod adjust;
 mod call;
 mod fair;
+mod roll;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
 pub use self::call::{Adjust, Ask, Call, Change, Decision, PoolLimit, PoolShape, Reply, Stamp};
+pub(crate) use self::roll::ahead;
 use self::{
     account::Dim,
     fair::{Fair, Had, Turn, part},
+    roll::{AGAIN, Roll},
 };
 
-/// Nothing is granted for so long after a pool has lost its state, while those who have used it, and who look often enough,
-/// replay what they have sent.
+/// Nothing is granted for so long after a pool has lost its state, while those who have used it replay what they have sent.
 const LEARNING: u64 = 250_000;
 /// The store's clock is taken to have been set where it is so much away from what a process expects.
 const STEPPED: u64 = 5_000_000;
@@ -36,6 +38,7 @@ pub(crate) struct Pool {
     paused: u64,
     learning: u64,
     foreign_at: u64,
+    roll: Roll,
     /// What the clock that counts is behind the store's, because that was set.
     skew: i64,
     seen: u64,
@@ -54,13 +57,14 @@ struct Known {
 }
 
 impl Pool {
-    fn new(limits: usize, epoch: u64, learning: u64) -> Self {
+    fn new(limits: usize, epoch: u64) -> Self {
         Self {
             epoch,
             last: 0,
             paused: 0,
-            learning,
+            learning: 0,
             foreign_at: 0,
+            roll: Roll::default(),
             skew: 0,
             seen: 0,
             fair: Fair::default(),
@@ -100,11 +104,7 @@ impl Pool {
             *pool = None;
         }
         let created = pool.is_none();
-        let lost = created && call.epoch != 0;
-        let pool = pool.get_or_insert_with(|| {
-            let learning = if lost { raw + LEARNING } else { 0 };
-            Self::new(limits.len(), call.fresh, learning)
-        });
+        let pool = pool.get_or_insert_with(|| Self::new(limits.len(), call.fresh));
         if !created
             && let Some(known) = pool.known.get(&call.process)
             && known.seq == call.seq
@@ -112,11 +112,17 @@ impl Pool {
             return known.reply.clone();
         }
         if call.epoch != 0 && call.epoch != pool.epoch {
+            let now = raw.saturating_add_signed(-pool.skew);
+            // Somebody new, who knew of no life before, may have been there earlier.
+            let first = pool.learning == 0;
+            if first {
+                pool.learning = now + LEARNING;
+            }
             return Reply {
                 epoch: pool.epoch,
-                created,
+                created: first,
                 lost: true,
-                now: Stamp(raw.saturating_add_signed(-pool.skew)),
+                now: Stamp(now),
                 processes: pool.processes.len() as u32,
                 ..Reply::default()
             };
@@ -138,9 +144,12 @@ impl Pool {
         if pool.last > now.saturating_add(2 * furthest.unwrap_or(0)) {
             pool.last = now;
         }
+        let learnt = pool.learnt(limits);
         for (dim, limit) in pool.dims.iter_mut().zip(limits) {
             dim.advance(limit, now);
+            dim.doubts_no_longer(limit, &learnt, now);
         }
+        pool.waits_no_longer(limits, now);
         for adjust in &call.adjusts {
             pool.adjust(limits, adjust, now);
         }
@@ -171,8 +180,8 @@ impl Pool {
             created,
             lost: false,
             now: Stamp(now),
-            processes: pool.processes.len() as u32,
-            used: dims.map(|(dim, limit)| dim.used(limit, now)).collect(),
+            processes: pool.users(now),
+            used: dims.map(|(dim, limit)| dim.known(limit, now)).collect(),
             outside: pool.dims.iter().map(|dim| dim.outside).collect(),
             decisions,
         };
@@ -245,6 +254,12 @@ impl Pool {
         if at > now.saturating_add(ask.horizon) {
             if short {
                 self.fair.claims(at - now - ask.horizon, turn);
+            }
+            if self.dims.iter().any(|dim| dim.doubt > 0) {
+                return Decision::Wait {
+                    at_least: AGAIN.min(at - now),
+                    limit: all,
+                };
             }
             return Decision::Wait {
                 at_least: at - now,

@@ -202,13 +202,16 @@ impl Trial {
         } else {
             self.stamps[self.stamps.len() - 1 - self.dice.below(stamps as u64) as usize]
         };
-        let change = match self.dice.below(16) {
+        let change = match self.dice.below(19) {
             0..4 => Change::Late,
             4..8 => Change::Back(stamp),
             8..12 => Change::Unsent(stamp),
             12 => Change::Replay(self.dice.below(7 * SECOND)),
             13 => Change::Foreign(self.dice.below(3 * SECOND)),
             14 => Change::Outside,
+            15 => Change::Sent(self.dice.below(7 * SECOND)),
+            16 => Change::Reserved(self.dice.below(3 * SECOND)),
+            17 => Change::Replayed(self.dice.below(5)),
             _ if self.dice.below(2) == 0 => Change::Resume,
             _ => Change::Pause(self.dice.below(SECOND)),
         };

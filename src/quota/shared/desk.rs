@@ -21,7 +21,7 @@ use super::{
     rest::Resting,
     session,
     store::{QuotaStore, StoreError},
-    talk::Talk,
+    talk::{Talk, Until},
 };
 use crate::{
     core::cost::Cost,
@@ -116,8 +116,8 @@ impl Hub {
         self.resting.lock().heard(now);
     }
 
-    /// Until then something counts that was sent in a line of which nothing is asked now.
-    pub(super) fn rests(&self, line: &Arc<Line>, until: (Instant, Duration), now: Instant) {
+    /// Until then a pool may have to learn from a line of which nothing is asked now.
+    pub(super) fn rests(&self, line: &Arc<Line>, until: Until, now: Instant) {
         let first = {
             let mut resting = self.resting.lock();
             let none = resting.next(self.process, false).is_none();

@@ -11,7 +11,7 @@ use crate::{
         ledger::Ledger,
         limit::{Limit, Shape},
         meter::Meter,
-        pool::{Ask, Change, Decision, PoolLimit, Reply, Stamp},
+        pool::{Ask, Change, Decision, PoolLimit, Reply, Stamp, ahead},
         queue::Key,
         time::{Time, nanos},
     },
@@ -130,7 +130,7 @@ impl Line {
         };
         let mut left: Vec<u64> = ledger.meters().iter().map(free).collect();
         let mut places = ledger.room_in_flight().saturating_sub(ledger.in_flight());
-        let horizon = horizon(&plan.limits);
+        let horizon = ahead(&plan.limits);
         let mut covers = |cost: &[u64]| {
             let covered = left.iter().zip(cost).all(|(left, n)| n <= left);
             if covered {
@@ -256,12 +256,6 @@ impl Line {
             .iter()
             .any(|meter| meter.stock().is_some_and(|stock| stock.owes()))
     }
-}
-
-/// How far ahead something is reserved: two seconds, of shorter windows a quarter.
-pub(super) fn horizon(limits: &[PoolLimit]) -> u64 {
-    let shortest = limits.iter().map(|limit| limit.window).min().unwrap_or(0);
-    2_000_000.min(shortest / 4)
 }
 
 /// The next two boundaries of a window that is fixed to a calendar, after `wall`.

@@ -66,7 +66,7 @@
 //! |---|---|
 //! | no answer, a broken connection | the same call is made again under its number, over another connection, and done once |
 //! | the server has become a replica, or loads | another connection, by Sentinel's word or the cluster's |
-//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 250 ms; each process replays what it has sent, and who finds it out what the pool held |
+//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 250 ms; each process replays what it has sent, and who finds it out what the pool held; longer [where one says nothing](#a-pool-that-was-lost) |
 //! | a replica is promoted that lacks what was sent last | the same: a process knows the number of its last call that was answered |
 //! | its scripts are flushed | sent again |
 //! | its clock is set by more than 5 s | what counts goes on as if it hadn't been |
@@ -76,17 +76,32 @@
 //! | it stands still, and goes on | what it had been asked is done once |
 //! | a process dies | what it was granted and hadn't sent counts until it expires |
 //!
-//! A process that has sent something which still counts, and asks for nothing now, learns of a loss as well, and replays what it has
-//! sent: at once where the store says so ([`QuotaStore::lost`]; Redis does of a flush and of a connection that breaks), within 200 ms of
-//! a server's return, else when it looks, which it does every second, or every eighth of the longest window. What isn't known to
-//! anybody is what it has sent since the others asked last, where its pool alone is evicted before it looks.
+//! # A pool that was lost
+//!
+//! A process that asks for nothing now learns of a loss as well, and replays what it has sent: at once where the store says so
+//! ([`QuotaStore::lost`]; Redis does of a flush and of a connection that breaks), within 200 ms of a server's return, else when it
+//! looks, which it does every second, or every eighth of the longest window, as long as something that it has sent counts.
+//!
+//! So as many replay within those 250 ms as have used the pool in the last minute, unless one stands still, has died, or hasn't looked
+//! yet where its pool alone was evicted. Until it does, all that was free counts as used, since nobody knows how much of that it was
+//! granted, and all is taken for reserved that may have been: for two seconds, of shorter windows a quarter, nothing is granted, then
+//! only what expires. That ends when as many have replayed as there were; at the latest once what was free then would have expired,
+//! or after a minute. So however late a process tells, and wherever it stands still, no more leaves than the limit. What remains:
+//!
+//! | nobody knows of | so beyond the limit may leave |
+//! |---|---|
+//! | a process that began after all others were answered last, and then stands still or dies | what it was granted until then |
+//! | one that stands still for more than a minute, where a window is longer than that | what it was granted after the others were answered last |
+//! | a request that waited for long and so is reserved further ahead than those two seconds, of a process that says nothing | that one |
+//! | a life before the pool's, to a process that is new and comes before all others | what it is granted before the first of them comes, who are told at once but where the pool alone was evicted |
+//! | anything, where all processes die together with what the store holds | what they had sent |
 //!
 //! # A server
 //!
 //! Redis from 6.2 on, or Valkey (tried with Redis 7.0 and Valkey 9.1): one server, [behind Sentinel](RedisStore::sentinel), or a
 //! [cluster](RedisStore::connect_any), whose other nodes are found by what one says. Memory has to suffice: with `allkeys-*` policies
-//! pools are evicted, which is noticed but costs 250 ms each, and where it happens more than once in a window less is granted than
-//! the limit; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk.
+//! pools are evicted, which is noticed but costs 250 ms each, two seconds and more where somebody who has used the pool asks for
+//! nothing now, and where it happens more than once in a window less is granted than the limit; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk.
 //!
 //! A replica that is promoted lacks what hadn't reached it, which the first process notices that calls. What isn't noticed is a primary
 //! that is cut off and goes on with those who still reach it, beside the one that was promoted: for as long both grant the whole
@@ -116,6 +131,7 @@ mod builder;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod conformance;
+mod demand;
 mod desk;
 mod flight;
 mod line;

@@ -231,7 +231,7 @@ impl Session {
                 let late = self.talk.age(&reply, now);
                 if !self.talk.hear(&call, &limits, &reply, now) {
                     // Nothing was done: all of it is said again, after what has to be replayed.
-                    self.talk.keep(call);
+                    self.talk.keep(call, now);
                     hub.lost();
                     return;
                 }
@@ -355,8 +355,8 @@ impl Session {
 
     /// While nothing is on its way, what was sent counts on.
     fn rest(&self, now: Instant) {
-        let counts = self.talk.counts_until();
-        if let Some(until) = counts.filter(|(until, _)| now < *until) {
+        let until = self.talk.until();
+        if let Some(until) = until.filter(|until| now < until.known) {
             self.desk.shared().hub.rests(&self.line, until, now);
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{desk::number, outage::Local};
+use super::{demand::Demand, desk::number, outage::Local};
 use crate::core::{
     pool::{Adjust, Call, Change, Decision, PoolLimit, Reply, Stamp},
     queue::Key,
@@ -14,6 +14,8 @@ use crate::core::{
 const BEAT: Duration = Duration::from_secs(15);
 /// A call that wasn't answered for so long isn't repeated: the store may have forgotten the process.
 const REPEATED: Duration = Duration::from_secs(30);
+/// A pool knows of a process for so long after it has told that it is alive.
+const KNOWN: Duration = Duration::from_secs(60);
 
 /// A call that may or may not have been done.
 #[derive(Debug)]
@@ -23,52 +25,15 @@ pub(super) struct Unanswered {
     pub(super) since: Instant,
 }
 
-/// What has left of late.
-#[derive(Debug, Default)]
-pub(super) struct Demand {
-    since: Option<Instant>,
-    taken: Vec<u64>,
-    /// What leaves in a lease, by limit.
-    lately: Vec<u64>,
-}
-
-/// A lease is of at least so many requests: for fewer it spares nothing.
-const LEAST: u64 = 8;
-
-impl Demand {
-    /// So much more has left.
-    pub(super) fn note(&mut self, taken: &[u64], lease: Duration, now: Instant) {
-        let since = *self.since.get_or_insert(now);
-        self.taken.resize(taken.len(), 0);
-        self.lately.resize(taken.len(), 0);
-        self.taken
-            .iter_mut()
-            .zip(taken)
-            .for_each(|(sum, n)| *sum += n);
-        let span = now.saturating_duration_since(since);
-        if span >= lease {
-            for (lately, sum) in self.lately.iter_mut().zip(&mut self.taken) {
-                *lately = (u128::from(*sum) * lease.as_micros() / span.as_micros().max(1)) as u64;
-                *sum = 0;
-            }
-            self.since = Some(now);
-        }
-    }
-
-    /// What is to be asked for ahead, when so much is in stock and somebody asks for `cost` anyway.
-    pub(super) fn ahead(&self, free: &[u64], cost: &[u64]) -> Option<Vec<u64>> {
-        let wanted = self
-            .lately
-            .iter()
-            .zip(free)
-            .map(|(lately, free)| lately.saturating_sub(*free));
-        let wanted: Vec<u64> = wanted.collect();
-        let worth = cost
-            .iter()
-            .zip(&wanted)
-            .any(|(cost, wanted)| *cost > 0 && wanted / cost >= LEAST);
-        worth.then_some(wanted)
-    }
+/// Until when a pool that loses its state has to learn from a process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    /// Something that was sent here counts.
+    pub(super) counts: Instant,
+    /// The pool knows of it, and waits for it.
+    pub(super) known: Instant,
+    /// How long something counts.
+    pub(super) longest: Duration,
 }
 
 /// Who is in front of the line.
@@ -98,6 +63,8 @@ pub(super) struct Talk {
     own: VecDeque<(u64, Vec<u64>)>,
     /// How long something counts.
     longest: u64,
+    /// Of the limit that is dated most finely the step and the transit.
+    fine: (u64, u64),
     /// What left while the store couldn't be reached.
     owed: Vec<(Instant, Vec<u64>)>,
     pub(super) unanswered: Option<Unanswered>,
@@ -131,13 +98,16 @@ fn micros(span: Duration) -> u64 {
 }
 
 impl Talk {
-    /// Until when something counts that was sent here, and how long it does.
-    pub(super) fn counts_until(&self) -> Option<(Instant, Duration)> {
+    /// Until when others wait for what it has to replay, were the pool to lose its state.
+    pub(super) fn until(&self) -> Option<Until> {
         let (heard, clock) = self.clock?;
-        let (last, _) = self.own.back()?;
-        let end = last.saturating_add(self.longest);
-        let until = heard + Duration::from_micros(end.saturating_sub(clock));
-        Some((until, Duration::from_micros(self.longest)))
+        let end = self.own.back().map_or(0, |(last, _)| last + self.longest);
+        let counts = heard + Duration::from_micros(end.saturating_sub(clock));
+        Some(Until {
+            counts,
+            known: counts.max(heard + KNOWN),
+            longest: Duration::from_micros(self.longest),
+        })
     }
 
     /// What the store's clock shows now; 0 where it was never heard.
@@ -162,12 +132,12 @@ impl Talk {
             self.clock(now)
         };
         if let Some(created) = self.lost.take() {
-            self.replay(created, now, &mut adjusts);
+            self.replay(created, limits.len(), now, &mut adjusts);
         }
         let told = adjusts.len();
         for (at, cost) in self.owed.drain(..) {
             adjusts.push(Adjust {
-                change: Change::Replay(micros(now.saturating_duration_since(at))),
+                change: Change::Sent(micros(now.saturating_duration_since(at))),
                 cost,
             });
         }
@@ -212,12 +182,15 @@ impl Talk {
     }
 
     /// Everything of ours that counts; and who finds the pool empty tells what else was in it.
-    fn replay(&self, created: bool, now: Instant, adjusts: &mut Vec<Adjust>) {
+    fn replay(&self, created: bool, limits: usize, now: Instant, adjusts: &mut Vec<Adjust>) {
         let clock = self.clock(now);
         for (at, cost) in &self.own {
-            let ago = clock.saturating_sub(*at);
+            let change = match at.checked_sub(clock) {
+                Some(ahead) => Change::Reserved(ahead),
+                None => Change::Replay(clock - *at),
+            };
             adjusts.push(Adjust {
-                change: Change::Replay(ago),
+                change,
                 cost: cost.clone(),
             });
         }
@@ -229,6 +202,10 @@ impl Talk {
                 cost: self.used.clone(),
             });
         }
+        adjusts.push(Adjust {
+            change: Change::Replayed(u64::from(self.processes)),
+            cost: vec![0; limits],
+        });
     }
 
     /// Keeps account of what counts for us over there.
@@ -236,10 +213,10 @@ impl Talk {
         let clock = self.clock(now);
         for adjust in adjusts {
             match adjust.change {
-                Change::Late => self.add(clock, &adjust.cost, limits),
-                Change::Replay(ago) => self.add(clock.saturating_sub(ago), &adjust.cost, limits),
+                Change::Late => self.add(clock, &adjust.cost, limits, clock),
                 Change::Back(at) | Change::Unsent(at) => {
-                    let later = self.own.partition_point(|(date, _)| *date <= at.0);
+                    let at = self.dated(at.0);
+                    let later = self.own.partition_point(|(date, _)| *date <= at);
                     if let Some((_, cost)) =
                         later.checked_sub(1).and_then(|at| self.own.get_mut(at))
                     {
@@ -253,23 +230,34 @@ impl Talk {
         }
     }
 
-    fn add(&mut self, at: u64, cost: &[u64], limits: &[PoolLimit]) {
+    /// The date under which that is kept: the middle of the slot in which it counts, so that it counts in the same one where it is
+    /// told of a moment later.
+    fn dated(&self, at: u64) -> u64 {
+        let (step, transit) = self.fine;
+        let slot = (at + transit).next_multiple_of(step.max(1));
+        slot.saturating_sub(transit + step / 2)
+    }
+
+    /// So much of ours counts from then on, where the clock shows `now`.
+    fn add(&mut self, at: u64, cost: &[u64], limits: &[PoolLimit], now: u64) {
         let longest = limits
             .iter()
             .map(|limit| limit.window + limit.transit + limit.step)
             .max()
             .unwrap_or(0);
         self.longest = longest;
-        let fine = limits.iter().map(|limit| limit.step).min().unwrap_or(1) / 2;
+        let fine = limits.iter().min_by_key(|limit| limit.step);
+        self.fine = fine.map_or((1, 0), |limit| (limit.step, limit.transit));
+        let at = self.dated(at);
         while self
             .own
             .front()
-            .is_some_and(|(date, _)| date.saturating_add(longest) < at)
+            .is_some_and(|(date, _)| date.saturating_add(longest) < now)
         {
             self.own.pop_front();
         }
         match self.own.back_mut() {
-            Some((date, sum)) if at <= date.saturating_add(fine) => {
+            Some((date, sum)) if at <= *date => {
                 for (sum, n) in sum.iter_mut().zip(cost) {
                     *sum += n;
                 }
@@ -293,9 +281,15 @@ impl Talk {
             (self.answered, self.beat) = (0, None);
             return false;
         }
+        for adjust in &call.adjusts {
+            if let Change::Sent(ago) = adjust.change {
+                let at = reply.now.0.saturating_sub(ago);
+                self.add(at, &adjust.cost, limits, reply.now.0);
+            }
+        }
         for (ask, decision) in call.asks.iter().zip(&reply.decisions) {
             if let Decision::Granted { at, .. } = decision {
-                self.add(at.0, &ask.cost, limits);
+                self.add(at.0, &ask.cost, limits, reply.now.0);
             }
         }
         self.epoch = reply.epoch;
@@ -308,15 +302,18 @@ impl Talk {
     }
 
     /// A call of which nothing was done: what it had to tell goes into the next.
-    pub(super) fn keep(&mut self, call: Call) {
-        // What was given back, and what had been replayed, is in what is replayed now.
-        let tells = |adjust: &Adjust| {
-            matches!(
-                adjust.change,
-                Change::Outside | Change::Pause(_) | Change::Resume
-            )
-        };
-        self.kept.extend(call.adjusts.into_iter().filter(tells));
+    pub(super) fn keep(&mut self, call: Call, now: Instant) {
+        for adjust in call.adjusts {
+            match adjust.change {
+                Change::Sent(ago) => {
+                    let at = now.checked_sub(Duration::from_micros(ago));
+                    self.owed.push((at.unwrap_or(now), adjust.cost));
+                }
+                Change::Outside | Change::Pause(_) | Change::Resume => self.kept.push(adjust),
+                // What was given back, and what had been replayed, is in what is replayed now.
+                _ => {}
+            }
+        }
     }
 
     /// What left without the store's knowledge.
@@ -341,8 +338,11 @@ impl Talk {
         }
         // What it had to tell is told anew: what was asked for, if it was granted, is forgotten in time.
         for adjust in unanswered.call.adjusts {
-            if matches!(adjust.change, Change::Late | Change::Replay(_)) {
-                self.owe(&adjust.cost, unanswered.since);
+            match adjust.change {
+                Change::Late | Change::Sent(_) => self.owe(&adjust.cost, unanswered.since),
+                Change::Replayed(_) => self.lost = Some(self.lost == Some(true)),
+                Change::Foreign(_) => self.lost = Some(true),
+                _ => {}
             }
         }
         None

@@ -37,17 +37,14 @@ end
 local H, created = nil, 0
 if state[1] then
   H = {unpack_('<' .. string.rep('d', #state[1] / 8), state[1])}
-  if H[9] ~= n or #state[1] ~= 8 * (15 + 10 * n) then
+  if H[9] ~= n or #state[1] ~= 8 * (18 + 11 * n) then
     H = nil
   end
 end
 if not H then
   created = 1
-  H = {fresh, 0, 0, 0, 0, 0, 0, 0, n, 0, 0, 0, 0, 0, 0}
-  if epoch ~= 0 then
-    H[4] = raw + 250000
-  end
-  for i = 16, 15 + 10 * n do
+  H = {fresh, 0, 0, 0, 0, 0, 0, 0, n, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  for i = 19, 18 + 11 * n do
     H[i] = 0
   end
 elseif state[2] and unpack_('<d', state[2]) == seq then
@@ -59,7 +56,7 @@ local function keep()
     call('DEL', K, KEYS[2])
   end
   w = w + 2
-  writes[w - 1], writes[w] = 'h', pack('<' .. string.rep('d', 15 + 10 * n), unpack(H))
+  writes[w - 1], writes[w] = 'h', pack('<' .. string.rep('d', 18 + 11 * n), unpack(H))
   call('HSET', K, unpack(writes))
   if drops[1] then
     call('HDEL', K, unpack(drops))
@@ -67,12 +64,14 @@ local function keep()
 end
 
 if epoch ~= 0 and epoch ~= H[1] then
-  if created == 1 then
-    H[8] = 0
+  -- Somebody new, who knew of no life before, may have been there earlier.
+  local first = 0
+  if H[4] == 0 then
+    first, H[4] = 1, raw - H[6] + 250000
     keep()
     call('PEXPIRE', K, ttl)
   end
-  return send(H[1], created, 1, raw - H[6], H[8], 0, 0)
+  return send(H[1], first, 1, raw - H[6], H[8], 0, 0)
 end
 
 -- The clock that counts goes on where the server's is set.
@@ -97,13 +96,14 @@ end
 
 -- Limits: 1 shape (0 rolling, 1 bucket, 2 fixed), 2 amount, 3 window, 4 transit, 5 step, 6 burst, 7 and 8 boundaries.
 -- Accounts at o: rolling 1 low, 2 the last slot, 3 what is in it, 4 sum; fixed 1 used, 2 next, 3 end, 4 since;
--- 5 when it is full again, 6 paused, 7 outside, 8 since when, 9 foreign.
+-- 5 when it is full again, 6 paused, 7 outside, 8 since when, 9 foreign, 10 in doubt,
+-- 11 replayed and maybe foreign as well.
 local L, O, S, holds = {}, {}, {}, {}
 local furthest, shortest = 0, 1 / 0
 for i = 1, n do
   local o = 9 + 8 * (i - 1)
   L[i] = {A[o + 1], A[o + 2], A[o + 3], A[o + 4], A[o + 5], A[o + 6], A[o + 7], A[o + 8]}
-  O[i] = 15 + 10 * (i - 1)
+  O[i] = 18 + 11 * (i - 1)
   S[i] = {}
   local l = L[i]
   holds[i] = (l[1] == 1 and l[6] > 0) and l[6] or l[2]
@@ -268,7 +268,7 @@ local function earliest(i, c, beside, from)
   end
   return at
 end
-local function charge(i, c, at)
+local function count(i, c, at)
   local l, o = L[i], O[i]
   if l[1] == 0 then
     local slot = ceil((at + l[4]) / l[5])
@@ -293,12 +293,18 @@ local function charge(i, c, at)
     end
   elseif l[1] == 1 then
     H[o + 5] = max(H[o + 5], at + l[4]) + ceil(span(i, c))
-    return
   else
     open(i, at)
     enter(i, c, at)
   end
-  if l[6] > 0 then
+end
+local function paces(l)
+  return l[1] ~= 1 and l[6] > 0
+end
+local function charge(i, c, at)
+  local o = O[i]
+  count(i, c, at)
+  if paces(L[i]) then
     H[o + 5] = max(H[o + 5], at) + ceil(span(i, c))
   end
 end
@@ -329,18 +335,38 @@ local function back(i, c, dated, unsent)
     H[o + 5] = H[o + 5] - worth
   end
 end
-local function replay(i, c, at)
-  local l, o = L[i], O[i]
-  if l[1] == 2 and l[8] == 0 then
-    if at + l[3] + l[4] > now then
-      charge(i, c, at)
-    end
-  elseif l[1] == 2 then
-    if at + l[3] >= H[o + 3] then
+local function counts(i, at, later)
+  local l = L[i]
+  if l[1] == 0 then
+    return ceil((at + l[4]) / l[5]) > floor(max(later - l[3], 0) / l[5])
+  elseif l[1] == 1 then
+    return true
+  elseif l[8] == 0 then
+    return at + l[3] + l[4] > later
+  end
+  return at + l[3] >= H[O[i] + 3]
+end
+local function recall(i, c, at)
+  local l = L[i]
+  if l[1] ~= 2 then
+    count(i, c, at)
+  elseif counts(i, at, now) then
+    if l[8] == 0 then
+      count(i, c, at)
+    else
       enter(i, c, at)
     end
-  else
-    charge(i, c, at)
+  end
+end
+local function replay(i, c, at)
+  recall(i, c, at)
+  if paces(L[i]) then
+    -- What several replay comes in another order than it left.
+    if H[4] == 0 then
+      H[O[i] + 5] = max(H[O[i] + 5], at) + ceil(span(i, c))
+    else
+      H[O[i] + 5] = max(H[O[i] + 5], at + ceil(span(i, c)))
+    end
   end
 end
 
@@ -359,23 +385,128 @@ local function used(i, at)
   end
   return (window(i, at))
 end
+local function level(i, full, at)
+  return min(ceil(max(0, full - at) * (L[i][2] / L[i][3])), holds[i])
+end
+local function known(i)
+  local doubt = H[O[i] + 10]
+  if L[i][1] == 1 then
+    return level(i, max(0, H[O[i] + 5] - ceil(span(i, doubt))), now)
+  end
+  return max(0, used(i, now) - doubt)
+end
+
+-- What a pool that has lost its state has yet to learn: how many used it (16), how many have replayed (17), since when what was free
+-- is in doubt (18).
+local ahead = min(2000000, floor(shortest / 4))
+local function foreign_at(i)
+  return L[i][1] == 0 and H[5] + ahead or H[5]
+end
+local function doubted_at(i)
+  return L[i][1] == 1 and H[18] or H[18] + ahead
+end
+local function trusts(i, c)
+  local o = O[i]
+  c = min(c, H[o + 10])
+  if c > 0 then
+    H[o + 10] = H[o + 10] - c
+    back(i, c, doubted_at(i), L[i][1] == 1)
+  end
+end
+local function theirs(i, c)
+  local o = O[i]
+  c = min(c, H[o + 9])
+  if c > 0 then
+    H[o + 9] = H[o + 9] - c
+    back(i, c, foreign_at(i), false)
+  end
+  return c
+end
+-- Dates that are told may be off by a slot and 100 ms.
+local function known_now(i, c, at)
+  local at_least, taken = max(0, at - (L[i][5] + 100000)), 0
+  if counts(i, at_least, H[5]) then
+    taken = theirs(i, c)
+  elseif counts(i, at, H[5]) then
+    H[O[i] + 11] = H[O[i] + 11] + c
+  end
+  if counts(i, at_least, doubted_at(i)) then
+    trusts(i, c - taken)
+  end
+end
+local function trust()
+  for i = 1, n do
+    trusts(i, 1 / 0)
+    local unsure = H[O[i] + 11]
+    H[O[i] + 11] = 0
+    theirs(i, unsure)
+  end
+  H[18] = 0
+end
+local function replayed(expected)
+  if now >= H[4] + 60000000 then
+    return
+  end
+  H[17] = H[17] + 1
+  H[16] = max(H[16], expected)
+  if H[17] >= H[16] then
+    trust()
+  elseif H[18] == 0 then
+    H[18] = now
+    for i = 1, n do
+      local l, o = L[i], O[i]
+      local free
+      if l[1] == 0 then
+        free = holds[i] - used(i, now + ahead)
+      elseif l[1] == 1 then
+        free = holds[i] + floor(ahead * (l[2] / l[3])) - used(i, now)
+      else
+        free = holds[i] - used(i, now)
+      end
+      if free > 0 then
+        H[o + 10] = H[o + 10] + free
+        if l[1] == 0 then
+          count(i, free, now + ahead)
+        elseif l[1] == 1 then
+          H[o + 5] = max(H[o + 5], now) + ceil(span(i, free))
+        else
+          enter(i, free, now + ahead)
+        end
+      end
+    end
+  end
+end
 
 for i = 1, n do
   local l, o = L[i], O[i]
+  local over
   if l[1] == 0 then
     expire(i, floor(max(now - l[3], 0) / l[5]))
-  elseif l[1] == 2 then
+    over = ceil((doubted_at(i) + l[4]) / l[5]) <= H[o + 1]
+  elseif l[1] == 1 then
+    over = now >= H[18] + l[3] + l[4]
+  else
     open(i, now)
+    over = H[o + 4] > doubted_at(i)
+  end
+  if over then
+    H[o + 10] = 0
   end
   if H[o + 7] > 0 and now >= H[o + 8] + l[3] then
     H[o + 7] = 0
   end
 end
+if H[18] > 0 and now >= H[4] + 60000000 then
+  trust()
+end
 
 local at = 9 + 8 * n
--- 1 late, 2 back, 3 unsent, 4 replay, 5 foreign, 6 outside, 7 pause, 8 resume
+-- 1 late, 2 back, 3 unsent, 4 replay, 5 foreign, 6 outside, 7 pause, 8 resume, 9 sent, 10 replayed, 11 reserved
 for _ = 1, changes do
   local kind, when = A[at + 1], A[at + 2]
+  if kind == 11 then
+    kind, when = 4, -when
+  end
   local all = true
   for i = 1, n do
     all = all and A[at + 2 + i] == 0
@@ -386,6 +517,8 @@ for _ = 1, changes do
     H[3] = 0
   elseif kind == 5 then
     H[5] = max(0, now - when)
+  elseif kind == 10 then
+    replayed(when)
   end
   for i = 1, n do
     local o, c = O[i], A[at + 2 + i]
@@ -399,17 +532,22 @@ for _ = 1, changes do
       elseif kind == 3 then
         back(i, c, when, true)
       elseif kind == 4 then
-        local known = min(c, H[o + 9])
-        if known > 0 then
-          H[o + 9] = H[o + 9] - known
-          back(i, known, H[5], false)
+        local then_ = max(0, now - when)
+        -- What a bucket held then is known, however much went through it before.
+        if L[i][1] ~= 1 or then_ > H[5] then
+          known_now(i, c, then_)
+          replay(i, c, then_)
         end
+      elseif kind == 9 then
         replay(i, c, max(0, now - when))
+      elseif kind == 5 and L[i][1] == 1 then
+        H[o + 5] = max(H[o + 5], H[5] + ceil(span(i, c)))
       elseif kind == 5 then
-        local rest = c - used(i, now)
+        local rest = c - known(i)
         if rest > 0 then
+          trusts(i, rest)
           H[o + 9] = H[o + 9] + rest
-          replay(i, rest, H[5])
+          recall(i, rest, foreign_at(i))
         end
       elseif kind == 6 then
         if c > H[o + 7] then
@@ -474,8 +612,9 @@ local function over(ask, part, when)
   return had >= H[10] + left * part * share
 end
 -- Of every limit at least that part is left: mostly there is no need to look closer.
-local room = 1 / 0
+local room, doubt = 1 / 0, false
 for i = 1, n do
+  doubt = doubt or H[O[i] + 10] > 0
   room = min(room, max(0, holds[i] - used(i, now)) / L[i][2])
 end
 
@@ -534,6 +673,10 @@ for _ = 1, asks do
       if short then
         claims(x - now - horizon)
       end
+      if doubt then
+        -- It is to ask again soon.
+        x, blame = min(x, now + 100000), n + 1
+      end
       answers[r + 1], answers[r + 2], answers[r + 3] = 1, x - now, blame - 1
       its_turn, all = its_turn or blame <= n, false
     else
@@ -562,10 +705,11 @@ if all and little then
   end
 end
 
-local reply = {H[1], created, 0, now, H[8], n, asks}
+local users = now < H[4] + 60000000 and max(H[8], H[16]) or H[8]
+local reply = {H[1], created, 0, now, users, n, asks}
 local m = 7
 for i = 1, n do
-  reply[m + 1], reply[m + 2] = used(i, now), H[O[i] + 7]
+  reply[m + 1], reply[m + 2] = known(i), H[O[i] + 7]
   m = m + 2
 end
 for i = 1, r do

@@ -57,6 +57,9 @@ pub(super) fn write(limits: &[PoolLimit], call: &Call) -> Vec<u8> {
             Change::Outside => (6, 0),
             Change::Pause(span) => (7, *span),
             Change::Resume => (8, 0),
+            Change::Sent(ago) => (9, *ago),
+            Change::Replayed(processes) => (10, *processes),
+            Change::Reserved(ahead) => (11, *ahead),
         };
         to.all([kind, when]);
         to.all(cost.iter().copied());
