@@ -14,7 +14,7 @@ mod waiter;
 
 use std::time::Duration;
 
-pub(crate) use self::waiter::{Key, Look, Next, Place};
+pub(crate) use self::waiter::{Key, Look, Next, Place, Who};
 use self::{
     flows::Flows,
     waiter::{State, Waiter},

@@ -92,6 +92,38 @@ async fn the_urgent_go_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_in_the_place_of_one_who_left_is_not_held_up_by_what_was_said_to_that_one() {
+    let store = Arc::new(MemoryStore::new());
+    let limit = Limit::requests(10, Duration::from_secs(60)).rolling();
+    let builder = Quota::builder().limit(limit);
+    let builder = builder.keep_for(Priority::Interactive, 0.5);
+    let (quota, driver) = builder.shared(store).pool("test").build().unwrap();
+    tokio::spawn(driver);
+    let asks = async |priority| {
+        let asked = quota.acquire_as(Cost::request(), priority);
+        let asked = tokio::time::timeout(Duration::from_millis(500), asked).await;
+        asked.is_ok_and(|granted| granted.map(drop).is_ok())
+    };
+    for _ in 0..5 {
+        assert!(asks(Priority::Standard).await);
+    }
+    // What is left is kept from one, and not from the next.
+    assert!(!asks(Priority::Standard).await);
+    assert!(asks(Priority::Interactive).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_little_is_not_refused_for_what_the_store_said_of_much() {
+    let store = Arc::new(MemoryStore::new());
+    let limit = Limit::tokens(100, Duration::from_secs(60)).rolling();
+    let quota = spawned(&store, &[limit]);
+    drop(quota.acquire(Cost::tokens(60)).await.unwrap());
+    let refused = quota.acquire(Cost::tokens(90)).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::WaitTooLong);
+    drop(quota.acquire(Cost::tokens(40)).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_cancelled_or_settled_is_there_for_others() {
     let store = Arc::new(MemoryStore::new());
     let limits = [Limit::tokens(100, WINDOW)];

@@ -33,13 +33,20 @@ impl Spare {
     }
 
     /// How much has to be free of a meter for `n`: all of it at the most, so that nobody is shut out for ever.
-    fn with(self, n: u64, meter: &Meter) -> u64 {
-        // What a store counts has to stay free over there.
-        if self == Self::NOTHING || !meter.is_known() || meter.stock().is_some() {
+    pub(crate) fn whole(self, n: u64, meter: &Meter) -> u64 {
+        if n == 0 || self == Self::NOTHING || !meter.is_known() {
             return n;
         }
         let largest = meter.largest();
         n.saturating_add(self.of(largest)).min(largest).max(n)
+    }
+
+    /// The same of what is here: what a store counts has to stay free over there.
+    fn with(self, n: u64, meter: &Meter) -> u64 {
+        if meter.stock().is_some() {
+            return n;
+        }
+        self.whole(n, meter)
     }
 }
 
@@ -145,7 +152,7 @@ impl Ledger {
                     continue;
                 }
                 let from = at;
-                at = meter.earliest(spare.with(n, meter), from, self.now);
+                at = meter.earliest(spare.whole(n, meter), from, self.now);
                 if at > from {
                     blame = if at == meter.paused() {
                         Blame::Pause(index)

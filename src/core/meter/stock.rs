@@ -42,8 +42,8 @@ pub(crate) struct Stock {
     // Of the lots that may leave, and how many those are.
     ready: u64,
     ripe: usize,
-    // Nothing more before, says the store.
-    hint: Time,
+    // Nothing more before, says the store, of so much; of less it says nothing.
+    hint: (Time, u64),
     told: VecDeque<Told>,
     alone: bool,
     closed: bool,
@@ -61,7 +61,7 @@ impl Stock {
             lots: VecDeque::new(),
             ready: 0,
             ripe: 0,
-            hint: Time::ZERO,
+            hint: (Time::ZERO, 0),
             told: VecDeque::new(),
             alone: false,
             closed: false,
@@ -137,7 +137,9 @@ impl Stock {
         }
         // The more is missing, the later: nobody small goes before whoever waits for much. Asked from that instant on, it is that one.
         let missing = (asked - sum).min(SOON);
-        let soon = now.nanos().saturating_add(SOON).max(self.hint.nanos());
+        let hint = Some(self.hint.0).filter(|_| n >= self.hint.1);
+        let soon = now.nanos().saturating_add(SOON);
+        let soon = hint.map_or(soon, |hint| soon.max(hint.nanos()));
         from.max(Time::from_nanos(soon.saturating_add(missing)))
     }
 
@@ -271,7 +273,7 @@ impl Stock {
     pub(crate) fn resize(&mut self, amount: u64) {
         if amount > self.limit.amount {
             // What the store said was of less.
-            self.hint = Time::ZERO;
+            self.hint = (Time::ZERO, 0);
         }
         self.limit.amount = amount;
     }
@@ -323,12 +325,13 @@ impl Stock {
             }
             _ => self.lots.push_back(Lot { from, at, left: n }),
         }
-        self.hint = Time::ZERO;
+        self.hint = (Time::ZERO, 0);
         self.advance(now);
     }
 
-    pub(crate) fn hint(&mut self, at: Time) {
-        self.hint = at;
+    /// Nothing of so much before, says the store.
+    pub(crate) const fn hint(&mut self, at: Time, n: u64) {
+        self.hint = (at, n);
     }
 
     /// Gives the store back what nobody here has wanted for so long, and has what is `held` longer than that count from now.

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::waiter::State;
-use super::{Queue, waiter::Key};
+use super::{Queue, Who};
 use crate::core::{cost::Cost, ledger::Spare, list::List, time::Time};
 
 impl<W> Queue<W> {
@@ -11,12 +11,13 @@ impl<W> Queue<W> {
     pub(crate) fn in_order(
         &self,
         now: Time,
-        mut look: impl FnMut(Key, &Cost, bool, Spare) -> bool,
+        mut look: impl FnMut(Who, &Cost, bool, Spare) -> bool,
     ) {
         let first = self.head();
         let mut show = |index: u32| {
             let waiter = &self.places[index as usize];
-            look(Key(index), &waiter.cost, waiter.slot, waiter.spare(now))
+            let who = Who(index, waiter.order());
+            look(who, &waiter.cost, waiter.slot, waiter.spare(now))
         };
         if !first.is_none_or(&mut show) {
             return;

@@ -8,11 +8,11 @@ use super::desk::Desk;
 use crate::{
     core::{
         cost::Cost,
-        ledger::Ledger,
+        ledger::{Ledger, Spare},
         limit::{Limit, Shape},
         meter::Meter,
         pool::{Ask, Change, Decision, PoolLimit, Reply, Stamp, ahead},
-        queue::Key,
+        queue::Who,
         time::{Time, nanos},
     },
     error::{Reason, Rejected},
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     pub(super) owes: bool,
     pub(super) asks: Vec<Ask>,
     /// Those who ask, in order.
-    pub(super) keys: Vec<Key>,
+    pub(super) who: Vec<Who>,
     /// How many wait.
     pub(super) waiting: usize,
     /// What has left since the last plan, and what is in stock that nobody here waits for; by limit.
@@ -139,14 +139,14 @@ impl Line {
             covered
         };
         plan.waiting = queue.waiting();
-        queue.in_order(now, |key, cost, slot, spare| {
+        queue.in_order(now, |who, cost, slot, spare| {
             if slot && places == 0 {
                 return false;
             }
             places -= usize::from(slot);
             let cost = amounts(ledger, cost);
             if !covers(&cost) {
-                plan.keys.push(key);
+                plan.who.push(who);
                 plan.asks.push(Ask {
                     cost,
                     horizon,
@@ -206,12 +206,10 @@ impl Line {
                     for (index, (meter, n)) in
                         ledger.meters_mut().iter_mut().zip(&ask.cost).enumerate()
                     {
+                        let whole = Spare::millionths(ask.beside).whole(*n, meter);
                         if let Some(stock) = meter.stock_mut().filter(|_| *n > 0) {
-                            stock.hint(if index == limit || limit >= ask.cost.len() {
-                                at
-                            } else {
-                                Time::ZERO
-                            });
+                            let blamed = index == limit || limit >= ask.cost.len();
+                            stock.hint(if blamed { at } else { Time::ZERO }, whole);
                         }
                     }
                 }

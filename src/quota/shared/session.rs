@@ -125,15 +125,10 @@ impl Session {
         plan.owes |= forsaken && !self.talk.changes.is_empty();
         self.talk.owing |= plan.owes;
         self.talk.looks |= self.desk.takes_a_look();
-        let front = plan.keys.first().zip(plan.asks.first());
-        let same =
-            |head: &Head| front.is_some_and(|(key, ask)| head.key == *key && head.cost == ask.cost);
+        let front = plan.who.first().zip(plan.asks.first());
+        let same = |head: &Head| front.is_some_and(|(who, ask)| head.is(*who, ask));
         if !self.talk.head.as_ref().is_some_and(same) {
-            self.talk.head = front.map(|(key, ask)| Head {
-                key: *key,
-                cost: ask.cost.clone(),
-                since: now,
-            });
+            self.talk.head = front.map(|(who, ask)| Head::new(*who, ask, now));
             self.talk.wait = None;
         }
         let amounts = plan.limits.iter().map(|limit| limit.amount);
@@ -202,7 +197,7 @@ impl Session {
             // What is asked for while the store is away is granted here.
             if asks && !away {
                 call.asks.clone_from(&plan.asks);
-                self.talk.asked.clone_from(&plan.keys);
+                self.talk.asked.clone_from(&plan.who);
             }
             (call, plan.limits.clone(), now)
         };
@@ -285,13 +280,9 @@ impl Session {
             });
         let first = self.talk.head.take();
         if let Some((at, _)) = waits {
-            let key = self.talk.asked.get(at).copied();
+            let who = self.talk.asked.get(at).copied();
             let since = first.filter(|_| at == 0).map_or(now, |head| head.since);
-            self.talk.head = key.map(|key| Head {
-                key,
-                cost: asks[at].cost.clone(),
-                since,
-            });
+            self.talk.head = who.map(|who| Head::new(who, &asks[at], since));
         }
         self.talk.wait = waits.map(|(_, wait)| {
             // Not all processes at once, and never in a tight circle.

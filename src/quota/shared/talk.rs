@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{demand::Demand, desk::number, outage::Local};
 use crate::core::{
-    pool::{Adjust, Call, Change, Decision, PoolLimit, Reply, Stamp},
-    queue::Key,
+    pool::{Adjust, Ask, Call, Change, Decision, PoolLimit, Reply, Stamp},
+    queue::Who,
 };
 
 /// Processes say about so often that they are alive, with a call that they make anyway.
@@ -39,9 +39,27 @@ pub(super) struct Until {
 /// Who is in front of the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) key: Key,
+    pub(super) who: Who,
     pub(super) cost: Vec<u64>,
+    pub(super) beside: u32,
     pub(super) since: Instant,
+}
+
+impl Head {
+    pub(super) fn new(who: Who, ask: &Ask, since: Instant) -> Self {
+        let (cost, beside) = (ask.cost.clone(), ask.beside);
+        Self {
+            who,
+            cost,
+            beside,
+            since,
+        }
+    }
+
+    /// Whether what was said of it is of that ask.
+    pub(super) fn is(&self, who: Who, ask: &Ask) -> bool {
+        (self.who, &self.cost, self.beside) == (who, &ask.cost, ask.beside)
+    }
 }
 
 /// What a process knows of a pool, and has yet to tell it.
@@ -88,7 +106,7 @@ pub(super) struct Talk {
     pub(super) looks: bool,
     kept: Vec<Adjust>,
     /// Those for whom the last call asked, in order.
-    pub(super) asked: Vec<Key>,
+    pub(super) asked: Vec<Who>,
     pub(super) closed: bool,
     pub(super) demand: Demand,
 }
