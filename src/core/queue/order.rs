@@ -1,7 +1,7 @@
 //! Those who wait, one after the other.
 
 #[cfg(test)]
-use super::waiter::State;
+use super::waiter::{Key, State};
 use super::{Queue, Who};
 use crate::core::{cost::Cost, ledger::Spare, list::List, time::Time};
 
@@ -40,6 +40,13 @@ impl<W> Queue<W> {
 }
 
 /// What tests look at.
+#[cfg(test)]
+impl Who {
+    pub(in crate::core) const fn key(self) -> Key {
+        Key(self.0)
+    }
+}
+
 #[cfg(test)]
 impl<W> Queue<W> {
     pub(in crate::core) fn is_offered(&self, Key(index): Key) -> bool {

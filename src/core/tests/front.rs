@@ -141,9 +141,9 @@ fn those_who_wait_are_shown_next_first_and_as_long_as_somebody_looks() {
     let keys = [3, 0, 3].map(|of| line.join(tokens(10 + u64::from(of)), class(of)));
     let shown = |most: usize| {
         let mut seen = Vec::new();
-        line.queue.in_order(at(0), |key, cost, slot, _| {
+        line.queue.in_order(at(0), |who, cost, slot, _| {
             assert!(!slot);
-            seen.push((key, cost.of(crate::core::cost::Resource::Tokens)));
+            seen.push((who.key(), cost.of(crate::core::cost::Resource::Tokens)));
             seen.len() < most
         });
         seen
@@ -162,8 +162,8 @@ fn one_whose_turn_it_is_is_shown_first_though_others_came_before() {
     let keys = [7, 7, 8].map(|flow| line.join(tokens(10), Place::new(1, flow)));
     assert_eq!(line.turn().0, [0], "the first of the first flow");
     let mut seen = Vec::new();
-    line.queue.in_order(at(0), |key, _, _, _| {
-        seen.push(key);
+    line.queue.in_order(at(0), |who, _, _, _| {
+        seen.push(who.key());
         true
     });
     assert_eq!(seen, [keys[2], keys[1]]);

@@ -100,7 +100,7 @@ fn a_hint_is_of_what_is_granted_or_else_of_what_the_store_said() {
     assert_eq!(stock.earliest(11, 0, at(9 * SECOND), at(0)), at(9 * SECOND));
     // Five more than there is: soon, and the later the more are missing.
     assert_eq!(hint(&stock, 20, 0), 50 * MILLI + 5);
-    stock.hint(at(7 * SECOND));
+    stock.hint(at(7 * SECOND), 0);
     assert_eq!(hint(&stock, 20, 0), 7 * SECOND + 5);
     assert_eq!(hint(&stock, u64::MAX, u64::MAX), 7 * SECOND + 50 * MILLI);
     assert_eq!(stock.earliest(20, 0, at(9 * SECOND), at(0)), at(9 * SECOND));
@@ -113,7 +113,7 @@ fn a_hint_is_of_what_is_granted_or_else_of_what_the_store_said() {
 fn a_hint_stands_unless_the_limit_grows() {
     for (amount, stands) in [(99, true), (100, true), (101, false)] {
         let mut stock = stock();
-        stock.hint(at(7 * SECOND));
+        stock.hint(at(7 * SECOND), 0);
         stock.resize(amount);
         assert_eq!(stock.limit().amount, amount);
         let hint = stock.earliest(1, 0, at(0), at(0));
