@@ -271,3 +271,34 @@ fn what_is_taken_at_once_leaves_free_what_has_to_stay_so_and_to_others_what_they
     assert!(beside.take_for_good(&tokens(1), false, Spare::NOTHING));
     assert!(!beside.take_for_good(&tokens(60), false, Spare::NOTHING));
 }
+
+#[test]
+fn what_is_paused_is_not_taken_at_once_either() {
+    let mut ledger = rolling(100, SECOND);
+    ledger.pause(Some(Resource::Tokens), at(5));
+    ledger.advance(at(4));
+    let takes = |ledger: &mut Ledger| ledger.take_for_good(&tokens(1), false, Spare::NOTHING);
+    assert!(!takes(&mut ledger));
+    ledger.advance(at(5));
+    assert!(takes(&mut ledger));
+}
+
+#[test]
+fn places_in_flight_are_somebody_s_concern_where_they_are_bounded_or_searched() {
+    let meters = || rolling(100, SECOND).meters().to_vec();
+    let ledger = |most| Ledger::new(meters(), most, u64::MAX);
+    assert!(!ledger(usize::MAX).has_places());
+    assert!(ledger(usize::MAX - 1).has_places());
+    assert!(ledger(usize::MAX).discover().has_places());
+}
+
+#[test]
+fn those_who_landed_elsewhere_are_counted_once() {
+    let mut ledger = rolling(100, SECOND);
+    (0..9).for_each(|_| ledger.hold(&Cost::none(), true));
+    let in_flight = [2, 2, 5, 99].map(|in_all| {
+        ledger.landed(in_all);
+        ledger.in_flight()
+    });
+    assert_eq!(in_flight, [7, 7, 4, 0]);
+}

@@ -97,8 +97,9 @@ fn a_last_quarter_that_is_spread_goes_little_by_little() {
     assert!(!meter.is_paced());
     meter.spread(false, at(0));
     assert!(meter.spread.is_none());
+    assert!(!meter.is_spread());
     meter.spread(true, at(0));
-    assert!(meter.is_paced());
+    assert!(meter.is_paced() && meter.is_spread());
     // Three quarters at once, and a sixteenth of the last one.
     meter.charge(4_800, at(0));
     assert!(meter.fits(100, at(0)));

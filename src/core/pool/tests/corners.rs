@@ -247,3 +247,20 @@ fn who_has_to_wait_claims_until_it_can_come_back_and_who_asks_for_nothing_does_n
     let back = EPOCH + at_least - 5 * SECOND + SECOND / 10;
     assert_eq!(claims(&pool, 2), Some(back));
 }
+
+#[test]
+fn a_cost_fits_as_often_as_into_what_is_left_of_the_limit_that_it_fits_into_least() {
+    let limits = [
+        limit(PoolShape::Rolling, 10, 60 * SECOND),
+        limit(PoolShape::Rolling, 100, 60 * SECOND),
+    ];
+    let mut pool = begun(&limits, EPOCH);
+    let call = Call {
+        asks: wants(&[4, 1], 0),
+        ..look(1, 2, 0)
+    };
+    Pool::call(&mut pool, EPOCH, &limits, &call);
+    let left = |cost: &[u64]| pool.as_ref().unwrap().left(&limits, cost, EPOCH);
+    assert_eq!((left(&[3, 1]), left(&[1, 33])), (2.0, 3.0));
+    assert_eq!((left(&[0, 11]), left(&[0, 0])), (9.0, f64::INFINITY));
+}
