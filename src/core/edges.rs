@@ -33,7 +33,7 @@ pub(crate) fn cross(
     for (index, share) in thresholds.iter().enumerate().take(MOST_THRESHOLDS) {
         let bit = 1u8 << index;
         let low = share - FALL.min(share / 2);
-        if *above & bit != 0 && !reaches(before.min(after), most, low) {
+        if !reaches(before.min(after), most, low) {
             *above &= !bit;
         }
         if *above & bit == 0 && reaches(after, most, *share) {
