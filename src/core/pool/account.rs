@@ -209,6 +209,11 @@ impl Dim {
         self.used(limit, now).saturating_sub(self.doubt)
     }
 
+    /// The rest of what counts.
+    pub(super) fn doubtful(&self, limit: &PoolLimit, now: u64) -> u64 {
+        self.used(limit, now).saturating_sub(self.known(limit, now))
+    }
+
     /// All that is free until `then` is taken for somebody's, and how much that is.
     pub(super) fn takes_all(&mut self, limit: &PoolLimit, now: u64, then: u64) -> u64 {
         let (mut holds, mut at) = (limit.holds(), now);

@@ -153,6 +153,8 @@ pub struct Reply {
     pub processes: u32,
     /// What counts now, by limit.
     pub used: Vec<u64>,
+    /// What counts besides for those who haven't replayed yet, and may have been granted as much: see [`Change::Replayed`].
+    pub doubtful: Vec<u64>,
     /// What of it is spent by others who don't ask this pool.
     pub outside: Vec<u64>,
     /// What became of the asks.

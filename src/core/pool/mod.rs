@@ -181,7 +181,11 @@ impl Pool {
             lost: false,
             now: Stamp(now),
             processes: pool.users(now),
-            used: dims.map(|(dim, limit)| dim.known(limit, now)).collect(),
+            used: dims
+                .clone()
+                .map(|(dim, limit)| dim.known(limit, now))
+                .collect(),
+            doubtful: dims.map(|(dim, limit)| dim.doubtful(limit, now)).collect(),
             outside: pool.dims.iter().map(|dim| dim.outside).collect(),
             decisions,
         };

@@ -67,8 +67,9 @@ impl Local {
         let heard = u64::try_from(heard.as_micros()).unwrap_or(u64::MAX);
         let mut adjusts = Vec::new();
         if heard < u64::MAX {
+            let of = |amounts: &[u64], at: usize| amounts.get(at).copied().unwrap_or(0);
             let used = limits.iter().enumerate().map(|(at, limit)| {
-                share(talk.used.get(at).copied().unwrap_or(0)).min(limit.amount)
+                share(of(&talk.used, at) + of(&talk.doubtful, at)).min(limit.amount)
             });
             adjusts.push(Adjust {
                 change: Change::Replay(heard.min(EPOCH)),

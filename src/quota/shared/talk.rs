@@ -76,6 +76,7 @@ pub(super) struct Talk {
     clock: Option<(Instant, u64)>,
     pub(super) heard: Option<Instant>,
     pub(super) used: Vec<u64>,
+    pub(super) doubtful: Vec<u64>,
     pub(super) processes: u32,
     /// What was granted here and counts, by its date.
     own: VecDeque<(u64, Vec<u64>)>,
@@ -315,6 +316,7 @@ impl Talk {
         self.clock = Some((now, reply.now.0));
         self.heard = Some(now);
         self.used.clone_from(&reply.used);
+        self.doubtful.clone_from(&reply.doubtful);
         self.processes = reply.processes;
         true
     }

@@ -81,6 +81,7 @@ fn what_was_free_counts_until_as_many_have_replayed_as_there_were() {
             told.used
         );
         assert_eq!(told.processes, 3, "{shape:?}");
+        assert_eq!(told.used[0] + told.doubtful[0], 100, "{shape:?}");
         let again = trial.call(1, LEARNT, 8, Vec::new(), 1).decisions;
         let soon = [Decision::Wait {
             at_least: AGAIN,

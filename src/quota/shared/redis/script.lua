@@ -710,7 +710,8 @@ local reply = {H[1], created, 0, now, users, n, asks}
 local m = 7
 for i = 1, n do
   reply[m + 1], reply[m + 2] = known(i), H[O[i] + 7]
-  m = m + 2
+  reply[m + 3] = max(0, used(i, now) - reply[m + 1])
+  m = m + 3
 end
 for i = 1, r do
   reply[m + i] = answers[i]

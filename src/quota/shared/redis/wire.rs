@@ -91,6 +91,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Reply> {
     for _ in 0..limits {
         reply.used.push(next()?);
         reply.outside.push(next()?);
+        reply.doubtful.push(next()?);
     }
     for _ in 0..asks {
         let (kind, span, other) = (next()?, next()?, next()?);
