@@ -94,18 +94,21 @@
 //! | one that stands still for more than a minute, where a window is longer than that | what it was granted after the others were answered last |
 //! | a request that waited for long and so is reserved further ahead than those two seconds, of a process that says nothing | that one |
 //! | a life before the pool's, to a process that is new and comes before all others | what it is granted before the first of them comes, who are told at once but where the pool alone was evicted |
+//! | a primary's last moments, where a replica is promoted without them, if whoever was granted something then stands still | that: others notice nothing before it asks |
 //! | anything, where all processes die together with what the store holds | what they had sent |
 //!
 //! # A server
 //!
-//! Redis from 6.2 on, or Valkey (tried with Redis 7.0 and Valkey 9.1): one server, [behind Sentinel](RedisStore::sentinel), or a
-//! [cluster](RedisStore::connect_any), whose other nodes are found by what one says. Memory has to suffice: with `allkeys-*` policies
-//! pools are evicted, which is noticed but costs 250 ms each, two seconds and more where somebody who has used the pool asks for
-//! nothing now, and where it happens more than once in a window less is granted than the limit; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk.
+//! Redis from 6.2 on, or Valkey (tried with Redis 6.2, there without cluster and TLS, 7.0, and Valkey 9.1): one server, [behind
+//! Sentinel](RedisStore::sentinel), or a [cluster](RedisStore::connect_any), whose other nodes are found by what one says. Memory has
+//! to suffice: with `allkeys-*` policies pools are evicted, which is noticed but costs 250 ms each, two seconds and more where
+//! somebody who has used the pool asks for nothing now, and where it happens more than once in a window less is granted than the
+//! limit; use `maxmemory-policy noeviction`, or a server of its own. Nothing has to be kept on disk.
 //!
-//! A replica that is promoted lacks what hadn't reached it, which the first process notices that calls. What isn't noticed is a primary
-//! that is cut off and goes on with those who still reach it, beside the one that was promoted: for as long both grant the whole
-//! limit. `min-replicas-to-write 1` with `min-replicas-max-lag 1` ends that within two seconds (1.5 measured).
+//! A replica that is promoted lacks what hadn't reached it, which whoever was granted that notices with its next call. What isn't is a
+//! primary that is cut off and goes on with those who still reach it, beside the one that was promoted: for as long both grant the
+//! whole limit. `min-replicas-to-write 1` with `min-replicas-max-lag 1` ends that within two seconds (1.5 measured) from Redis 7.0
+//! on; 6.2 lets scripts write all the same.
 //!
 //! A pool is two keys, `tower-quota:{pool}:q` and `tower-quota:{pool}:n`, in one slot of a cluster, which expire two days after
 //! their last use. Keys of [keyed](crate::RateLimitLayer::keyed) layers have pools of their own, under the first half of the key's
@@ -121,7 +124,8 @@
 //! event. A sentinel is asked for nothing but `sentinel|get-master-addr-by-name`.
 //!
 //! The user and password of an address log in, `rediss://` and the feature `redis-tls` encrypt, and `RedisStore::trust` names a
-//! certificate instead of the public authorities. Neither appears in an event, an error or in `Debug`.
+//! certificate instead of the public authorities: tried with one server, not behind Sentinel nor in a cluster. Neither appears in an
+//! event, an error or in `Debug`.
 //!
 //! # Another store
 //!
