@@ -116,7 +116,9 @@ async fn whoever_comes_in_the_place_of_one_who_left_is_not_held_up_by_what_was_s
 async fn whoever_asks_for_little_is_not_refused_for_what_the_store_said_of_much() {
     let store = Arc::new(MemoryStore::new());
     let limit = Limit::tokens(100, Duration::from_secs(60)).rolling();
-    let quota = spawned(&store, &[limit]);
+    let builder = Quota::builder().limit(limit).max_wait(WINDOW);
+    let (quota, driver) = builder.shared(store).pool("test").build().unwrap();
+    tokio::spawn(driver);
     drop(quota.acquire(Cost::tokens(60)).await.unwrap());
     let refused = quota.acquire(Cost::tokens(90)).await.unwrap_err();
     assert_eq!(refused.reason, Reason::WaitTooLong);
