@@ -218,7 +218,7 @@ async fn a_pool_that_is_evicted_wherever_processes_stand_still_hands_out_no_more
         assert!(most <= LIMIT + LIMIT / 20, "{trial}: {most}");
         over += u64::from(most > LIMIT + LIMIT / 50);
     }
-    // Requests that were reserved further ahead than is looked: 206 were seen in one of 5,000 trials.
+    // 206 were seen in one of 5,000 trials.
     assert!(over <= TRIALS / 50, "{over}");
 }
 

@@ -86,13 +86,14 @@
 //! yet where its pool alone was evicted. Until it does, all that was free counts as used, since nobody knows how much of that it was
 //! granted, and all is taken for reserved that may have been: for two seconds, of shorter windows a quarter, nothing is granted, then
 //! only what expires. That ends when as many have replayed as there were; at the latest once what was free then would have expired,
-//! or after a minute. So however late a process tells, and wherever it stands still, no more leaves than the limit. What remains:
+//! or after a minute. So however late a process tells, and wherever it stands still, no more leaves than the limit: of 200 in 5,000
+//! random trials never more than 204, but in one, 206. What remains:
 //!
 //! | nobody knows of | so beyond the limit may leave |
 //! |---|---|
 //! | a process that began after all others were answered last, and then stands still or dies | what it was granted until then |
 //! | one that stands still for more than a minute, where a window is longer than that | what it was granted after the others were answered last |
-//! | a request that waited for long and so is reserved further ahead than those two seconds, of a process that says nothing | that one (206 of 200 in one of 5,000 random trials, else no more than 204) |
+//! | a request that waited for long and so is reserved further ahead than those two seconds, of a process that says nothing | that one |
 //! | a life before the pool's, to a process that is new and comes before all others | what it is granted before the first of them comes, who are told at once but where the pool alone was evicted |
 //! | a primary's last moments, where a replica is promoted without them, if whoever was granted something then stands still | that: others notice nothing before it asks |
 //! | anything, where all processes die together with what the store holds | what they had sent |
