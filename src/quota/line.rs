@@ -14,8 +14,7 @@ use super::{
     refusal::rejected,
     shared::Desk,
     sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak},
-    tick::Tick,
-    timer::{Armed, Fired, Timer},
+    timer::{Armed, Fired, Tick, Timer},
     watch::{Standing, Watch},
 };
 use crate::{

@@ -115,7 +115,6 @@ mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
-mod tick;
 mod timer;
 mod told;
 mod watch;

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use tokio::{
@@ -14,7 +14,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::sync::{AtomicU64, Mutex, Ordering};
+use super::{
+    line::Line,
+    sync::{Arc, AtomicU64, Mutex, Ordering, Weak},
+};
 use crate::core::time::Time;
 
 /// What came of setting the timer.
@@ -37,6 +40,21 @@ pub(super) enum Fired {
     ShutDown,
     /// It was an older one; the timer that took its place is still set.
     Replaced,
+}
+
+/// The timer's waker: the quota itself, as long as somebody has a handle on it.
+pub(super) struct Tick(pub(super) Weak<Line>);
+
+impl Wake for Tick {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(line) = self.0.upgrade() {
+            line.tick();
+        }
+    }
 }
 
 /// One timer that only ever moves earlier, until it fires.
