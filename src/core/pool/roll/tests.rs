@@ -202,3 +202,120 @@ fn what_does_not_count_any_more_is_not_what_others_had() {
         assert!(told.used[0] >= 30, "{ago}: {:?}", told.used);
     }
 }
+
+/// One that keeps its dates to the microsecond, and counts at once.
+fn exact(shape: PoolShape, amount: u64, window: u64) -> PoolLimit {
+    PoolLimit {
+        transit: 0,
+        step: 1,
+        ..limit(shape, amount, window)
+    }
+}
+
+#[test]
+fn what_others_held_counts_as_if_all_of_it_had_been_reserved_as_far_ahead_as_anything_is() {
+    let mut trial = Trial::new(exact(PoolShape::Rolling, 100, 8 * SECOND));
+    let foreign = adjust(Change::Foreign(SECOND), 30);
+    trial.replays(1, LOST, vec![foreign, adjust(Change::Replayed(1), 0)]);
+    let told = trial.call(1, LEARNT, 8, Vec::new(), 71).decisions;
+    // Seen a second ago, reserved two seconds ahead.
+    let at_least = LOST + SECOND + 8 * SECOND - LEARNT;
+    assert_eq!(told, [Decision::Wait { at_least, limit: 0 }]);
+}
+
+#[test]
+fn what_is_replayed_is_taken_off_what_others_held_then_off_what_is_in_doubt_and_never_off_both() {
+    for shape in [PoolShape::Rolling, PoolShape::Fixed] {
+        let mut trial = Trial::new(limit(shape, 100, 60 * SECOND));
+        let all = adjust(Change::Replayed(4), 0);
+        let foreign = adjust(Change::Foreign(SECOND), 30);
+        trial.replays(1, LOST, vec![foreign, all.clone()]);
+        for (process, known) in [(2, 30), (3, 40)] {
+            let own = adjust(Change::Replay(SECOND), 20);
+            let told = trial.replays(process, LOST, vec![own, all.clone()]);
+            assert_eq!(told.used, [known], "{shape:?} {process}");
+            assert!(!trial.is_granted(LEARNT, 1), "{shape:?} {process}");
+        }
+    }
+}
+
+#[test]
+fn what_may_have_been_among_what_others_held_is_once_all_have_replayed() {
+    let mut trial = Trial::new(exact(PoolShape::Rolling, 100, 8 * SECOND));
+    let foreign = adjust(Change::Foreign(SECOND), 30);
+    let all = adjust(Change::Replayed(2), 0);
+    trial.replays(1, LOST, vec![foreign, all.clone()]);
+    // It expired when they were seen last, or a moment later.
+    let own = adjust(Change::Replay(9 * SECOND - UNSURE / 2), 10);
+    let told = trial.replays(2, LOST, vec![own.clone(), own]);
+    assert_eq!(told.used, [30]);
+    assert_eq!(trial.replays(2, LOST, vec![all]).used, [10]);
+}
+
+#[test]
+fn what_may_have_been_among_what_others_held_is_not_where_it_is_said_too_late() {
+    let mut trial = Trial::new(exact(PoolShape::Rolling, 100, 600 * SECOND));
+    let foreign = adjust(Change::Foreign(SECOND), 30);
+    let all = adjust(Change::Replayed(2), 0);
+    trial.replays(1, LOST, vec![foreign, all.clone()]);
+    let now = LEARNT + ALIVE;
+    let own = now - LOST + 601 * SECOND - UNSURE / 2;
+    let own = adjust(Change::Replay(own), 30);
+    assert_eq!(trial.replays(2, now, vec![own, all]).used, [30]);
+    assert_eq!(trial.replays(2, now, Vec::new()).used, [30]);
+}
+
+#[test]
+fn what_refills_a_bucket_while_it_is_in_doubt_is_not_granted_afterwards() {
+    let mut trial = Trial::new(exact(PoolShape::Bucket, 60, 60 * SECOND));
+    let held = adjust(Change::Foreign(0), 30);
+    let all = adjust(Change::Replayed(2), 0);
+    trial.replays(1, LOST, vec![held, all.clone()]);
+    let now = LOST + 5 * SECOND;
+    assert_eq!(trial.replays(2, now, vec![all]).used, [30]);
+    assert!(!trial.is_granted(now, 31));
+    assert!(trial.is_granted(now, 30));
+}
+
+#[test]
+fn nothing_is_in_doubt_any_more_once_it_would_not_count() {
+    for shape in SHAPES {
+        let mut trial = Trial::new(exact(shape, 100, 10 * SECOND));
+        trial.replays(1, LOST, vec![adjust(Change::Replayed(2), 0)]);
+        let now = LOST + 12 * SECOND + 1;
+        assert!(trial.is_granted(now, 20), "{shape:?}");
+        let told = trial.call(1, now, 8, Vec::new(), 81);
+        assert_eq!(told.used, [20], "{shape:?}");
+        // Nor is anybody to ask again sooner than it fits.
+        let fits = match shape {
+            PoolShape::Bucket => SECOND / 10,
+            _ => 10 * SECOND,
+        };
+        let waits = Decision::Wait {
+            at_least: fits,
+            limit: 0,
+        };
+        assert_eq!(told.decisions, [waits], "{shape:?}");
+    }
+}
+
+#[test]
+fn whoever_waits_while_something_is_in_doubt_asks_again_when_it_fits_at_the_latest() {
+    let mut trial = Trial::new(exact(PoolShape::Bucket, 60, 60 * SECOND));
+    trial.replays(1, LOST, vec![adjust(Change::Replayed(2), 0)]);
+    // Two seconds' worth may have been reserved ahead of all that it holds; the next one comes a second later.
+    for (before, at_least) in [(AGAIN * 2, AGAIN), (AGAIN / 2, AGAIN / 2)] {
+        let now = LOST + 3 * SECOND - before;
+        let told = trial.call(1, now, 8, Vec::new(), 1).decisions;
+        assert_eq!(told, [Decision::Wait { at_least, limit: 1 }]);
+    }
+    assert!(trial.is_granted(LOST + 3 * SECOND, 1));
+}
+
+#[test]
+fn those_who_are_waited_for_use_the_pool_until_a_minute_after_it_has_learnt() {
+    let mut trial = Trial::new(limit(PoolShape::Rolling, 100, 600 * SECOND));
+    trial.replays(1, LOST, vec![adjust(Change::Replayed(3), 0)]);
+    let mut at = |now| trial.replays(1, now, Vec::new()).processes;
+    assert_eq!((at(LEARNT + ALIVE - 1), at(LEARNT + ALIVE)), (3, 1));
+}

@@ -62,3 +62,30 @@ fn what_is_replayed_is_paced_in_order_or_each_by_itself() {
     assert_eq!(full(&[(3, SECOND), (2, 0)], true), 4 * SECOND);
     assert_eq!(full(&[(3, SECOND), (1, 0)], false), 2 * SECOND);
 }
+
+#[test]
+fn what_was_reserved_past_the_end_of_a_window_counts_in_this_one_and_in_the_next() {
+    let limit = PoolLimit {
+        transit: 0,
+        ends: [EPOCH + 10 * SECOND, EPOCH + 70 * SECOND],
+        ..limit(PoolShape::Fixed, 100, 60 * SECOND)
+    };
+    let (mut dim, next) = (Dim::default(), EPOCH + 12 * SECOND);
+    dim.charge(&limit, 50, EPOCH);
+    dim.recall(&limit, 30, next, EPOCH);
+    assert_eq!(dim.used(&limit, EPOCH), 80);
+    assert_eq!(dim.used(&limit, next), 30);
+}
+
+#[test]
+fn what_was_reserved_past_the_end_of_a_window_that_opens_with_its_use_opens_the_next() {
+    let limit = PoolLimit {
+        transit: 0,
+        ..limit(PoolShape::Fixed, 100, 60 * SECOND)
+    };
+    let (mut dim, next) = (Dim::default(), EPOCH + 61 * SECOND);
+    dim.charge(&limit, 50, EPOCH);
+    dim.recall(&limit, 30, next, EPOCH);
+    assert_eq!(dim.used(&limit, next), 30);
+    assert_eq!(dim.earliest(&limit, 71, 0, next), next + 60 * SECOND);
+}
