@@ -190,6 +190,16 @@ fn no_share_is_more_than_the_whole() {
 }
 
 #[test]
+fn a_share_is_kept_beside_what_is_asked_for_of_a_limit_that_is_known() {
+    let tenth = Spare::millionths(100_000);
+    let limit = Limit::tokens(100, Duration::from_secs(60));
+    let known = Meter::stocked(&limit, limit.amount, 0, 60, Time::ZERO);
+    let whole = |n| tenth.whole(n, &known);
+    assert_eq!((whole(5), whole(95), whole(0)), (15, 100, 0));
+    assert_eq!(tenth.whole(5, &Meter::unknown(Resource::Tokens)), 5);
+}
+
+#[test]
 fn what_fits_into_a_fixed_window_may_not_fit_later_and_into_others_it_does() {
     for (kind, stays) in [
         (Kind::Rolling, true),
