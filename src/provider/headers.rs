@@ -38,6 +38,11 @@ pub fn rate_status(headers: &HeaderMap) -> RateStatus {
 }
 
 pub(crate) fn rate_status_as(provider: Option<Provider>, headers: &HeaderMap) -> RateStatus {
+    told_status(provider, headers).unwrap_or(RateStatus::new())
+}
+
+/// The same where headers tell any.
+pub(crate) fn told_status(provider: Option<Provider>, headers: &HeaderMap) -> Option<RateStatus> {
     let mut found: Option<Found> = None;
     for (name, value) in headers {
         let Some(place) = place(name.as_str()) else {
@@ -57,9 +62,7 @@ pub(crate) fn rate_status_as(provider: Option<Provider>, headers: &HeaderMap) ->
             Field::Renewal => reading.window = span::seconds(text).filter(|span| !span.is_zero()),
         }
     }
-    found.map_or(RateStatus::new(), |found| {
-        found.status(provider.or_else(|| Provider::by_headers(headers)))
-    })
+    found.map(|found| found.status(provider.or_else(|| Provider::by_headers(headers))))
 }
 
 /// Every reading, until it is known which one tells most.

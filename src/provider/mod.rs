@@ -96,7 +96,7 @@ pub use grpc::grpc;
 pub(crate) use grpc::is_grpc;
 pub(crate) use head::StreamHead;
 pub use headers::rate_status;
-pub(crate) use headers::rate_status_as;
+pub(crate) use headers::told_status;
 pub(crate) use retry_after::is_endless;
 pub use retry_after::retry_after;
 pub use usage::UsageScanner;

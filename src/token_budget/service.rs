@@ -106,11 +106,10 @@ impl Aftermath for Learn {
     ) -> Settling {
         if let Some((_, headers)) = facts
             && !self.is_own
+            && let Some(status) = provider::told_status(self.provider, headers)
+            && !status.is_empty()
         {
-            let status = provider::rate_status_as(self.provider, headers);
-            if !status.is_empty() {
-                grant.observe(&status);
-            }
+            grant.observe(&status);
         }
         match verdict {
             Verdict::Success => {
