@@ -38,7 +38,7 @@ pub fn rate_status(headers: &HeaderMap) -> RateStatus {
 }
 
 pub(crate) fn rate_status_as(provider: Option<Provider>, headers: &HeaderMap) -> RateStatus {
-    told_status(provider, headers).unwrap_or(RateStatus::new())
+    told_status(provider, headers).unwrap_or_default()
 }
 
 /// The same where headers tell any.
