@@ -271,13 +271,10 @@ pub(crate) fn hand_on_with(quota: usize, offer: Offer, charged: &Cost) -> Scope 
 
 impl Scope {
     /// What of a further charge those further in find.
-    pub(crate) fn with_further(self, further: Option<Box<Further>>) -> Self {
+    pub(crate) fn with_further(self, further: Further) -> Self {
         SCOPES.with(|scopes| {
             let innermost = scopes.depth.get() - 1;
-            let frame = scopes.frame(innermost);
-            if let Some(further) = further {
-                frame.answer(*further);
-            }
+            scopes.frame(innermost).answer(further);
         });
         self
     }

@@ -64,15 +64,15 @@ impl Further {
     }
 
     /// What those further in find: `total` is what the request is charged all in all.
-    pub(super) fn offer(&self, total: impl FnOnce() -> Cost) -> Option<Box<departure::Further>> {
-        let further = match &self.turn {
-            Turn::Queued(_) => return None,
-            Turn::Granted(_) => departure::Further::Granted(total()),
+    pub(super) fn offer(&self, total: impl FnOnce() -> Cost) -> Option<departure::Further> {
+        match &self.turn {
+            Turn::Queued(_) => None,
+            Turn::Granted(_) => Some(departure::Further::Granted(total())),
             Turn::Refused(rejected) => {
-                departure::Further::Refused(rejected.clone().scope(self.scope))
+                let rejected = rejected.clone().scope(self.scope);
+                Some(departure::Further::Refused(rejected))
             }
-        };
-        Some(Box::new(further))
+        }
     }
 
     pub(super) fn claim(self) -> Option<Grant> {

@@ -89,14 +89,15 @@ impl Sent {
 
     /// The inner service's future is polled as long as the scope lasts.
     fn polling(&mut self, cx: &mut Context<'_>) -> Scope {
+        let offered = self.further.as_mut().and_then(|further| {
+            further.poll(cx);
+            further.offer(|| self.grant.with_total(Cost::clone))
+        });
         let (quota, offer) = (self.grant.quota_id(), self.offered());
         let scope = (self.grant).with_total(|charged| departure::offer(quota, offer, charged));
-        match &mut self.further {
+        match offered {
             None => scope,
-            Some(further) => {
-                further.poll(cx);
-                scope.with_further(further.offer(|| self.grant.with_total(Cost::clone)))
-            }
+            Some(further) => scope.with_further(further),
         }
     }
 

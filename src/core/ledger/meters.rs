@@ -64,7 +64,7 @@ impl Meters {
         fits
     }
 
-    /// Takes it where it was looked closely.
+    /// Takes `cost`. Whether it fits is the caller's to ask.
     #[inline]
     pub(super) fn hold(&mut self, cost: &Cost) {
         for (meter, room) in self.all.iter_mut().zip(&mut self.room) {
