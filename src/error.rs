@@ -1,6 +1,6 @@
 //! What can go wrong: [`Rejected`] when a layer of ours refuses a request, [`ConfigError`] when settings contradict each other.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{borrow::Borrow, error::Error, fmt, time::Duration};
 
 use crate::core::limit::LimitId;
 
@@ -201,6 +201,45 @@ impl RejectedError {
     /// A refusal as the error that the layers answer with.
     pub(crate) fn boxed(rejected: Rejected) -> BoxError {
         Box::new(Self(rejected))
+    }
+}
+
+/// A refusal on its way out through a layer: boxed where it is made, so that from there on a pointer is all that moves.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal(Box<RejectedError>);
+
+impl Refusal {
+    /// The same with whose limit it was.
+    #[inline]
+    pub(crate) fn scope(mut self, scope: Scope) -> Self {
+        self.0.0.scope = scope;
+        self
+    }
+
+    /// As the error that the layers answer with.
+    #[inline]
+    pub(crate) fn error(self) -> BoxError {
+        self.0
+    }
+}
+
+impl From<Rejected> for Refusal {
+    #[inline]
+    fn from(rejected: Rejected) -> Self {
+        Self(Box::new(RejectedError(rejected)))
+    }
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        refusal.0.0
+    }
+}
+
+impl Borrow<Rejected> for Refusal {
+    #[inline]
+    fn borrow(&self) -> &Rejected {
+        &self.0.0
     }
 }
 

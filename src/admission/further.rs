@@ -31,7 +31,7 @@ impl Further {
             turn: match reserved {
                 Reserved::Granted(grant) => Turn::Granted(grant),
                 Reserved::Queued(waiting) => Turn::Queued(waiting),
-                Reserved::Refused(rejected) => Turn::Refused(rejected),
+                Reserved::Refused(refusal) => Turn::Refused(refusal.into()),
             },
             asker: Some(asker),
             scope,

@@ -20,7 +20,7 @@ use crate::{
     body::Watch,
     core::cost::Cost,
     departure::{self, Found},
-    error::{BoxError, RejectedError, Scope},
+    error::{BoxError, Scope},
     quota::{Allowance, Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
 };
@@ -112,16 +112,27 @@ where
         aftermath: A,
     ) -> Self {
         let manners = door.manners;
-        let state = match departure::arrive(door.quota.id()) {
+        // Looked at where it is: moved before all of it is written, it has to be waited for.
+        let state = match &mut departure::arrive(door.quota.id()) {
             Found::Charged(begun) => match door.reserve(begun.as_ref()) {
-                Reserved::Granted(grant) => send(inner, request, grant.covered_by(begun), manners),
+                Reserved::Granted(grant) => {
+                    send(inner, request, grant.covered_by(begun.take()), manners)
+                }
                 Reserved::Queued(waiting) => {
-                    let turn = Turn::Queued(waiting, begun.unwrap_or_default());
+                    let turn = Turn::Queued(waiting, begun.take().unwrap_or_default());
                     park(inner, request, turn, manners)
                 }
-                Reserved::Refused(rejected) => State::Refused {
-                    refusal: Some(RejectedError::boxed(rejected.scope(manners.scope))),
-                },
+                // Made where it goes to: what has to be moved for nothing is most of what a refusal costs.
+                Reserved::Refused(refusal) => {
+                    return Self {
+                        answers,
+                        aftermath,
+                        manners,
+                        state: State::Refused {
+                            refusal: Some(refusal.scope(manners.scope).error()),
+                        },
+                    };
+                }
             },
             Found::UsedUp => {
                 let turn = Turn::Asking {
@@ -239,9 +250,7 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Refused { refusal } => {
-                    let refusal = refusal.take().expect("polled after it was ready");
-                    this.state.set(State::Done);
-                    return Poll::Ready(Err(refusal));
+                    return Poll::Ready(Err(refusal.take().expect("polled after it was ready")));
                 }
                 StateProj::Parked { parked } => match ready!(parked.poll(cx)) {
                     Ok((grant, request, service)) => {

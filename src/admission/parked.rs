@@ -11,7 +11,7 @@ use super::door::{Door, Manners};
 use crate::{
     core::cost::Cost,
     departure,
-    error::{BoxError, Rejected, RejectedError},
+    error::{BoxError, Refusal, RejectedError},
     quota::{Grant, Quota, Rank, Reserved, Waiting},
 };
 
@@ -92,8 +92,8 @@ where
                         Reserved::Queued(waiting) => {
                             Turn::Queued(waiting, begun.unwrap_or_default())
                         }
-                        Reserved::Refused(rejected) => {
-                            return Poll::Ready(Err(self.refusal(rejected)));
+                        Reserved::Refused(refusal) => {
+                            return Poll::Ready(Err(self.refusal(refusal)));
                         }
                     }
                 }
@@ -102,7 +102,7 @@ where
                     let charged = mem::take(charged);
                     match turn {
                         Ok(grant) => Turn::Granted(Some(grant.covered_by(Some(charged)))),
-                        Err(rejected) => return Poll::Ready(Err(self.refusal(rejected))),
+                        Err(rejected) => return Poll::Ready(Err(self.refusal(rejected.into()))),
                     }
                 }
                 Turn::Granted(_) => return self.service.poll_ready(cx).map_err(Into::into),
@@ -110,7 +110,7 @@ where
         }
     }
 
-    fn refusal(&self, rejected: Rejected) -> BoxError {
-        RejectedError::boxed(rejected.scope(self.manners.scope))
+    fn refusal(&self, refusal: Refusal) -> BoxError {
+        refusal.scope(self.manners.scope).error()
     }
 }

@@ -148,9 +148,9 @@ impl Future for Acquire {
                             return Poll::Ready(Ok(Permit::new(grant, false)));
                         }
                         super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
-                        super::Reserved::Refused(rejected) => {
+                        super::Reserved::Refused(refusal) => {
                             this.state = State::Done;
-                            return Poll::Ready(Err(rejected));
+                            return Poll::Ready(Err(refusal.into()));
                         }
                     }
                 }

@@ -26,7 +26,7 @@ use crate::{
         settlement::Departure,
         time::Time,
     },
-    error::{Reason, Rejected},
+    error::{Reason, Refusal, Rejected},
 };
 
 /// How many wakers are taken at a time while the lock is held.
@@ -67,7 +67,7 @@ pub(super) enum Asked {
     Granted,
     /// In line under this key.
     Queued(Key, Standing),
-    Refused(Rejected),
+    Refused(Refusal),
 }
 
 /// What came of looking after the line.
@@ -209,12 +209,12 @@ impl Line {
 
     /// Asks without waiting: nobody who waits is delayed by it. `None` instead of a place is for a request that has begun:
     /// one that has been granted part of what it needs. Whoever waits may wait for just that part.
-    pub(super) fn ask_now(
+    pub(super) fn ask_now<E: From<Rejected>>(
         &self,
         cost: &Cost,
         slot: bool,
         place: Option<Place>,
-    ) -> Result<(), Rejected> {
+    ) -> Result<(), E> {
         let now = self.now();
         let mut state = self.lock();
         let State { ledger, queue } = &mut *state;
@@ -284,7 +284,8 @@ impl Line {
         } else {
             let key = queue.push(ledger, cost.clone(), slot, place, now, deadline);
             // Whoever is in front is looked after already; a newcomer of a better class may be first.
-            let refusal = rejected(ledger, cost, fit, Some(at), Reason::LimitReached, now);
+            let refusal: Rejected =
+                rejected(ledger, cost, fit, Some(at), Reason::LimitReached, now);
             return Asked::Queued(key, Standing::new(&refusal, now));
         };
         Asked::Refused(rejected(ledger, cost, fit, Some(at), reason, now))

@@ -119,7 +119,7 @@ mod timer;
 mod told;
 mod watch;
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use tokio::time::Instant;
 
@@ -151,7 +151,7 @@ use crate::{
         limit::{Limit, LimitId},
         settlement::Departure,
     },
-    error::{ConfigError, Rejected},
+    error::{ConfigError, Refusal, Rejected},
     verdict::RateStatus,
 };
 
@@ -166,7 +166,7 @@ pub struct Quota {
 pub(crate) enum Reserved {
     Granted(Grant),
     Queued(Waiting),
-    Refused(Rejected),
+    Refused(Refusal),
 }
 
 impl Quota {
@@ -340,26 +340,35 @@ impl Quota {
         begun: bool,
         rank: Rank,
     ) -> Result<Grant, Rejected> {
-        let line = match &self.books {
-            Books::Line(line) => line,
-            Books::Key(key) => return key.reserve_now(cost, begun, rank),
-        };
-        let place = (!begun).then(|| rank.place());
-        if let Err(rejected) = line.ask_now(&cost, !begun, place) {
-            line.wished(&cost, &rejected);
-            line.refused(&rejected);
-            return Err(rejected);
-        }
-        Ok(granted(line, cost, begun, rank))
+        self.try_reserve(cost, begun, rank)
     }
 
     /// The same as what becomes of the request.
     #[inline]
     pub(crate) fn reserve_or_refuse(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
-        match self.reserve_now(cost, begun, rank) {
+        match self.try_reserve(cost, begun, rank) {
             Ok(grant) => Reserved::Granted(grant),
-            Err(rejected) => Reserved::Refused(rejected),
+            Err(refusal) => Reserved::Refused(refusal),
         }
+    }
+
+    /// The refusal is made as what it leaves as: it is too large to be moved about.
+    #[inline]
+    fn try_reserve<E>(&self, cost: Cost, begun: bool, rank: Rank) -> Result<Grant, E>
+    where
+        E: From<Rejected> + Borrow<Rejected>,
+    {
+        let line = match &self.books {
+            Books::Line(line) => line,
+            Books::Key(key) => return key.try_reserve(cost, begun, rank),
+        };
+        let place = (!begun).then(|| rank.place());
+        if let Err(refusal) = line.ask_now::<E>(&cost, !begun, place) {
+            line.wished(&cost, refusal.borrow());
+            line.refused(refusal.borrow());
+            return Err(refusal);
+        }
+        Ok(granted(line, cost, begun, rank))
     }
 
     /// Takes `cost` now, or a place in line for it; `begun` as above.

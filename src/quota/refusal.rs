@@ -49,15 +49,14 @@ impl Books for Ledger {
 }
 
 /// The refusal of `cost`; `at` is when to come back, where that isn't what the fit says.
-#[cold]
-pub(super) fn rejected(
+pub(super) fn rejected<E: From<Rejected>>(
     books: &impl Books,
     cost: &Cost,
     fit: Fit,
     at: Option<Time>,
     reason: Reason,
     now: Time,
-) -> Rejected {
+) -> E {
     let mut rejected = describe(books, fit, at, reason, now);
     if let Some(limit) = rejected.limit {
         rejected.asked = cost.of(limit.resource);
@@ -66,13 +65,15 @@ pub(super) fn rejected(
         blame: Blame::Limit(index),
         ..
     } = fit
+        && rejected.asked <= rejected.left
     {
         // By the limit alone it could go now.
         rejected.kept = books.fits_alone(index, rejected.asked, now);
     }
-    rejected
+    rejected.into()
 }
 
+#[inline]
 fn describe(books: &impl Books, fit: Fit, at: Option<Time>, reason: Reason, now: Time) -> Rejected {
     let (reason, fits_at, blame) = match fit {
         Fit::Now => (reason, None, None),

@@ -1,5 +1,7 @@
 //! How a turn in line begins.
 
+use std::borrow::Borrow;
+
 use super::{
     Rank, Reserved,
     acquire::Waiting,
@@ -22,9 +24,9 @@ pub(super) fn reserve_or_queue(line: &Arc<Line>, cost: Cost, begun: bool, rank: 
             line.in_demand();
             Reserved::Queued(Waiting::new(Arc::clone(line), key, standing))
         }
-        Asked::Refused(rejected) => {
-            line.refused(&rejected);
-            Reserved::Refused(rejected)
+        Asked::Refused(refusal) => {
+            line.refused(refusal.borrow());
+            Reserved::Refused(refusal)
         }
     }
 }

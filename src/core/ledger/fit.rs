@@ -33,6 +33,7 @@ impl Spare {
     }
 
     /// How much has to be free of a meter for `n`: all of it at the most, so that nobody is shut out for ever.
+    #[inline]
     pub(crate) fn whole(self, n: u64, meter: &Meter) -> u64 {
         if n == 0 || self == Self::NOTHING || !meter.is_known() {
             return n;
@@ -42,6 +43,7 @@ impl Spare {
     }
 
     /// The same of what is here: what a store counts has to stay free over there.
+    #[inline]
     fn with(self, n: u64, meter: &Meter) -> u64 {
         if meter.stock().is_some() {
             return n;
@@ -67,7 +69,7 @@ impl Ledger {
         }
         let mut open = self.paused <= now;
         for (index, meter) in self.meters.iter().enumerate() {
-            let n = cost.of(meter.id().resource);
+            let n = cost.of(meter.resource());
             if n > meter.largest() {
                 return Fit::Never {
                     blame: Blame::Limit(index),
@@ -139,15 +141,13 @@ impl Ledger {
 
     // Some accounts close again (a fixed window's last moments), so that the latest of all
     // first instants isn't enough: go round until nobody moves it.
-    #[cold]
     fn later(&self, cost: &Cost, spare: Spare) -> Fit {
         let mut at = self.now.max(self.paused);
         let mut blame = Blame::PauseOfAll;
-        let again = self.meters.iter().any(Meter::closes_again);
         loop {
-            let before = at;
+            let (before, mut again) = (at, false);
             for (index, meter) in self.meters.iter().enumerate() {
-                let n = cost.of(meter.id().resource);
+                let n = cost.of(meter.resource());
                 if n == 0 {
                     continue;
                 }
@@ -160,6 +160,7 @@ impl Ledger {
                         Blame::Limit(index)
                     };
                 }
+                again |= meter.closes_again();
             }
             if at == before || !again {
                 return Fit::At { at, blame };
@@ -172,7 +173,7 @@ impl Ledger {
     pub(crate) fn project(&self, cost: &Cost, ahead: impl Fn(usize) -> u64) -> Time {
         let mut latest = self.now.max(self.paused);
         for (index, meter) in self.meters.iter().enumerate() {
-            let n = cost.of(meter.id().resource);
+            let n = cost.of(meter.resource());
             if n > 0 {
                 latest = latest.max(meter.project(ahead(index), n, self.now));
             }

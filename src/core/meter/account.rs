@@ -25,6 +25,7 @@ impl Account {
         }
     }
 
+    #[inline]
     pub(super) fn used(&self) -> u64 {
         match self {
             Self::Unknown => 0,
@@ -35,6 +36,7 @@ impl Account {
         }
     }
 
+    #[inline]
     pub(super) fn fits(&self, n: u64, held: u64, now: Time) -> bool {
         match self {
             Self::Unknown => true,
@@ -45,6 +47,7 @@ impl Account {
         }
     }
 
+    #[inline]
     pub(super) fn earliest(&self, n: u64, held: u64, from: Time, now: Time) -> Time {
         match self {
             Self::Unknown => from,

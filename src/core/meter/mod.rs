@@ -198,6 +198,7 @@ impl Meter {
     }
 
     /// The largest cost that this ever grants.
+    #[inline]
     pub(crate) const fn largest(&self) -> u64 {
         match self.burst {
             // Over there it is a bucket still.
@@ -207,6 +208,7 @@ impl Meter {
     }
 
     /// What it holds where nothing is spent.
+    #[inline]
     const fn whole(&self) -> u64 {
         match &self.account {
             Account::Bucket(account) => account.capacity(),
@@ -216,6 +218,7 @@ impl Meter {
     }
 
     /// What is dated and counts now.
+    #[inline]
     pub(crate) fn used(&self) -> u64 {
         self.account.used()
     }
@@ -225,6 +228,7 @@ impl Meter {
     }
 
     /// What may still be spent now.
+    #[inline]
     pub(crate) fn left(&self) -> u64 {
         self.whole()
             .saturating_sub(self.used().saturating_add(self.held))
@@ -235,6 +239,7 @@ impl Meter {
     }
 
     /// Whether `n` fits now, `now` being what [`advance`](Self::advance) was last given.
+    #[inline]
     pub(crate) fn fits(&self, n: u64, now: Time) -> bool {
         self.paused <= now
             && self.account.fits(n, self.held, now)
@@ -249,10 +254,21 @@ impl Meter {
 
     /// The first instant from `from` on at which `n` fits if nothing else is charged; held
     /// charges count as if they left `now`. `n` must be at most [`largest`](Self::largest).
+    #[inline]
     pub(crate) fn earliest(&self, n: u64, from: Time, now: Time) -> Time {
-        let (from, held) = (from.max(self.paused), self.held);
+        let from = from.max(self.paused);
+        let at = self.account.earliest(n, self.held, from, now);
+        if self.is_paced() {
+            self.earliest_paced(n, at, now)
+        } else {
+            at
+        }
+    }
+
+    /// The same for what fits the account from `at` on.
+    fn earliest_paced(&self, n: u64, at: Time, now: Time) -> Time {
+        let held = self.held;
         let paced = |at, pace: &Bucket| pace.earliest(n.min(pace.capacity()), held, at);
-        let at = self.account.earliest(n, held, from, now);
         let at = self.paces().fold(at, paced);
         let Some(spread) = &self.spread else {
             return at;

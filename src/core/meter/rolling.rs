@@ -108,6 +108,7 @@ impl Rolling {
         self.others.advance(now);
     }
 
+    #[inline]
     pub(crate) fn used(&self) -> u64 {
         self.sum.saturating_add(self.others.level())
     }
@@ -126,11 +127,13 @@ impl Rolling {
         })
     }
 
+    #[inline]
     pub(crate) fn fits(&self, n: u64, held: u64) -> bool {
         self.used().saturating_add(held).saturating_add(n) <= self.amount
     }
 
     /// The first instant from `from` on at which `n` fits; held charges count as if they left `now`.
+    #[inline]
     pub(crate) fn earliest(&self, n: u64, held: u64, from: Time, now: Time) -> Time {
         if self.is_alone() {
             return self.earliest_alone(held.saturating_add(n), from, now);
@@ -139,19 +142,21 @@ impl Rolling {
     }
 
     /// The same with nobody else.
+    #[inline]
     fn earliest_alone(&self, asked: u64, from: Time, now: Time) -> Time {
-        let (mut own, mut at) = (self.sum, from);
-        let mut spent = self.spent.iter();
+        let (mut own, mut at, mut index) = (self.sum, from, 0);
         while own.saturating_add(asked) > self.amount {
-            let Some(first) = spent.next() else {
+            let Some(next) = self.spent.get(index) else {
                 return at.max(self.expiry(now));
             };
-            own -= first.amount;
-            at = at.max(first.expires);
+            own -= next.amount;
+            at = at.max(next.expires);
+            index += 1;
         }
         at
     }
 
+    #[inline(never)]
     fn earliest_beside(&self, mut others: Others, asked: u64, from: Time, now: Time) -> Time {
         let mut own = self.sum;
         let mut spent = self.spent.iter().peekable();

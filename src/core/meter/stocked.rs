@@ -47,6 +47,7 @@ impl Meter {
         self.brake.as_deref().map(|brake| brake.pace.capacity())
     }
 
+    #[inline]
     pub(crate) fn stock(&self) -> Option<&Stock> {
         match &self.account {
             Account::Stock(stock) => Some(stock),

@@ -1,6 +1,6 @@
 //! One key's accounts.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use super::{
     super::{
@@ -25,7 +25,7 @@ use crate::{
         settlement::{Departure, Settle},
         time::Time,
     },
-    error::{Reason, Rejected},
+    error::{Reason, Refusal, Rejected},
 };
 
 /// One key's accounts, wherever they are: packed among those of all others, or whole.
@@ -54,7 +54,12 @@ impl refusal::Books for Packed<'_> {
 
 /// The refusal of `cost`, by packed accounts of which it doesn't fit.
 #[cold]
-pub(super) fn refuse(plan: &Plan, accounts: &[Account], cost: &Cost, now: Time) -> Rejected {
+pub(super) fn refuse<E: From<Rejected>>(
+    plan: &Plan,
+    accounts: &[Account],
+    cost: &Cost,
+    now: Time,
+) -> E {
     let fit = plan.fit(accounts, cost, now);
     let packed = Packed(plan, accounts, now);
     rejected(&packed, cost, fit, None, Reason::LimitReached, now)
@@ -95,11 +100,11 @@ impl KeyAccount {
 
     /// Holds `cost` where it fits; where it doesn't, a refusal, or the line that it is to be asked of.
     #[inline]
-    fn ask(
+    fn ask<E>(
         &self,
         cost: &Cost,
-        otherwise: impl Fn(&Plan, &[Account], Time) -> Result<Rejected, TakesMore>,
-    ) -> Result<Result<(), Rejected>, Arc<Line>> {
+        otherwise: impl Fn(&Plan, &[Account], Time) -> Result<E, TakesMore>,
+    ) -> Result<Result<(), E>, Arc<Line>> {
         self.keys.with(self, true, |plan, accounts| {
             // What fitted when they were written last, fits: it needs no look at the clock.
             if !plan.fits(accounts, cost, Time::ZERO) {
@@ -118,22 +123,25 @@ impl KeyAccount {
     }
 
     /// Takes `cost` now, or says when to come back.
-    pub(in crate::quota) fn reserve_now(
+    pub(in crate::quota) fn try_reserve<E>(
         &self,
         cost: Cost,
         begun: bool,
         rank: Rank,
-    ) -> Result<Grant, Rejected> {
+    ) -> Result<Grant, E>
+    where
+        E: From<Rejected> + Borrow<Rejected>,
+    {
         let asked = self.ask(&cost, |plan, accounts, now| {
             Ok(refuse(plan, accounts, &cost, now))
         });
         match asked {
             Ok(Ok(())) => Ok(self.granted(cost, rank)),
-            Ok(Err(rejected)) => {
-                self.tier.watch().refused(&rejected);
-                Err(rejected)
+            Ok(Err(refusal)) => {
+                self.tier.watch().refused(E::borrow(&refusal));
+                Err(refusal)
             }
-            Err(line) => Quota::of(line).reserve_now(cost, begun, rank),
+            Err(line) => Quota::of(line).try_reserve(cost, begun, rank),
         }
     }
 
@@ -147,9 +155,9 @@ impl KeyAccount {
         });
         match asked {
             Ok(Ok(())) => Reserved::Granted(self.granted(cost, rank)),
-            Ok(Err(rejected)) => {
-                self.tier.watch().refused(&rejected);
-                Reserved::Refused(rejected)
+            Ok(Err(refusal)) => {
+                self.tier.watch().refused(Refusal::borrow(&refusal));
+                Reserved::Refused(refusal)
             }
             Err(line) => Quota::of(line).reserve(cost, begun, rank),
         }
