@@ -166,20 +166,20 @@ impl Plan {
         if cost.of(Resource::Tokens) > self.max_per_request {
             return Ok(false);
         }
-        let mut spent = [Packed::default(); LIMITS];
-        for ((mould, account), spent) in self.moulds.iter().zip(&*accounts).zip(&mut spent) {
-            *spent = account.packed;
-            let n = cost.of(mould.resource());
-            if n > 0 {
-                let mut bucket = mould.bucket(&account.packed, now);
-                if n > mould.capacity() || !bucket.fits(n, account.held.into()) {
-                    return Ok(false);
-                }
-                bucket.charge(n);
-                *spent = mould.pack(&bucket).ok_or(TakesMore)?;
+        // Most have one limit, which nothing has to be kept for until others have been asked.
+        if let ([mould], [account]) = (&*self.moulds, &mut *accounts) {
+            let spent = spend(mould, account, cost, now)?;
+            account.packed = spent.unwrap_or(account.packed);
+            return Ok(spent.is_some());
+        }
+        let mut all = [Packed::default(); LIMITS];
+        for ((mould, account), packed) in self.moulds.iter().zip(&*accounts).zip(&mut all) {
+            match spend(mould, account, cost, now)? {
+                Some(spent) => *packed = spent,
+                None => return Ok(false),
             }
         }
-        for (account, packed) in accounts.iter_mut().zip(spent) {
+        for (account, packed) in accounts.iter_mut().zip(all) {
             account.packed = packed;
         }
         Ok(true)
@@ -313,4 +313,34 @@ impl Plan {
         }
         Ok(accounts)
     }
+}
+
+/// One limit's account once `cost` is charged to it for what leaves now; `None` where it doesn't fit.
+#[inline]
+fn spend(
+    mould: &Mould,
+    account: &Account,
+    cost: &Cost,
+    now: Time,
+) -> Result<Option<Packed>, TakesMore> {
+    let n = cost.of(mould.resource());
+    if n == 0 {
+        return Ok(Some(account.packed));
+    }
+    if n > mould.capacity() {
+        return Ok(None);
+    }
+    let held = account.held.into();
+    if mould.gives_back() {
+        return match mould.charged(&account.packed, n, held, now) {
+            Some(charged) => charged.map(Some).ok_or(TakesMore),
+            None => Ok(None),
+        };
+    }
+    let mut bucket = mould.bucket(&account.packed, now);
+    if !bucket.fits(n, held) {
+        return Ok(None);
+    }
+    bucket.charge(n);
+    mould.pack(&bucket).map(Some).ok_or(TakesMore)
 }

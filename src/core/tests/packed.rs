@@ -155,6 +155,21 @@ fn all_that_there_is_can_be_spent_at_once_and_no_more() {
 }
 
 #[test]
+fn a_look_at_the_clock_that_comes_late_is_taken_for_the_last_one() {
+    let plan = plain(Duration::ZERO).plan();
+    let at = |seconds| Time::ZERO.after(seconds * SECOND);
+    let spent = |second| {
+        let mut accounts = [Account::default(); 2];
+        for now in [at(60), second] {
+            assert_eq!(plan.spend(&mut accounts, &cost(30), now), Ok(true));
+        }
+        accounts
+    };
+    assert_eq!(spent(at(59)), spent(at(60)));
+    assert_ne!(spent(at(61)), spent(at(60)), "a second refills some");
+}
+
+#[test]
 fn accounts_are_idle_once_all_has_refilled() {
     let plan = plain(Duration::ZERO).plan();
     let mut accounts = [Account::default(); 2];

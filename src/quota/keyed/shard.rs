@@ -150,7 +150,7 @@ impl Shard {
 
     #[inline]
     pub(super) fn find(&mut self, id: Id) -> Option<Found<'_>> {
-        let slot = self.slots.find_mut(id.low(), |slot| slot.id == id)?;
+        let slot = find(&mut self.slots, id)?;
         Some(Found {
             agreement: self.agreements.get(slot.terms)?,
             state: &mut slot.state,
@@ -327,4 +327,15 @@ impl Shard {
             None => self.whole.push_back(id),
         }
     }
+}
+
+/// Where a key's accounts are. Most are at the place that the hash says first: there a processor looks ahead while what says which
+/// places are taken is still on its way from memory, so that it waits for both at once.
+#[inline]
+fn find(slots: &mut HashTable<Slot>, id: Id) -> Option<&mut Slot> {
+    let first = id.low() as usize & (slots.num_buckets() - 1);
+    if slots.get_bucket(first).is_some_and(|slot| slot.id == id) {
+        return slots.get_bucket_mut(first);
+    }
+    slots.find_mut(id.low(), |slot| slot.id == id)
 }
