@@ -3,6 +3,10 @@
 //! They decide what a [`Ledger`](super::ledger::Ledger) of the same limits would decide. What it takes more for they don't do:
 //! whoever asks then goes on with a ledger, which the accounts are [moved](Plan::unpack) to and [back](Plan::pack).
 
+mod small;
+
+pub(crate) use self::small::Small;
+
 use super::{
     cost::{Cost, Resource},
     ledger::{Blame, Fit, Ledger},

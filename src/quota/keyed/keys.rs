@@ -156,15 +156,11 @@ impl Keys {
         if !found.agreement.is_current(epoch) {
             return None;
         }
-        let (plan, accounts) = found.packed()?;
-        let spent = plan.spend(accounts, cost, now).ok()?;
-        if spent && !IS_ON {
-            return Some(Ok(()));
-        }
-        let spent = if spent {
-            Ok(())
-        } else {
-            Err(refuse(plan, accounts, cost, now))
+        let spent = found.packed(|plan, accounts| plan.spend(accounts, cost, now))?;
+        let spent = match spent.ok()? {
+            true if !IS_ON => return Some(Ok(())),
+            true => Ok(()),
+            false => Err(found.packed(|plan, accounts| refuse(plan, accounts, cost, now))?),
         };
         let tier = found.agreement.tier.clone();
         drop(shard);
@@ -224,7 +220,7 @@ impl Keys {
         if let State::Whole(line) = &found.state {
             return Met::Whole(Arc::clone(line));
         }
-        match found.packed().map(|(plan, accounts)| f(plan, accounts)) {
+        match found.packed(f) {
             Some(Ok(done)) => Met::Done(done),
             Some(Err(TakesMore)) | None => Met::TakesMore,
         }
@@ -275,9 +271,7 @@ impl Keys {
         if !Arc::ptr_eq(&found.agreement.terms, &terms) {
             return None;
         }
-        if let Some((plan, accounts)) = found.packed() {
-            fresh.unpack(plan, accounts);
-        }
+        found.packed(|plan, accounts| fresh.unpack(plan, accounts));
         shard.make_whole(key.id, Arc::clone(&fresh), &mut gone);
         Some(fresh)
     }
@@ -381,9 +375,7 @@ impl Keys {
             return Arc::clone(line);
         }
         let terms = Arc::clone(&found.agreement.terms);
-        let accounts = found
-            .packed()
-            .map(|(_, accounts)| Box::<[Account]>::from(&*accounts));
+        let accounts = found.packed(|_, accounts| Box::<[Account]>::from(&*accounts));
         drop(shard);
         let fresh = self.fresh(&terms, &key.tier, None);
         if let (Some(plan), Some(accounts)) = (&terms.plan, accounts) {

@@ -77,7 +77,7 @@ const MOST_KEYS: usize = 100_000;
 ///
 /// # Memory
 ///
-/// A key of one bucket limit takes 112 bytes at the most; see [`Tier`] for others. At most [`max_keys`](Self::max_keys) are kept at a
+/// A key of one bucket limit on requests takes 76 bytes at the most; see [`Tier`] for others. At most [`max_keys`](Self::max_keys) are kept at a
 /// time, 100,000 if nothing else is said.
 ///
 /// Forgotten are keys of which nothing is spent, held or paused, and which nobody has asked for since they were looked at last.

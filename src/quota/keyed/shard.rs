@@ -1,6 +1,9 @@
 //! A part of the keys, under one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    slice,
+};
 
 use hashbrown::HashTable;
 
@@ -10,7 +13,7 @@ use super::{
     tier::{Terms, Tier},
 };
 use crate::core::{
-    keyed::{Account, LIMITS, Plan},
+    keyed::{Account, LIMITS, Plan, Small},
     time::Time,
 };
 
@@ -36,15 +39,21 @@ impl Id {
 
 /// What a key's accounts are kept as.
 pub(super) enum State {
-    /// One limit's, in place.
-    One(Account),
-    /// Several limits'; those of none are of limits that aren't packed, and unspent.
-    Several(Box<[Account]>),
+    /// One limit's, in place: as long as two words are enough, which they nearly always are.
+    One(Small),
+    /// One limit's that was too much for them.
+    Alone(Box<Account>),
+    Two(Box<[Account; 2]>),
+    Three(Box<[Account; 3]>),
+    Four(Box<[Account; 4]>),
+    /// Of limits that aren't packed, and unspent.
+    Unspent,
     /// A quota: somebody waits for it, or it takes more than what is packed.
     Whole(Arc<Line>),
 }
 
-// No larger than it must be: there may be millions.
+// No larger than it must be: there may be millions. And none of them in two lines of a cache.
+#[repr(align(32))]
 struct Slot {
     id: Id,
     // An index into the agreements.
@@ -52,7 +61,7 @@ struct Slot {
     state: State,
 }
 
-const _: () = assert!(size_of::<Slot>() == 48);
+const _: () = assert!(size_of::<Slot>() == 32);
 
 /// What a part no longer needs: dropped when its lock is free again, as some of it is the user's.
 #[derive(Default)]
@@ -89,26 +98,20 @@ pub(super) struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Its accounts, where they are packed.
+    /// Does something to its accounts, where they are packed.
     #[inline]
-    pub(super) fn packed(&mut self) -> Option<(&Plan, &mut [Account])> {
-        let accounts = match self.state {
-            State::One(account) => std::slice::from_mut(account),
-            State::Several(accounts) => accounts,
-            State::Whole(_) => return None,
-        };
-        Some((self.agreement.terms.plan.as_ref()?, accounts))
+    pub(super) fn packed<T>(&mut self, f: impl FnOnce(&Plan, &mut [Account]) -> T) -> Option<T> {
+        let plan = self.agreement.terms.plan.as_ref()?;
+        self.state.open(|accounts| f(plan, accounts))
     }
 
     /// The same for other terms, where no more than that is needed; of accounts that are packed.
     pub(super) fn repacked(&mut self, terms: &Terms, now: Time) -> Option<State> {
-        let Some((old, accounts)) = self.packed() else {
-            return Some(State::unspent(terms));
-        };
-        match &terms.plan {
+        let repacked = self.packed(|old, accounts| match &terms.plan {
             Some(plan) => Some(State::of(plan, &plan.repack(old, accounts, now).ok()?)),
             None => old.is_idle(accounts, now).then(|| State::unspent(terms)),
-        }
+        });
+        repacked.unwrap_or_else(|| Some(State::unspent(terms)))
     }
 }
 
@@ -117,22 +120,53 @@ impl State {
     fn unspent(terms: &Terms) -> Self {
         match &terms.plan {
             Some(plan) => Self::of(plan, &[Account::default(); LIMITS]),
-            None => Self::Several(Box::default()),
+            None => Self::Unspent,
         }
     }
 
     pub(super) fn of(plan: &Plan, accounts: &[Account; LIMITS]) -> Self {
+        let [first, second, third, _] = *accounts;
         match plan.len() {
-            1 => Self::One(accounts[0]),
-            len => Self::Several(accounts[..len].into()),
+            1 => (first.small()).map_or_else(|| Self::Alone(Box::new(first)), Self::One),
+            2 => Self::Two(Box::new([first, second])),
+            3 => Self::Three(Box::new([first, second, third])),
+            _ => Self::Four(Box::new(*accounts)),
         }
     }
 
+    /// Does something to the accounts, where they aren't whole.
+    #[inline]
+    fn open<T>(&mut self, f: impl FnOnce(&mut [Account]) -> T) -> Option<T> {
+        let Self::One(small) = self else {
+            return self.apart().map(f);
+        };
+        let mut account = small.account();
+        let done = f(slice::from_mut(&mut account));
+        match account.small() {
+            Some(now) => *small = now,
+            // It stays so: whoever holds much will hold much again.
+            None => *self = Self::Alone(Box::new(account)),
+        }
+        Some(done)
+    }
+
+    /// The accounts that aren't in place.
+    fn apart(&mut self) -> Option<&mut [Account]> {
+        match self {
+            Self::One(_) | Self::Whole(_) => None,
+            Self::Alone(account) => Some(slice::from_mut(account)),
+            Self::Two(accounts) => Some(&mut accounts[..]),
+            Self::Three(accounts) => Some(&mut accounts[..]),
+            Self::Four(accounts) => Some(&mut accounts[..]),
+            Self::Unspent => Some(&mut []),
+        }
+    }
+
+    #[inline]
     fn mark(&mut self) -> Option<&mut bool> {
         match self {
-            Self::One(account) => Some(&mut account.mark),
-            Self::Several(accounts) => Some(&mut accounts.first_mut()?.mark),
-            Self::Whole(_) => None,
+            Self::One(small) => Some(&mut small.mark),
+            other => Some(&mut other.apart()?.first_mut()?.mark),
         }
     }
 }
@@ -283,11 +317,11 @@ impl Shard {
         let Some(agreement) = self.agreements.get(slot.terms) else {
             return false;
         };
-        let plan = agreement.terms.plan.as_ref();
-        let idle = match (&slot.state, plan) {
-            (State::One(account), Some(plan)) => plan.is_idle(std::slice::from_ref(account), now),
-            (State::Several(accounts), Some(plan)) => plan.is_idle(accounts, now),
+        let idle = match (&mut slot.state, &agreement.terms.plan) {
             (State::Whole(line), _) => agreement.tier.each().alone(line) && line.is_idle(),
+            (packed, Some(plan)) => {
+                packed.open(|accounts| plan.is_idle(accounts, now)) == Some(true)
+            }
             (_, None) => true,
         };
         // Whoever has asked since it was looked at last stays once more.

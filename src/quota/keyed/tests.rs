@@ -133,6 +133,37 @@ async fn what_is_settled_is_given_back_where_it_is_packed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_much_for_two_words_is_kept_all_the_same() {
+    let quotas = of(&tier(Limit::tokens_per_minute(1_000_000)));
+    let quota = quotas.get(&1);
+    let held = |quota: &Quota| quota.snapshot().limits[0].held;
+    let hold = |n| {
+        quota
+            .reserve_now(Cost::tokens(n), false, Rank::DEFAULT)
+            .expect("fits")
+    };
+    let (little, much) = (hold(4_000), hold(500_000));
+    assert_eq!((held(&quota), whole(&quotas)), (504_000, 0));
+    drop(little);
+    assert_eq!(held(&quota), 500_000);
+    let mut much = much;
+    much.depart();
+    assert_eq!(
+        (held(&quota), used(&quota), whole(&quotas)),
+        (0, 500_000, 0)
+    );
+    tokio::time::advance(MINUTE / 4).await;
+    assert_eq!(used(&quota), 250_000);
+    // A key of which nothing is spent any more is forgotten, however it was kept.
+    tokio::time::advance(MINUTE).await;
+    let forgotten = (2..60).any(|key| {
+        quotas.spend(&key, &Cost::tokens(1)).expect("fits");
+        quotas.inner.keys.len() < key as usize
+    });
+    assert!(forgotten);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shared_tier_takes_no_place() {
     let one = Quota::new(Limit::requests_per_minute(2)).expect("valid");
     let strangers = Tier::shared(one.clone());

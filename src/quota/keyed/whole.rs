@@ -29,7 +29,7 @@ impl Line {
                 Some(State::of(plan, &accounts))
             }
             // What isn't packed is told by nothing.
-            None => ledger.is_idle().then(|| State::Several(Box::default())),
+            None => ledger.is_idle().then(|| State::Unspent),
         })
     }
 

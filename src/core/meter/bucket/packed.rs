@@ -18,6 +18,22 @@ pub(crate) struct Packed {
     spent: u64,
 }
 
+impl Packed {
+    #[inline]
+    pub(crate) const fn of_words(since: u64, before: u64, spent: u64) -> Self {
+        Self {
+            since,
+            before,
+            spent,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn words(&self) -> (u64, u64, u64) {
+        (self.since, self.before, self.spent)
+    }
+}
+
 /// What all buckets of one limit have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mould {
