@@ -154,6 +154,46 @@ fn by_hand_while_calls_come_and_go_it_ends_where_it_was_moved_last() {
     });
 }
 
+#[test]
+fn a_failure_is_judged_beside_every_success_that_came_before_it() {
+    try_all("successes", 2, || {
+        let layer = CircuitBreakerLayer::new().min_calls(1).failure_rate(0.5);
+        let inner = inner();
+        let service = layer.clone().opaque().classify(judge).layer(inner.clone());
+        for _ in 0..2 {
+            assert_eq!(call(service.clone(), false), Some(true));
+        }
+        // Without them the failure would be one of one, where it is first.
+        many(&layer, &inner, |index| (index == 0, false));
+        let counts = layer.handle().counts();
+        assert_eq!((counts.calls, counts.failures), (2 + TASKS as u64, 1));
+        assert_eq!(layer.handle().state(), CircuitState::Closed);
+    });
+}
+
+#[test]
+fn a_success_of_before_a_reset_never_counts_after_it() {
+    try_all("stragglers", 2, || {
+        let (layer, inner) = (layer(), inner());
+        let service = layer.clone().opaque().classify(judge).layer(inner);
+        let calls: Vec<_> = (1..TASKS)
+            .map(|_| {
+                let mut service = service.clone();
+                block_on(poll_fn(|cx| service.poll_ready(cx))).expect("never fails");
+                service.call(())
+            })
+            .map(|call| spawn(move || block_on(call).ok()))
+            .collect();
+        let handle = layer.handle();
+        handle.reset();
+        assert_eq!(handle.counts().calls, 0);
+        for call in calls {
+            assert_eq!(call.join().expect("no panic"), Some(true));
+        }
+        assert_eq!(layer.handle().counts().calls, 0);
+    });
+}
+
 /// Never ready.
 #[derive(Clone)]
 struct Stuck(Arc<AtomicBool>);

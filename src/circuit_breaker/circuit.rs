@@ -2,11 +2,13 @@
 
 use std::{
     fmt,
+    ops::{Deref, DerefMut},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use super::{
+    calm::Calm,
     events::{CircuitEvents, Name},
     house::House,
     lobby::Lobby,
@@ -17,7 +19,7 @@ use crate::{
         breaker::{
             Breaker, CircuitCounts, CircuitState, Move, Moves, Sample, Settings, Ticket, Worth,
         },
-        time::Time,
+        time::{Time, nanos},
     },
     error::{BoxError, Reason, Rejected, RejectedError, Scope},
     sync::{AtomicU64, Mutex, MutexGuard},
@@ -26,12 +28,17 @@ use crate::{
 const REFUSES: u64 = 0;
 const ASK: u64 = u64::MAX;
 
+type Looked = Result<(), Option<Duration>>;
+type Then = fn(&mut Breaker, Looked) -> Looked;
+
 /// The state, and who waits for an inner service while it is closed.
 pub(super) struct Circuit {
     breaker: Mutex<Breaker>,
     // What spares the usual caller the lock and the clock: `REFUSES` where it doesn't let everything pass, `ASK` where it does and
     // the time says which era a ticket is of, else one more than the era.
     passes: AtomicU64,
+    // What spares the usual outcome the lock.
+    calm: Calm,
     lobby: Lobby,
     clock: Clock,
     name: Name,
@@ -44,6 +51,7 @@ impl Circuit {
         house.told.begins(breaker.state());
         Arc::new(Self {
             passes: AtomicU64::new(passes(&breaker)),
+            calm: Calm::new(&breaker),
             breaker: Mutex::new(breaker),
             lobby: Lobby::default(),
             clock: Clock::default(),
@@ -56,7 +64,7 @@ impl Circuit {
     pub(super) fn configure(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.settings();
         change(&mut settings);
-        let mut breaker = self.lock();
+        let mut breaker = self.hold();
         self.house.told.ends(breaker.state());
         *breaker = breaker.anew(settings);
         self.house.told.begins(breaker.state());
@@ -72,32 +80,44 @@ impl Circuit {
     }
 
     /// Takes a ticket, or says how long the circuit refuses where that is known.
+    #[inline]
     pub(super) fn admit(&self) -> Result<Ticket, Option<Duration>> {
         match self.passes.load(Ordering::Acquire) {
-            REFUSES | ASK => {}
-            next => return Ok(Ticket::of(next - 1)),
+            REFUSES | ASK => self.ask_for_ticket(),
+            next => Ok(Ticket::of(next - 1)),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask_for_ticket(&self) -> Result<Ticket, Option<Duration>> {
         let now = self.clock.now();
         self.step(|breaker| breaker.admit(now))
     }
 
     /// Whether a caller would be refused now, and how long. Takes nothing.
+    #[inline]
     pub(super) fn look(&self) -> Result<(), Option<Duration>> {
         self.look_and(|_, looked| looked)
     }
 
     /// As `look`, for a call: a refusal counts.
+    #[inline]
     pub(super) fn pass(&self) -> Result<(), Option<Duration>> {
         self.look_and(|breaker, looked| looked.inspect_err(|_| breaker.refused()))
     }
 
-    fn look_and(
-        &self,
-        then: impl FnOnce(&mut Breaker, Result<(), Option<Duration>>) -> Result<(), Option<Duration>>,
-    ) -> Result<(), Option<Duration>> {
+    #[inline]
+    fn look_and(&self, then: Then) -> Result<(), Option<Duration>> {
         if self.passes.load(Ordering::Acquire) != REFUSES {
             return Ok(());
         }
+        self.look_at_refusing(then)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at_refusing(&self, then: Then) -> Result<(), Option<Duration>> {
         let now = self.clock.now();
         self.step(|breaker| {
             let moves = breaker.advance(now);
@@ -116,9 +136,46 @@ impl Circuit {
         )
     }
 
+    /// A call has succeeded that began at `since`; `None` where it was answered at once.
+    #[inline]
+    pub(super) fn succeeded(&self, ticket: Ticket, since: Option<Moment>) {
+        let mut seen = None;
+        let counted = self.calm.count(|until| {
+            if self.passes.load(Ordering::Relaxed) != ticket.era() + 1 {
+                return false;
+            }
+            if let Some(since) = since {
+                match self.calm.slow() {
+                    u64::MAX => {}
+                    slow => {
+                        let moment = *seen.get_or_insert_with(clock::look);
+                        if nanos(moment.since(since)) > slow {
+                            return false;
+                        }
+                    }
+                }
+            }
+            until == Time::MAX || self.clock.at(*seen.get_or_insert_with(clock::look)) < until
+        });
+        if !counted {
+            self.judge(ticket, Sample::Success, since, seen);
+        }
+    }
+
     /// Judges a call that began at `since`; `None` where it was answered at once.
     pub(super) fn record(&self, ticket: Ticket, sample: Sample, since: Option<Moment>) {
-        let moment = clock::look();
+        // What says nothing changes nothing where everybody passes, nor does it move the circuit.
+        let passes = self.passes.load(Ordering::Acquire);
+        if sample == Sample::Neutral && passes == ticket.era() + 1 {
+            return;
+        }
+        self.judge(ticket, sample, since, None);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn judge(&self, ticket: Ticket, sample: Sample, since: Option<Moment>, seen: Option<Moment>) {
+        let moment = seen.unwrap_or_else(clock::look);
         let took = since.map_or(Duration::ZERO, |since| moment.since(since));
         let now = self.clock.at(moment);
         self.step(|breaker| ((), breaker.record(ticket, sample, took, now)));
@@ -144,7 +201,7 @@ impl Circuit {
     /// Whether anything would be lost with it. Moves and tells nothing.
     pub(super) fn worth(&self) -> Worth {
         let now = self.clock.now();
-        self.lock().worth(now)
+        self.hold().worth(now)
     }
 
     /// Moves it by hand.
@@ -163,13 +220,13 @@ impl Circuit {
     /// back.
     fn step<T>(&self, step: impl FnOnce(&mut Breaker) -> (T, Moves)) -> T {
         let mut breaker = loop {
-            let breaker = self.lock();
+            let breaker = self.hold();
             let Some(opening) = breaker.wants() else {
                 break breaker;
             };
             drop(breaker);
             let drawn = self.house.draw(opening);
-            let mut breaker = self.lock();
+            let mut breaker = self.hold();
             let Some(wait) = drawn else { break breaker };
             breaker.draw(wait);
         };
@@ -206,8 +263,44 @@ impl Circuit {
         }
     }
 
+    fn hold(&self) -> Held<'_> {
+        let mut breaker = self.lock();
+        breaker.succeeded(self.calm.shut());
+        Held {
+            breaker,
+            calm: &self.calm,
+        }
+    }
+
+    /// To look at what successes don't change.
     fn lock(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock()
+    }
+}
+
+/// The breaker under its lock, with all successes that were counted without it; others are counted so again after it.
+struct Held<'a> {
+    breaker: MutexGuard<'a, Breaker>,
+    calm: &'a Calm,
+}
+
+impl Deref for Held<'_> {
+    type Target = Breaker;
+
+    fn deref(&self) -> &Breaker {
+        &self.breaker
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Breaker {
+        &mut self.breaker
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.calm.open(&self.breaker);
     }
 }
 

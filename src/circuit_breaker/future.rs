@@ -8,7 +8,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::policy::Guard;
+use super::policy::{Entry, Guard};
 use crate::{
     answers::{Answers, Depth, Http, Read},
     error::BoxError,
@@ -49,11 +49,20 @@ where
     S: Service<Req>,
     P: Answers<S::Response>,
 {
-    pub(super) const fn calling(future: S::Future, guard: Guard, answers: P) -> Self {
+    // The ticket is held by whoever calls this: where unwinding has something to drop, the future that `inner` returns is moved
+    // once more. Inlined, it would have.
+    #[inline(never)]
+    pub(super) fn calling(
+        inner: &mut S,
+        request: Req,
+        entry: &mut Entry<'_>,
+        answers: impl FnOnce() -> P,
+    ) -> Self {
+        let future = inner.call(request);
         Self {
             state: State::Calling { future },
-            guard: Some(guard),
-            answers,
+            guard: Some(entry.guard()),
+            answers: answers(),
         }
     }
 
@@ -126,10 +135,12 @@ where
     }
 }
 
+#[inline]
 fn report(guard: &mut Option<Guard>, verdict: Verdict) {
-    if let Some(guard) = guard.take() {
+    if let Some(guard) = guard {
         guard.report(verdict);
     }
+    *guard = None;
 }
 
 impl<S, Req, P> fmt::Debug for CircuitBreakerFuture<S, Req, P>

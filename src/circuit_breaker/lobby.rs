@@ -52,14 +52,21 @@ impl<H: AsRef<Lobby>> Seat<H> {
         drop(old);
     }
 
+    #[inline]
     pub(super) fn leave(&mut self) {
         if let Some(number) = self.number.take() {
-            let mut seats = (*self.host).as_ref().0.lock();
-            let old = seats.wakers[number].take();
-            seats.free.push(number);
-            drop(seats);
-            drop(old);
+            self.free(number);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free(&self, number: usize) {
+        let mut seats = (*self.host).as_ref().0.lock();
+        let old = seats.wakers[number].take();
+        seats.free.push(number);
+        drop(seats);
+        drop(old);
     }
 }
 

@@ -201,6 +201,7 @@
 //! [`gate`](CircuitBreakerLayer::gate) outside of the limiters spares callers the queue while the
 //! circuit is open. A time-out for the single attempt belongs inside of the breaker.
 
+mod calm;
 mod checks;
 mod circuit;
 mod events;

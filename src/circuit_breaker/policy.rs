@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::circuit::Circuit;
 use crate::{
-    clock::Moment,
+    clock::{self, Moment},
     core::breaker::{Sample, Ticket},
     verdict::Verdict,
 };
@@ -60,18 +60,48 @@ pub(super) struct Guard {
     entered: bool,
 }
 
-impl Guard {
-    pub(super) const fn new(circuit: Arc<Circuit>, policy: Policy, ticket: Ticket) -> Self {
+/// A ticket while the inner service is called. Where that panics, the call has failed.
+pub(super) struct Entry<'a> {
+    circuit: &'a Arc<Circuit>,
+    policy: &'a Policy,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Entry<'a> {
+    #[inline]
+    pub(super) const fn new(circuit: &'a Arc<Circuit>, policy: &'a Policy, ticket: Ticket) -> Self {
         Self {
             circuit,
             policy,
             ticket: Some(ticket),
+        }
+    }
+
+    /// The inner service has returned.
+    #[inline]
+    pub(super) fn guard(&mut self) -> Guard {
+        Guard {
+            circuit: Arc::clone(self.circuit),
+            policy: *self.policy,
+            ticket: self.ticket.take(),
             since: None,
             entered: false,
         }
     }
+}
 
+impl Drop for Entry<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.circuit.record(ticket, Sample::Failure, None);
+        }
+    }
+}
+
+impl Guard {
     /// Runs somebody else's code. If it panics, the call has failed.
+    #[inline]
     pub(super) fn enter<T>(&mut self, run: impl FnOnce() -> T) -> T {
         self.entered = true;
         let done = run();
@@ -80,29 +110,35 @@ impl Guard {
     }
 
     /// The call isn't answered yet.
+    #[inline]
     pub(super) fn pending(&mut self) {
         if self.since.is_none() {
-            self.since = Some(Moment::now());
+            self.since = Some(clock::look());
         }
     }
 
-    pub(super) fn report(mut self, verdict: Verdict) {
-        let sample = self.policy.sample(verdict);
-        self.give_back(sample);
-    }
-
-    fn give_back(&mut self, sample: Sample) {
-        if let Some(ticket) = self.ticket.take() {
-            self.circuit.record(ticket, sample, self.since);
+    #[inline]
+    pub(super) fn report(&mut self, verdict: Verdict) {
+        match (&verdict, self.ticket.take()) {
+            (_, None) => {}
+            (Verdict::Success, Some(ticket)) => self.circuit.succeeded(ticket, self.since),
+            (_, Some(ticket)) => self.give_back(ticket, self.policy.sample(verdict)),
         }
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.ticket.is_none() {
-            return;
+    #[cold]
+    #[inline(never)]
+    fn give_back(&self, ticket: Ticket, sample: Sample) {
+        match sample {
+            Sample::Success => self.circuit.succeeded(ticket, self.since),
+            _ => self.circuit.record(ticket, sample, self.since),
         }
+    }
+
+    /// Dropped without a verdict.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self, ticket: Ticket) {
         let slow = || {
             (self.since).is_some_and(|since| Moment::now().since(since) >= self.policy.slow_after)
         };
@@ -111,6 +147,15 @@ impl Drop for Guard {
         } else {
             Sample::Neutral
         };
-        self.give_back(sample);
+        self.give_back(ticket, sample);
+    }
+}
+
+impl Drop for Guard {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.give_up(ticket);
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     CircuitBreakerFuture,
     circuit::Circuit,
     lobby::Seat,
-    policy::{Guard, Policy},
+    policy::{Entry, Policy},
 };
 use crate::{
     answers::{Answers, Http},
@@ -65,14 +65,13 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let circuit = self.gated.circuit();
         let ticket = match self.gated.check(Circuit::admit) {
             Ok(ticket) => ticket,
             Err(refused) => return CircuitBreakerFuture::refused(refused, self.answers.clone()),
         };
-        let mut guard = Guard::new(circuit, self.policy, ticket);
-        let future = guard.enter(|| self.gated.inner.call(request));
-        CircuitBreakerFuture::calling(future, guard, self.answers.clone())
+        let entry = &mut Entry::new(&self.gated.seat.host, &self.policy, ticket);
+        let answers = || self.answers.clone();
+        CircuitBreakerFuture::calling(&mut self.gated.inner, request, entry, answers)
     }
 }
 
@@ -92,10 +91,6 @@ impl<S> Gated<S> {
             seat: Seat::new(circuit),
             readied: false,
         }
-    }
-
-    pub(super) fn circuit(&self) -> Arc<Circuit> {
-        Arc::clone(&self.seat.host)
     }
 
     /// Ready when the inner service is, or when the circuit refuses anyway.

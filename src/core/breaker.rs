@@ -7,6 +7,7 @@ use super::{
     time::Time,
 };
 
+mod calm;
 mod counts;
 mod judge;
 mod moves;

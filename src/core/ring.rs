@@ -71,6 +71,14 @@ impl Few {
         true
     }
 
+    /// How many there was room for.
+    fn add_successes(&mut self, times: u64) -> u64 {
+        let calls = &mut self.0[0];
+        let more = u64::from(u32::MAX - *calls).min(times);
+        *calls += more as u32;
+        more
+    }
+
     fn tally(self) -> Tally {
         let [calls, failures, slow] = self.0.map(u64::from);
         Tally {
@@ -183,6 +191,42 @@ impl Ring {
         };
         if counted {
             self.sum.add(one);
+        }
+    }
+
+    /// Counts so many successes that weren't slow, all of them while the ring [stood still](Self::still_until).
+    pub(crate) fn succeeded(&mut self, times: u64) {
+        let counted = match &mut self.slots {
+            Slots::Calls { seats, .. } => {
+                // With more of them than seats the first are gone again.
+                for _ in 0..times.min(seats.len() as u64) {
+                    self.record(false, false, Time::ZERO);
+                }
+                return;
+            }
+            Slots::Even { slots, at, .. } => slots[*at].add_successes(times),
+            Slots::ByCalls { slots, .. } => {
+                (slots.back_mut()).map_or(0, |(_, few)| few.add_successes(times))
+            }
+            Slots::Since => times,
+        };
+        self.sum.calls += counted;
+    }
+
+    /// Until when calls are counted where the last one was, and none of those that were counted is left behind.
+    pub(crate) fn still_until(&self) -> Time {
+        match &self.slots {
+            Slots::Calls { .. } | Slots::Since => Time::MAX,
+            Slots::Even { turn, step, .. } => {
+                Time::from_nanos((turn.saturating_add(1)).saturating_mul(*step))
+            }
+            Slots::ByCalls { slots, step, span } => match (slots.front(), slots.back()) {
+                (Some((first, _)), Some((last, _))) => {
+                    let ends = (first.saturating_add(*span)).min(last.saturating_add(*step));
+                    Time::from_nanos(ends)
+                }
+                _ => Time::ZERO,
+            },
         }
     }
 

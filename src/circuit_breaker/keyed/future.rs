@@ -15,7 +15,7 @@ use crate::{
         CircuitBreakerFuture,
         circuit::Circuit,
         lobby::Seat,
-        policy::{Guard, Policy},
+        policy::{Entry, Policy},
     },
     departure,
     error::BoxError,
@@ -99,9 +99,9 @@ where
             let (policy, answers) = this.terms.take().expect("polled after ready");
             let future = match late.circuit().admit() {
                 Ok(ticket) => {
-                    let mut guard = Guard::new(Arc::clone(late.circuit()), policy, ticket);
-                    let future = guard.enter(|| late.call());
-                    CircuitBreakerFuture::calling(future, guard, answers)
+                    let (inner, circuit, request) = late.hand_on();
+                    let entry = &mut Entry::new(circuit, &policy, ticket);
+                    CircuitBreakerFuture::calling(inner, request, entry, || answers)
                 }
                 Err(wait) => CircuitBreakerFuture::refused(late.circuit().refusal(wait), answers),
             };
@@ -171,10 +171,10 @@ where
         polled
     }
 
-    /// Calls the inner service that was readied.
-    pub(super) fn call(&mut self) -> S::Future {
+    /// The inner service, which was readied, and what it is called with.
+    pub(super) fn hand_on(&mut self) -> (&mut S, &Arc<Circuit>, Req) {
         let request = self.request.take().expect("called once");
         departure::hand_on();
-        self.inner.call(request)
+        (&mut self.inner, &self.seat.host, request)
     }
 }

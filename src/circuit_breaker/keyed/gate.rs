@@ -130,7 +130,8 @@ where
                 this.state.set(State::Done);
                 return Poll::Ready(Err(error));
             }
-            let future = CircuitGateFuture::calling(late.call());
+            let (inner, _, request) = late.hand_on();
+            let future = CircuitGateFuture::calling(inner.call(request));
             this.state.set(State::Called { future });
         }
     }

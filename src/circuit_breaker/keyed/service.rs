@@ -13,7 +13,7 @@ use crate::{
         circuit::Circuit,
         house::House,
         lobby::Seat,
-        policy::{Guard, Policy},
+        policy::{Entry, Policy},
     },
     error::BoxError,
     verdict::Classify,
@@ -71,9 +71,8 @@ where
             }
         };
         self.gated.readied = false;
-        let mut guard = Guard::new(circuit, policy, ticket);
-        let future = guard.enter(|| self.gated.inner.call(request));
-        CircuitBreakerFuture::calling(future, guard, answers).into()
+        let entry = &mut Entry::new(&circuit, &policy, ticket);
+        CircuitBreakerFuture::calling(&mut self.gated.inner, request, entry, || answers).into()
     }
 }
 

@@ -73,7 +73,7 @@ impl Breaker {
     }
 
     /// Where the counts say that the circuit goes, the last call having just been counted.
-    fn verdict(&self) -> Option<CircuitState> {
+    pub(super) fn verdict(&self) -> Option<CircuitState> {
         let settings = &self.settings;
         let reached = |part: u64, rate: Option<Ppm>, calls: u64| {
             rate.is_some_and(|rate| part * 1_000_000 >= u64::from(rate) * calls)

@@ -28,6 +28,10 @@ impl Ticket {
     pub(crate) const fn of(era: u64) -> Self {
         Self { era }
     }
+
+    pub(crate) const fn era(&self) -> u64 {
+        self.era
+    }
 }
 
 /// A change of state.

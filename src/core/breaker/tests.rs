@@ -6,6 +6,7 @@ use super::super::backoff::{Backoff, Jitter};
 use super::*;
 
 mod by_hand;
+mod calm;
 
 const MS: fn(u64) -> Time = |ms| Time::from_nanos(ms * 1_000_000);
 const SPAN: fn(u64) -> Duration = Duration::from_millis;
