@@ -179,6 +179,7 @@ pub mod quota;
 pub mod rate_limit;
 mod recycled;
 pub mod respond;
+mod spares;
 pub mod split;
 mod sync;
 #[cfg(feature = "testing")]

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::{budget::Ongoing, cause::Cause, gave_up::GaveUp, retries::Retries};
 use crate::{
     answers::{Answers, CopyRequest, Depth, Http, Read},
-    departure,
+    clock, departure,
     error::BoxError,
     observe::target,
     provider,
@@ -40,7 +40,7 @@ pin_project! {
         // There is none where one try without a deadline is all there is.
         retries: Option<Tries<S, Req, P>>,
         // The request is under way until the outcome is given, where the budget asks for that.
-        ongoing: Option<Ongoing>,
+        ongoing: Ongoing,
         answers: P,
     }
 }
@@ -74,14 +74,14 @@ where
     pub(super) fn calling(
         inner: &mut S,
         request: Req,
-        (retries, ongoing): (&mut Option<Tries<S, Req, P>>, &mut Option<Ongoing>),
+        (retries, ongoing): (&mut Option<Tries<S, Req, P>>, &mut Ongoing),
         answers: &P,
     ) -> Self {
         let future = inner.call(request);
         Self {
             state: State::Calling { future },
             retries: retries.take(),
-            ongoing: ongoing.take(),
+            ongoing: std::mem::take(ongoing),
             answers: answers.clone(),
         }
     }
@@ -101,22 +101,21 @@ where
         let (outcome, why) = loop {
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => {
-                    let outcome = future.poll(cx);
-                    if let Poll::Ready(Ok(answer)) = &outcome
-                        && let Some(Verdict::Success) =
-                            this.answers.at_sight(answer, Depth::Streams)
-                    {
-                        if let Some(retries) = this.retries {
-                            retries.succeeded();
-                        }
-                        this.state.set(State::Done);
-                        // What is kept of the request, the outcome before and the call's place among those under way.
-                        (*this.retries, *this.ongoing) = (None, None);
-                        let answer = |answer| this.answers.pass(answer, ());
-                        return outcome.map_ok(answer).map_err(Into::into);
-                    }
-                    match outcome {
+                    clock::forget();
+                    match future.poll(cx) {
                         Poll::Ready(Ok(answer)) => {
+                            let verdict = this.answers.at_sight(&answer, Depth::Streams);
+                            let served = matches!(verdict, Some(Verdict::Success));
+                            if let Some(retries) = this.retries {
+                                retries.deposit(served);
+                            }
+                            if served {
+                                this.state.set(State::Done);
+                                // What is kept of the request, the outcome before and the call's place among those under way.
+                                *this.retries = None;
+                                *this.ongoing = Ongoing::default();
+                                return Poll::Ready(Ok(this.answers.pass(answer, ())));
+                            }
                             match this.answers.read(answer, Depth::Streams) {
                                 Read::Now(out) => Some(Ok(out)),
                                 Read::Later(reading) => {
@@ -125,7 +124,12 @@ where
                                 }
                             }
                         }
-                        Poll::Ready(Err(error)) => Some(Err(error.into())),
+                        Poll::Ready(Err(error)) => {
+                            if let Some(retries) = this.retries {
+                                retries.deposit(false);
+                            }
+                            Some(Err(error.into()))
+                        }
                         Poll::Pending => None,
                     }
                 }
@@ -218,7 +222,8 @@ where
         }
         this.state.set(State::Done);
         // Gives back what a retry that was never sent had paid.
-        (*this.retries, *this.ongoing) = (None, None);
+        *this.retries = None;
+        *this.ongoing = Ongoing::default();
         Poll::Ready(outcome)
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         dice::Dice,
     },
     inner::CloneInner,
+    spares::Spares,
     verdict::Provider,
 };
 
@@ -299,7 +300,7 @@ impl<S: CloneInner, G, P: Clone> Layer<S> for BackoffRetryLayer<G, P> {
     fn layer(&self, inner: S) -> Self::Service {
         BackoffRetry {
             inner,
-            policy: Arc::clone(&self.policy),
+            spares: Spares::new(Arc::clone(&self.policy)),
             gate: Arc::clone(&self.gate),
             answers: self.answers.clone(),
         }

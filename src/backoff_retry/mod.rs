@@ -127,6 +127,9 @@
 //! All services of a layer and all their clones share its budget; other layers share it where they
 //! are given a clone of the same [`RetryBudget`]. Jitter is drawn for each wait.
 //!
+//! A retry goes through a clone of the inner service that nobody has polled before. Such clones are kept for the calls of a
+//! service and its clones, as many as there were calls at a time, and at most 256: so most calls clone nothing.
+//!
 //! Each retry layer multiplies what the one inside of it does: two with a budget of 10 % each send at most 1.21 requests for
 //! each one asked, after their reserves.
 //!

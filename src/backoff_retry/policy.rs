@@ -6,7 +6,7 @@ use http::HeaderName;
 use tokio::time::Instant;
 
 use super::{
-    budget::{RetryBudget, Withdrawal},
+    budget::{Ongoing, RetryBudget, Withdrawal},
     cause::Cause,
     gave_up::GaveUp,
 };
@@ -95,6 +95,21 @@ pub(super) enum Next {
 }
 
 impl Policy {
+    /// A call begins. `alone`: nobody [tells the budget](super::retries::Retries::deposit) later.
+    #[inline]
+    pub(super) fn begin(&self, alone: bool) -> Ongoing {
+        match &self.budget {
+            Some(budget) if alone || !budget.takes_late_deposits() => budget.begin(),
+            _ => Ongoing::default(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ends(deadline: Duration) -> Option<Instant> {
+        Instant::now().checked_add(deadline)
+    }
+
     /// What to do after an outcome; `repeatable` says whether there is a request to send.
     pub(super) fn next(
         &self,

@@ -1,6 +1,7 @@
 //! What further tries need.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,27 +13,38 @@ use tower_service::Service;
 
 use super::{
     attempt::Attempt,
-    budget::Withdrawal,
+    budget::{RetryBudget, Withdrawal},
     cause::Cause,
     gave_up::GaveUp,
     policy::{Next, Policy, Progress},
 };
-use crate::{answers::CopyRequest, error::BoxError, observe::target, verdict::Verdict};
+use crate::{
+    answers::CopyRequest,
+    clock,
+    error::BoxError,
+    observe::target,
+    spares::{Spare, Spares},
+    verdict::Verdict,
+};
 
 /// What further tries and the deadline need: `K` is what is kept of the request, `A` an answer.
 pub(super) struct Retries<S, K, A> {
-    policy: Arc<Policy>,
-    // Who sends the next try, and what; taken by the last one.
-    again: Option<(S, K)>,
+    spare: Spare<S, Arc<Policy>>,
+    // What the next try sends; taken by the last one.
+    kept: Option<K>,
     // When the whole call has to end.
     deadline: Option<Instant>,
+    // Whether the budget hasn't got the call's deposit yet.
+    owes: bool,
     // Boxed: there is none where the first try succeeds at once.
-    course: Option<Box<Course<A>>>,
+    course: Option<Box<Course<S, A>>>,
 }
 
 /// The course of a call that isn't over with its first poll.
-struct Course<A> {
+struct Course<S, A> {
     progress: Progress,
+    // Who sends the next try.
+    service: Option<S>,
     // The outcome of the last try that had one, while another is under way.
     last: Option<Result<A, BoxError>>,
     // Ends the wait; after it, strikes at the deadline.
@@ -42,16 +54,47 @@ struct Course<A> {
 }
 
 impl<S, K, A> Retries<S, K, A> {
-    pub(super) const fn new(
-        policy: Arc<Policy>,
-        again: Option<(S, K)>,
-        deadline: Option<Instant>,
-    ) -> Self {
+    /// A budget that takes late deposits gets the call's with its first outcome.
+    #[inline]
+    pub(super) fn new((spares, inner): (&Spares<S, Arc<Policy>>, &S), kept: Option<K>) -> Self
+    where
+        S: Clone,
+    {
+        let policy = spares.common();
+        let deadline = policy.deadline.and_then(Policy::ends);
+        let mut course = None;
+        // Not ready yet: it is asked when its time has come.
+        let spare = match kept {
+            Some(_) => spares.one(inner, |own| {
+                course = Some(Course::begin(deadline, Some(own)));
+            }),
+            None => spares.none(),
+        };
         Self {
-            policy,
-            again,
+            owes: (policy.budget.as_ref()).is_some_and(RetryBudget::takes_late_deposits),
+            spare,
+            kept,
             deadline,
-            course: None,
+            course,
+        }
+    }
+
+    #[inline]
+    fn policy(&self) -> &Policy {
+        self.spare.common()
+    }
+
+    /// An outcome is there, or there won't be any: with the first, the call's deposit is due, as of the last look at the clock
+    /// of whoever has just been polled. `served`: it is a success, with nothing more to it.
+    #[inline]
+    pub(super) fn deposit(&mut self, served: bool) {
+        if mem::take(&mut self.owes)
+            && let Some(budget) = &self.spare.common().budget
+        {
+            budget.deposit_at(clock::looked);
+        }
+        if served {
+            self.succeeded();
         }
     }
 
@@ -62,16 +105,9 @@ impl<S, K, A> Retries<S, K, A> {
         }
     }
 
-    fn course(&mut self) -> &mut Course<A> {
-        let progress = Progress::first(self.deadline);
-        self.course.get_or_insert_with(|| {
-            Box::new(Course {
-                progress,
-                last: None,
-                timer: None,
-                paid: None,
-            })
-        })
+    fn course(&mut self) -> &mut Course<S, A> {
+        let deadline = self.deadline;
+        (self.course).get_or_insert_with(|| Course::begin(deadline, None))
     }
 
     /// Whether there is an outcome of a try before.
@@ -90,10 +126,12 @@ impl<S, K, A> Retries<S, K, A> {
     /// The try that was under way has succeeded.
     #[inline]
     pub(super) fn succeeded(&mut self) {
-        match (self.take_paid(), &self.policy.budget) {
-            (Some(paid), _) => paid.succeeded(),
-            (None, Some(budget)) => budget.succeeded(),
-            (None, None) => {}
+        if self.course.is_some()
+            && let Some(paid) = self.take_paid()
+        {
+            paid.succeeded();
+        } else if let Some(budget) = &self.policy().budget {
+            budget.succeeded();
         }
     }
 
@@ -110,20 +148,23 @@ impl<S, K, A> Retries<S, K, A> {
         // Asked again before it is paid for again: it is one retry at a time.
         drop(self.take_paid());
         let mut progress = self.progress();
-        let (repeatable, tries) = (self.again.is_some(), progress.made);
-        match (self.policy).next(verdict, cause, repeatable, &mut progress) {
+        let (repeatable, tries) = (self.kept.is_some(), progress.made);
+        match self
+            .policy()
+            .next(verdict, cause, repeatable, &mut progress)
+        {
             Next::Final => {
-                self.policy.tell_end(tries, verdict, None);
+                self.policy().tell_end(tries, verdict, None);
                 Err(None)
             }
             Next::GiveUp(why) => {
-                self.policy.tell_end(tries, verdict, Some(why));
+                self.policy().tell_end(tries, verdict, Some(why));
                 Err(Some(why))
             }
             Next::Retry(wait, paid) => {
                 let course = self.course();
                 (course.progress, course.paid) = (progress, paid);
-                self.policy.tell_retry(tries, verdict, cause, wait);
+                self.policy().tell_retry(tries, verdict, cause, wait);
                 Ok(wait)
             }
         }
@@ -175,8 +216,14 @@ impl<S, K, A> Retries<S, K, A> {
     where
         S: Service<Req>,
     {
-        match &mut self.again {
-            Some((service, _)) => service.poll_ready(cx).map(|ready| ready.is_ok()),
+        if self.kept.is_none() {
+            return Poll::Ready(false);
+        }
+        if self.course().service.is_none() {
+            self.course().service = self.spare.take();
+        }
+        match &mut self.course().service {
+            Some(service) => service.poll_ready(cx).map(|ready| ready.is_ok()),
             None => Poll::Ready(false),
         }
     }
@@ -187,12 +234,14 @@ impl<S, K, A> Retries<S, K, A> {
         S: Service<Req>,
         P: CopyRequest<Req, Kept = K>,
     {
-        let (mut service, kept) = self.again.take()?;
-        let mut request = answers.restore(kept);
+        let kept = self.kept.take()?;
         let course = self.course();
+        let mut service = course.service.take()?;
+        let mut request = answers.restore(kept);
         course.progress.made += 1;
         let made = course.progress.made;
-        let marks = &self.policy.marks;
+        let policy = Arc::clone(self.spare.common());
+        let marks = &policy.marks;
         if let Some(name) = &marks.attempt_header
             && let Some(headers) = answers.headers_mut(&mut request)
         {
@@ -204,20 +253,43 @@ impl<S, K, A> Retries<S, K, A> {
         {
             extensions.insert(Attempt(made));
         }
-        let kept = (made < self.policy.attempts)
+        self.kept = (made < policy.attempts)
             .then(|| answers.keep(&request))
             .flatten();
         if let Some(paid) = &mut self.course().paid {
             paid.sent();
         }
-        self.policy.tries.tried(true);
+        policy.tries.tried(true);
         let future = service.call(request);
-        self.again = kept.map(|kept| (service, kept));
+        if self.kept.is_some() {
+            self.course().service = Some(service);
+        }
         Some(future)
     }
 }
 
-impl<A> Course<A> {
+/// A call that is given up has begun all the same.
+impl<S, K, A> Drop for Retries<S, K, A> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.owes {
+            clock::forget();
+            self.deposit(false);
+        }
+    }
+}
+
+impl<S, A> Course<S, A> {
+    fn begin(deadline: Option<Instant>, service: Option<S>) -> Box<Self> {
+        Box::new(Self {
+            progress: Progress::first(deadline),
+            service,
+            last: None,
+            timer: None,
+            paid: None,
+        })
+    }
+
     fn arm(&mut self, at: Instant) {
         match &mut self.timer {
             Some(timer) => timer.as_mut().reset(at),

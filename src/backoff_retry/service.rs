@@ -1,15 +1,14 @@
 use std::{
-    fmt,
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::time::Instant;
+use http::HeaderName;
 use tower_service::Service;
 
 use super::{
     BackoffRetryFuture, attempt,
-    budget::RetryBudget,
     gate::{Always, MayRetry},
     policy::Policy,
     retries::Retries,
@@ -18,13 +17,14 @@ use crate::{
     answers::{Answers, CopyRequest, Http},
     error::BoxError,
     observe::target,
+    spares::Spares,
     verdict::Classify,
 };
 
 /// The service of [`BackoffRetryLayer`](super::BackoffRetryLayer).
 pub struct BackoffRetry<S, G = Always, P = Http> {
     pub(super) inner: S,
-    pub(super) policy: Arc<Policy>,
+    pub(super) spares: Spares<S, Arc<Policy>>,
     pub(super) gate: Arc<G>,
     pub(super) answers: P,
 }
@@ -48,31 +48,41 @@ where
     }
 
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let policy = &self.policy;
-        if let Some(name) = &policy.marks.key
-            && let Some(headers) = self.answers.headers_mut(&mut request)
-            // As many headers as there can be have no room for another.
-            && attempt::put_key(headers, name).is_err()
-        {
-            tracing::debug!(target: target::RETRY, "no room for an idempotency key");
+        let policy = self.spares.common();
+        if let Some(name) = &policy.marks.key {
+            put_key(&self.answers, &mut request, name);
         }
         // One try is all there is, and nobody asks what came of it.
         let alone = policy.attempts == 1 && policy.deadline.is_none();
-        let kept = if policy.attempts > 1 && self.gate.may_retry(&request) {
-            self.answers.keep(&request)
-        } else {
+        let mut retries = if alone {
             None
+        } else {
+            let repeatable = policy.attempts > 1 && self.gate.may_retry(&request);
+            let kept = if repeatable {
+                self.answers.keep(&request)
+            } else {
+                None
+            };
+            Some(Retries::new((&self.spares, &self.inner), kept))
         };
-        let mut retries = (!alone).then(|| {
-            let deadline = (policy.deadline).and_then(|d| Instant::now().checked_add(d));
-            // Not ready yet: it is asked when its time has come.
-            let again = kept.map(|kept| (self.inner.clone(), kept));
-            Retries::new(Arc::clone(policy), again, deadline)
-        });
-        let mut ongoing = policy.budget.as_ref().and_then(RetryBudget::enter);
+        let mut ongoing = policy.begin(alone);
         policy.tries.tried(false);
         let held = (&mut retries, &mut ongoing);
-        BackoffRetryFuture::calling(&mut self.inner, request, held, &self.answers)
+        let future = BackoffRetryFuture::calling(&mut self.inner, request, held, &self.answers);
+        // The future has taken them: there is nothing to drop.
+        mem::forget((retries, ongoing));
+        future
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn put_key<P: CopyRequest<Req>, Req>(answers: &P, request: &mut Req, name: &HeaderName) {
+    if let Some(headers) = answers.headers_mut(request)
+        // As many headers as there can be have no room for another.
+        && attempt::put_key(headers, name).is_err()
+    {
+        tracing::debug!(target: target::RETRY, "no room for an idempotency key");
     }
 }
 
@@ -80,7 +90,7 @@ impl<S: Clone, G, P: Clone> Clone for BackoffRetry<S, G, P> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            policy: Arc::clone(&self.policy),
+            spares: self.spares.clone(),
             gate: Arc::clone(&self.gate),
             answers: self.answers.clone(),
         }
@@ -91,7 +101,7 @@ impl<S: fmt::Debug, G, P: fmt::Debug> fmt::Debug for BackoffRetry<S, G, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BackoffRetry")
             .field("inner", &self.inner)
-            .field("policy", &self.policy)
+            .field("policy", self.spares.common())
             .field("answers", &self.answers)
             .finish_non_exhaustive()
     }

@@ -60,7 +60,17 @@ impl RetryBudget {
     /// One request more.
     pub(crate) fn deposit(&mut self, now: Time) {
         self.roll(now);
-        self.put(self.gain);
+        self.deposited(1);
+    }
+
+    /// So many requests more, which came [before](Self::ends) the slot that was in use at the last look ended.
+    pub(crate) fn deposited(&mut self, requests: u64) {
+        self.put(self.gain.saturating_mul(requests));
+    }
+
+    /// When the slot that was in use at the last look ends: until then, deposits are all as of one time.
+    pub(crate) const fn ends(&self) -> Time {
+        Time::from_nanos((self.turn.saturating_add(1)).saturating_mul(self.slot))
     }
 
     /// Pays `cost` parts; `false`, and nothing changes, where there isn't enough.

@@ -136,33 +136,31 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
         let last = loop {
             let mut asked = true;
             let outcome = match this.state.as_mut().project() {
-                StateProj::Calling { future } => {
-                    let outcome = future.poll(cx);
-                    if let Poll::Ready(Ok(answer)) = &outcome
-                        && let Some(Verdict::Success) = Answers::<FirstAnswer<C, Req>>::at_sight(
+                StateProj::Calling { future } => match future.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(answer)) => {
+                        let verdict = Answers::<FirstAnswer<C, Req>>::at_sight(
                             answers,
-                            answer,
+                            &answer,
                             Depth::Streams,
-                        )
-                        && trip.has_served()
-                    {
-                        this.state.set(State::Done);
-                        *this.trip = None;
-                        let answer = |answer| Trip::<C, Req>::first(answer, answers);
-                        return outcome.map_ok(answer).map_err(Into::into);
-                    }
-                    match outcome {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Ok(answer)) => match answers.read(answer, Depth::Streams) {
+                        );
+                        if let Some(Verdict::Success) = verdict
+                            && trip.has_served()
+                        {
+                            this.state.set(State::Done);
+                            *this.trip = None;
+                            return Poll::Ready(Ok(Trip::<C, Req>::first(answer, answers)));
+                        }
+                        match answers.read(answer, Depth::Streams) {
                             Read::Now(out) => Outcome::First(Ok(out)),
                             Read::Later(reading) => {
                                 this.state.set(State::Reading { reading });
                                 continue;
                             }
-                        },
-                        Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
+                        }
                     }
-                }
+                    Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
+                },
                 StateProj::Reading { reading } => match reading.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(out) => Outcome::First(Ok(out)),
@@ -260,7 +258,7 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
                     Poll::Ready(Err(error)) => {
                         asked = false;
                         if *last {
-                            trip.spare = None;
+                            trip.stays();
                         }
                         Outcome::First(Err(error))
                     }
@@ -283,9 +281,11 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
 
 impl<C: Chain<Req>, Req> fmt::Debug for FallbackFuture<C, Req> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spare = self.trip.as_ref().and_then(|trip| trip.spare.as_ref());
         f.debug_struct("FallbackFuture")
-            .field("can_fall_back", &spare.is_some())
+            .field(
+                "can_fall_back",
+                &self.trip.as_ref().is_some_and(Trip::falls_back),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     answers::{Http, Judged, Opaque},
     inner::CloneInner,
+    spares::Spares,
     verdict::{Provider, Verdict},
 };
 
@@ -234,7 +235,7 @@ macro_rules! layers {
 
             fn layer(&self, inner: S) -> Self::Service {
                 let (link, answers) = (self.link.clone(), self.answers.clone());
-                Fallback::new(inner, link, Arc::clone(&self.plan), answers)
+                Fallback::new(inner, link, Spares::new(Arc::clone(&self.plan)), answers)
             }
         }
     )+};
@@ -250,7 +251,8 @@ impl<S: CloneInner, F, P: Clone> Layer<S> for FallbackLayer<Rewritten<(), F>, P>
             service: inner.clone(),
             rewrites: Arc::clone(&self.link.rewrites),
         };
-        Fallback::new(inner, second, Arc::clone(&self.plan), self.answers.clone())
+        let spares = Spares::new(Arc::clone(&self.plan));
+        Fallback::new(inner, second, spares, self.answers.clone())
     }
 }
 

@@ -109,7 +109,8 @@
 //! # Sharing
 //!
 //! The services of a layer and of its clones share what is remembered; a setting begins anew. Beyond that they share what the
-//! links' clones share. A list can be sent to other threads where its services can be shared between them: box those by
+//! links' clones share: clones of the links that nobody has polled before are kept for later calls, as many as there were calls
+//! at a time, and at most 256. A list can be sent to other threads where its services can be shared between them: box those by
 //! `tower::util::BoxCloneSyncService`.
 //!
 //! # Cancellation
@@ -177,6 +178,7 @@
 
 mod causes;
 mod computed;
+mod detour;
 mod future;
 mod layer;
 mod memory;

@@ -104,16 +104,24 @@ impl Plan {
         self.memory.look(member)
     }
 
+    /// Whether nobody remembers the first service as down.
+    #[inline]
+    pub(super) fn is_up(&self) -> bool {
+        self.look(0) == Seen::UP
+    }
+
     /// Where a call starts that doesn't start with the first service, because that is down and somebody else isn't, or is
     /// back earlier.
     #[inline]
     pub(super) fn start(&self) -> Option<Choice> {
-        if self.look(0) == Seen::UP {
+        if self.is_up() {
             return None;
         }
         self.pass_over()
     }
 
+    #[cold]
+    #[inline(never)]
     fn pass_over(&self) -> Option<Choice> {
         let down = self.memory.down(0)?;
         let choice = self.choose(0, &down.verdict, Some(down))?;

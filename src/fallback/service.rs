@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,11 +12,12 @@ use super::{
     merge::Merge,
     plan::Plan,
     second::{Links, Rewritten, Second, To},
-    trip::{Spare, Trip},
+    trip::Trip,
 };
 use crate::{
     answers::{Answers, CopyRequest, Http},
     error::BoxError,
+    spares::Spares,
     verdict::{Classify, Verdict},
 };
 
@@ -25,7 +26,7 @@ use crate::{
 pub struct Fallback<S, T, P = Http> {
     inner: S,
     second: T,
-    plan: Arc<Plan>,
+    spares: Spares<T, Arc<Plan>>,
     answers: P,
     // Whether the inner service was polled: it may hold something for us then.
     polled: bool,
@@ -43,11 +44,11 @@ enum Found {
 }
 
 impl<S, T, P> Fallback<S, T, P> {
-    pub(super) const fn new(inner: S, second: T, plan: Arc<Plan>, answers: P) -> Self {
+    pub(super) const fn new(inner: S, second: T, spares: Spares<T, Arc<Plan>>, answers: P) -> Self {
         Self {
             inner,
             second,
-            plan,
+            spares,
             answers,
             polled: false,
             found: Found::First,
@@ -152,7 +153,7 @@ where
         if !matches!(self.found, Found::First) {
             return Poll::Ready(Ok(()));
         }
-        if self.plan.start().is_some() {
+        if self.spares.common().start().is_some() {
             self.give_back();
             self.found = Found::Down;
             return Poll::Ready(Ok(()));
@@ -169,20 +170,46 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let choice = match std::mem::replace(&mut self.found, Found::First) {
+        // It may have gone down since it was readied.
+        if !matches!(self.found, Found::First) || !self.spares.common().is_up() {
+            return self.pass(request);
+        }
+        let kept = self.answers.keep(&request);
+        let mut trip = Some(Trip::first_asked((&self.spares, &self.second), kept));
+        self.polled = false;
+        let future = FallbackFuture::calling(&mut self.inner, request, &mut trip, &self.answers);
+        // The future has taken it: there is nothing to drop.
+        mem::forget(trip);
+        future
+    }
+}
+
+impl<S, T, P> Fallback<S, T, P> {
+    /// A call that doesn't go straight to the first service, or may not.
+    #[cold]
+    #[inline(never)]
+    fn pass<Req>(&mut self, request: Req) -> FallbackFuture<Self, Req>
+    where
+        Self: Chain<Req, First = S, Second = T, Answers = P>,
+        S: Service<Req, Error: Into<BoxError>> + Clone,
+        T: Second<Req> + Clone,
+        P: Merge<S::Response, T::Response>
+            + Classify<Out<P, S::Response>>
+            + CopyRequest<Req>
+            + Clone,
+    {
+        let links = (&self.spares, &self.second);
+        let choice = match mem::replace(&mut self.found, Found::First) {
             Found::Unready(error) => {
+                let trip = Trip::passing(links, request, None);
                 // This instance must not be asked again; the next call is another's.
                 self.give_back();
-                let trip = Trip::passing(&self.plan, self.second.clone(), request, None);
                 return FallbackFuture::unready(error, trip, self.answers.clone());
             }
-            // It may have gone down since it was readied.
-            Found::First => match self.plan.start() {
+            Found::First => match self.spares.common().start() {
                 None => {
                     let kept = self.answers.keep(&request);
-                    let spare = (kept.is_some() || !T::SENDS)
-                        .then(|| Spare::new(self.second.clone(), kept));
-                    let trip = &mut Some(Trip::first_asked(&self.plan, spare));
+                    let trip = &mut Some(Trip::first_asked(links, kept));
                     self.polled = false;
                     return FallbackFuture::calling(&mut self.inner, request, trip, &self.answers);
                 }
@@ -192,10 +219,10 @@ where
                 }
             },
             // It may be back by now, and isn't readied.
-            Found::Down => self.plan.start(),
+            Found::Down => self.spares.common().start(),
         };
         let resort = Some(self.inner.clone());
-        let trip = Trip::passing(&self.plan, self.second.clone(), request, resort);
+        let trip = Trip::passing((&self.spares, &self.second), request, resort);
         FallbackFuture::passing(choice, trip, self.answers.clone())
     }
 }
@@ -203,7 +230,7 @@ where
 impl<S: Clone, T: Clone, P: Clone> Fallback<S, T, P> {
     /// Gives back whatever the inner service has reserved for us.
     fn give_back(&mut self) {
-        if std::mem::take(&mut self.polled) {
+        if mem::take(&mut self.polled) {
             self.inner = self.inner.clone();
         }
     }
@@ -214,7 +241,7 @@ impl<S: Clone, T: Clone, P: Clone> Clone for Fallback<S, T, P> {
         Self::new(
             self.inner.clone(),
             self.second.clone(),
-            Arc::clone(&self.plan),
+            self.spares.clone(),
             self.answers.clone(),
         )
     }

@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use super::{
     causes::{self, Cause, Causes, FallbackError},
+    detour::{Detour, Put},
     memory::Seen,
     merge::Merge,
     outcome::{FirstAnswer, Outcome, SecondAnswer},
@@ -21,6 +22,7 @@ use crate::{
     answers::{Answers, CopyRequest},
     error::BoxError,
     observe::target,
+    spares::{Spare, Spares},
     verdict::Verdict,
 };
 
@@ -28,98 +30,78 @@ pub(super) type Kept<C, Req> = <<C as Chain<Req>>::Answers as CopyRequest<Req>>:
 pub(super) type Merged<C, Req> =
     <<C as Chain<Req>>::Answers as Merge<FirstAnswer<C, Req>, SecondAnswer<C, Req>>>::Merged;
 
-/// What falling back needs, `K` of it being what is kept of the request. There is none where that couldn't be copied.
-pub(super) struct Spare<T, K> {
-    pub(super) second: T,
-    // Of the request as it came, for links that haven't got it.
-    kept: Option<K>,
-}
-
-impl<T, K> Spare<T, K> {
-    pub(super) const fn new(second: T, kept: Option<K>) -> Self {
-        Self { second, kept }
-    }
-}
-
-/// The last real outcome, until the next member has the request.
-struct Put<C: Chain<Req>, Req> {
-    outcome: Outcome<C, Req>,
-    cause: Cause,
-    // How many causes came before it.
-    at: usize,
-}
-
 pub(super) struct Trip<C: Chain<Req>, Req> {
-    plan: Arc<Plan>,
-    pub(super) spare: Option<Spare<C::Second, Kept<C, Req>>>,
+    spare: Spare<C::Second, Arc<Plan>>,
+    // Whether there are links that can be asked, which takes a request that can be sent again, or none.
+    falls_back: bool,
+    // Of the request as it came, for links that haven't got it.
+    kept: Option<Kept<C, Req>>,
     // What was remembered of the member that has the request, or is asked, when it was called.
     seen: Seen,
     // Boxed: there is none where the first serves.
     detour: Option<Box<Detour<C, Req>>>,
 }
 
-/// The way of a request that doesn't only go to the first service.
-struct Detour<C: Chain<Req>, Req> {
-    // Who has the request, or is asked: 0 is the first service.
-    member: usize,
-    // As it came, where nobody was sent it.
-    request: Option<Req>,
-    // As it goes to the link that is asked.
-    bound: Option<Req>,
-    put: Option<Put<C, Req>>,
-    // Of the outcome before, or what was remembered of the first service.
-    verdict: Verdict,
-    causes: Vec<Cause>,
-    // The first service, where it was passed over: asked after all where nobody else can be.
-    resort: Option<C::First>,
-    fell: bool,
-    // Somebody may have been sent the request.
-    left: bool,
-}
-
-impl<C: Chain<Req>, Req> Detour<C, Req> {
-    const fn new(request: Option<Req>, resort: Option<C::First>) -> Self {
-        Self {
-            member: 0,
-            request,
-            bound: None,
-            put: None,
-            verdict: Verdict::Success,
-            causes: Vec::new(),
-            resort,
-            fell: false,
-            left: false,
-        }
-    }
-}
-
 impl<C: Chain<Req>, Req> Trip<C, Req> {
-    /// The first service has the request.
+    /// The first service gets the request, of which this is `kept`.
+    #[inline]
     pub(super) fn first_asked(
-        plan: &Arc<Plan>,
-        spare: Option<Spare<C::Second, Kept<C, Req>>>,
-    ) -> Self {
+        (spares, second): (&Spares<C::Second, Arc<Plan>>, &C::Second),
+        kept: Option<Kept<C, Req>>,
+    ) -> Self
+    where
+        C::Second: Clone,
+    {
+        let falls_back = kept.is_some() || !C::Second::SENDS;
+        let mut detour = None;
+        let spare = if falls_back {
+            spares.one(second, |own| {
+                detour = Some(Box::new(Detour::new(Some(own), None, None)));
+            })
+        } else {
+            spares.none()
+        };
         Self {
-            plan: Arc::clone(plan),
-            seen: plan.look(0),
+            seen: spare.common().look(0),
             spare,
-            detour: None,
+            falls_back,
+            kept,
+            detour,
         }
     }
 
     /// Nobody has the request yet, nor will the first service, but as a last `resort`.
     pub(super) fn passing(
-        plan: &Arc<Plan>,
-        second: C::Second,
+        (spares, second): (&Spares<C::Second, Arc<Plan>>, &C::Second),
         request: Req,
         resort: Option<C::First>,
-    ) -> Self {
+    ) -> Self
+    where
+        C::Second: Clone,
+    {
+        let (spare, second) = (spares.none(), Some(second.clone()));
         Self {
-            plan: Arc::clone(plan),
-            seen: plan.look(0),
-            spare: Some(Spare::new(second, None)),
-            detour: Some(Box::new(Detour::new(Some(request), resort))),
+            seen: spare.common().look(0),
+            spare,
+            falls_back: true,
+            kept: None,
+            detour: Some(Box::new(Detour::new(second, Some(request), resort))),
         }
+    }
+
+    #[inline]
+    fn plan(&self) -> &Plan {
+        self.spare.common()
+    }
+
+    /// Whether there is somebody to fall back onto.
+    pub(super) const fn falls_back(&self) -> bool {
+        self.falls_back
+    }
+
+    /// There is nobody any more.
+    pub(super) const fn stays(&mut self) {
+        self.falls_back = false;
     }
 
     /// Who has the request, or is asked.
@@ -136,12 +118,13 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
     }
 
     /// The first service has answered with a success: whether that is what the caller gets, with nothing more to it.
-    pub(super) fn has_served(&mut self) -> bool {
+    #[inline]
+    pub(super) fn has_served(&self) -> bool {
         let alone = |detour: &Detour<C, Req>| detour.member == 0 && detour.causes.is_empty();
-        let served = self.detour.as_deref().is_none_or(alone) && self.plan.keeps_successes();
+        let served = self.detour.as_deref().is_none_or(alone) && self.plan().keeps_successes();
         // Of one that was up there is nothing new to learn.
         if served && self.seen != Seen::UP {
-            let memory = &self.plan.memory;
+            let memory = &self.plan().memory;
             memory.learn(0, self.seen, &Verdict::Success, None);
         }
         served
@@ -161,7 +144,8 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         answers: &C::Answers,
     ) -> Result<bool, Result<Merged<C, Req>, BoxError>> {
         let verdict = outcome.verdict(answers);
-        let memory = &self.plan.memory;
+        let plan = Arc::clone(self.spare.common());
+        let memory = &plan.memory;
         let span = causes::span(memory.spans(), &verdict, outcome.marks(answers));
         let by = self.member();
         let sends = by == 0 || C::Second::SENDS;
@@ -175,7 +159,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         let Some(next) = self.next(by, &verdict) else {
             return Err(self.end(outcome, by, &verdict, answers));
         };
-        let new = || Box::new(Detour::new(None, None));
+        let new = || Box::new(Detour::new(None, None, None));
         let detour = self.detour.get_or_insert_with(new);
         detour.left |= left;
         detour.verdict = verdict;
@@ -183,8 +167,8 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         if !self.go_on(Some(next), answers) {
             return Err(self.end(outcome, by, &verdict, answers));
         }
-        let cause = Cause::failed(self.plan.served_by(by), verdict, span)
-            .status_of(outcome.status(answers));
+        let cause =
+            Cause::failed(plan.served_by(by), verdict, span).status_of(outcome.status(answers));
         let outcome = match verdict {
             Verdict::Success => outcome,
             _ => outcome.let_go(answers),
@@ -199,21 +183,16 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
     pub(super) fn unready(&mut self, error: BoxError, answers: &C::Answers) -> bool {
         let by = self.member();
         let verdict = C::verdict(answers, Err(&error));
-        let memory = &self.plan.memory;
+        let memory = &self.plan().memory;
         let span = memory.spans().of(&verdict, Some(&error));
         memory.learn(by, self.seen, &verdict, span);
-        let cause = Cause::failed(self.plan.served_by(by), verdict, span);
-        let Self {
-            spare: Some(spare),
-            detour: Some(detour),
-            ..
-        } = self
-        else {
+        let cause = Cause::failed(self.plan().served_by(by), verdict, span);
+        let Some(detour) = &mut self.detour else {
             return false;
         };
         let at = detour.causes.len();
         causes::put_down(&mut detour.causes, at, cause, Err(error));
-        if spare.kept.is_none() && detour.request.is_none() && !C::Second::REWRITES {
+        if self.kept.is_none() && detour.request.is_none() && !C::Second::REWRITES {
             detour.request = detour.bound.take();
         }
         self.go_on(None, answers)
@@ -221,19 +200,27 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
 
     /// Who is asked after `member`, whose verdict this is, where somebody can be.
     fn next(&self, member: usize, verdict: &Verdict) -> Option<Choice> {
-        self.spare.as_ref()?;
-        self.plan.next(member, verdict)
+        let plan = self.falls_back.then(|| self.plan())?;
+        plan.next(member, verdict)
     }
 
     /// Chooses who is asked next, and makes the request what it has to be there.
     fn go_on(&mut self, mut choice: Option<Choice>, answers: &C::Answers) -> bool {
         let Self {
-            plan,
-            spare: Some(spare),
+            spare,
+            falls_back: true,
+            kept,
             seen,
             detour: Some(detour),
         } = self
         else {
+            return false;
+        };
+        let plan = spare.common();
+        if detour.second.is_none() {
+            detour.second = spare.take();
+        }
+        let Some(second) = &detour.second else {
             return false;
         };
         loop {
@@ -242,9 +229,9 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
                 return false;
             };
             let lasts = plan.has_more(next.member) || detour.resort.is_some();
-            let kept = || spare.kept.take().map(|kept| answers.restore(kept));
-            let request = detour.request.take().or_else(kept);
-            let kept = match &request {
+            let restored = || kept.take().map(|kept| answers.restore(kept));
+            let request = detour.request.take().or_else(restored);
+            *kept = match &request {
                 Some(request) if C::Second::SENDS && lasts => answers.keep(request),
                 _ => None,
             };
@@ -254,9 +241,8 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
                 return false;
             }
             detour.member = next.member;
-            spare.kept = kept;
             detour.bound = match request {
-                Some(request) => match spare.second.rewrite(next.member, request) {
+                Some(request) => match second.rewrite(next.member, request) {
                     None => continue,
                     bound => bound,
                 },
@@ -275,9 +261,9 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
 
     /// The link that is asked, to be readied.
     pub(super) fn asked(&mut self) -> (&mut C::Second, usize) {
-        let member = self.member();
-        let spare = self.spare.as_mut().expect("there are links");
-        (&mut spare.second, member)
+        let detour = self.detour.as_mut().expect("a link is asked");
+        let second = detour.second.as_mut().expect("there are links");
+        (second, detour.member)
     }
 
     /// Calls the link that was readied.
@@ -294,8 +280,8 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         detour.resort = None;
         let causes = Causes::new(detour.causes.clone()).expect("somebody didn't serve");
         let request = detour.bound.take();
-        let spare = self.spare.as_mut().expect("there are links");
-        spare.second.call(Unserved { request, causes })
+        let second = detour.second.as_mut().expect("there are links");
+        second.call(Unserved { request, causes })
     }
 
     /// Nobody else can be asked: the last real outcome, if there is one.
@@ -326,17 +312,17 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         last: bool,
         answers: &C::Answers,
     ) -> <C::First as Service<Req>>::Future {
-        let spare = self.spare.take().expect("it was passed over");
         let detour = self.detour.as_mut().expect("it was passed over");
         let mut first = detour.resort.take().expect("it was passed over");
-        self.seen = self.plan.look(0);
-        let kept = || spare.kept.map(|kept| answers.restore(kept));
-        let request = detour.request.take().or_else(kept);
+        self.seen = self.spare.common().look(0);
+        let kept = self.kept.take();
+        let restored = || kept.map(|kept| answers.restore(kept));
+        let request = detour.request.take().or_else(restored);
         let request = request.expect("kept as long as nobody was asked");
+        self.falls_back = false;
         if !last {
-            let kept = answers.keep(&request);
-            self.spare =
-                (kept.is_some() || !C::Second::SENDS).then(|| Spare::new(spare.second, kept));
+            self.kept = answers.keep(&request);
+            self.falls_back = self.kept.is_some() || !C::Second::SENDS;
         }
         first.call(request)
     }
@@ -355,7 +341,7 @@ impl<C: Chain<Req>, Req> Trip<C, Req> {
         let (causes, left) = detour.map_or((Vec::new(), false), |detour| {
             (mem::take(&mut detour.causes), detour.left)
         });
-        let by = self.plan.served_by(by);
+        let by = self.plan().served_by(by);
         match outcome {
             Outcome::First(Ok(out)) => Ok(answers.first(out, Causes::new(causes))),
             Outcome::Second(Ok(out)) => Ok(answers.second(out, by, serves, Causes::new(causes))),

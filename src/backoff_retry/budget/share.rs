@@ -1,16 +1,26 @@
-//! A share of the requests: its settings, and its account behind a lock.
+//! A share of the requests: its settings, and its account behind a lock, which deposits rarely take.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use crate::{
     backoff_retry::cause::{Cause, Costs},
-    clock::Clock,
+    clock::{Clock, Moment},
     core::{retry_budget::RetryBudget as Account, time::Time},
     lock::lock,
 };
 
 pub(super) struct Share {
     book: Mutex<(Settings, Account)>,
+    // Requests that the account hasn't been told of, and until when they need not be. Whoever takes the lock brings them first:
+    // so the account is always what it would be, had each taken the lock.
+    fresh: AtomicU64,
+    ends: AtomicU64,
     clock: Clock,
 }
 
@@ -55,6 +65,8 @@ impl Share {
         };
         Self {
             book: Mutex::new((settings, settings.account())),
+            fresh: AtomicU64::new(0),
+            ends: AtomicU64::new(0),
             clock: Clock::default(),
         }
     }
@@ -63,14 +75,29 @@ impl Share {
         let mut book = lock(&self.book);
         change(&mut book.0);
         book.1 = book.0.account();
+        self.fresh.store(0, Relaxed);
+        self.ends.store(0, Relaxed);
     }
 
     pub(super) fn settings(&self) -> Settings {
         lock(&self.book).0
     }
 
-    pub(super) fn deposit(&self) {
-        self.with(|_, account, now| account.deposit(now));
+    /// A request began, or came to its first outcome, at this moment.
+    #[inline]
+    pub(super) fn deposit(&self, moment: Moment) {
+        let now = self.clock.at(moment);
+        if now.nanos() < self.ends.load(Relaxed) {
+            self.fresh.fetch_add(1, Relaxed);
+        } else {
+            self.deposit_anew(now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn deposit_anew(&self, now: Time) {
+        self.at(now, |_, account, now| account.deposit(now));
     }
 
     /// Takes what a retry costs: how much that was, or `None` where there isn't enough.
@@ -101,8 +128,65 @@ impl Share {
     }
 
     fn with<T>(&self, act: impl FnOnce(&Settings, &mut Account, Time) -> T) -> T {
-        let now = self.clock.now();
+        self.at(self.clock.now(), act)
+    }
+
+    fn at<T>(&self, now: Time, act: impl FnOnce(&Settings, &mut Account, Time) -> T) -> T {
         let (settings, account) = &mut *lock(&self.book);
-        act(settings, account, now)
+        account.deposited(self.fresh.swap(0, Relaxed));
+        let done = act(settings, account, now);
+        self.ends.store(account.ends().nanos(), Relaxed);
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is counted beside the account comes to what the account would have counted, whatever is done in between.
+        #[test]
+        fn deposits_that_dont_take_the_lock_are_as_good_as_those_that_do(
+            steps in proptest::collection::vec((0u64..1_500, 0u8..8), 1..300),
+        ) {
+            let share = Share::new(3, 7);
+            share.set(|s| (s.max, s.per_second, s.window) = (4, 1, Duration::from_secs(5)));
+            let mut account = share.settings().account();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                share.clock.now();
+                for (later, what) in steps {
+                    if what % 2 == 0 {
+                        tokio::time::advance(Duration::from_millis(later)).await;
+                    }
+                    let now = share.clock.now();
+                    match what {
+                        0 => {
+                            let cost = share.withdraw(Cause::Transient);
+                            assert_eq!(cost.is_some(), account.withdraw(700, now));
+                        }
+                        1 => {
+                            share.pay_back(300);
+                            account.refund(300, now);
+                        }
+                        2 => {
+                            let parts = u128::from(account.balance(now)) * 1_000 / 700;
+                            assert_eq!(u128::from(share.balance_thousandths()), parts);
+                        }
+                        _ => {
+                            share.deposit(Moment::now());
+                            account.deposit(now);
+                        }
+                    }
+                }
+            });
+        }
     }
 }

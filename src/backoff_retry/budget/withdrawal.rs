@@ -65,19 +65,26 @@ impl Drop for Withdrawal {
 /// A request under way, until it is dropped.
 #[derive(Debug, Default)]
 #[must_use = "the request is under way until this is dropped"]
-pub struct Ongoing(Option<Arc<Mutex<Active>>>);
+pub struct Ongoing {
+    #[expect(dead_code, reason = "its drop says that the request is over")]
+    place: Option<Place>,
+}
+
+/// A place among the requests under way.
+#[derive(Debug)]
+struct Place(Arc<Mutex<Active>>);
 
 impl Ongoing {
     pub(super) fn new(active: Arc<Mutex<Active>>) -> Self {
         lock(&active).request_begins();
-        Self(Some(active))
+        Self {
+            place: Some(Place(active)),
+        }
     }
 }
 
-impl Drop for Ongoing {
+impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(active) = &self.0 {
-            lock(active).request_ends();
-        }
+        lock(&self.0).request_ends();
     }
 }

@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("inner", &[]),
     ("lock", &[]),
     ("recycled", &[]),
+    ("spares", &["lock"]),
     ("sync", &[]),
     ("marked", &[]),
     ("key", &[]),
@@ -109,6 +110,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "provider",
             "body",
             "answers",
+            "spares",
         ],
     ),
     (
@@ -125,6 +127,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "provider",
             "body",
             "answers",
+            "spares",
         ],
     ),
     (
