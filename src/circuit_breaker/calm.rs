@@ -1,8 +1,10 @@
 //! Successes that change nothing but a count are counted without the circuit's lock.
 
+use std::mem;
+
 use crate::{
     core::{
-        breaker::Breaker,
+        breaker::{Breaker, Settings},
         time::{Time, nanos},
     },
     sync::{AtomicU64, Ordering},
@@ -11,40 +13,39 @@ use crate::{
 /// How many successes came since the word was opened, in its lower half; all ones where it is shut.
 const COUNT: u64 = u32::MAX as u64;
 
-/// A success is counted here only as long as the word hasn't been opened anew since it was looked at: so what is beside it
-/// belongs together, and none counts for another time or era than its own. Shut under the lock alone.
+/// A success is counted here only as long as its era lasts, which the word tells, and the word is open: so none counts for
+/// another era than its own, nor where it might change more than a count. Opened and shut under the circuit's lock.
 #[derive(Debug)]
 pub(super) struct Calm {
-    // How often it was opened, and the count.
+    // The lower half of its era, and the count.
     word: AtomicU64,
-    // Written while it is shut: until when it may be open, and from where on a call is slow.
+    // Until when it may be open; written while it is shut.
     until: AtomicU64,
+    // From how many nanoseconds on a call is slow; written while it is shut, for another era.
     slow: AtomicU64,
 }
 
 impl Calm {
-    pub(super) fn new(breaker: &Breaker) -> Self {
-        let calm = Self {
+    pub(super) fn new() -> Self {
+        Self {
             word: AtomicU64::new(COUNT),
             until: AtomicU64::new(0),
-            slow: AtomicU64::new(0),
-        };
-        calm.open(breaker);
-        calm
+            slow: AtomicU64::new(u64::MAX),
+        }
     }
 
-    /// Counts a success, if it is said to belong here. Asked with the time until when this is open, and before it is known
-    /// whether all that is asked belongs together: perhaps once more.
+    /// Counts a success of this era, if it is said to belong here. Asked with the time until when this is open; perhaps once
+    /// more.
     #[inline]
-    pub(super) fn count(&self, mut suits: impl FnMut(Time) -> bool) -> bool {
+    pub(super) fn count(&self, era: u64, mut suits: impl FnMut(Time) -> bool) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            // One less than all ones would shut it.
-            if word & COUNT >= COUNT - 1 {
+            // Of another era, or shut; one less than all ones would shut it.
+            let count = word.wrapping_sub(era << u32::BITS);
+            if count >= COUNT - 1 {
                 return false;
             }
-            let until = Time::from_nanos(self.until.load(Ordering::Relaxed));
-            if !suits(until) {
+            if !suits(Time::from_nanos(self.until.load(Ordering::Relaxed))) {
                 return false;
             }
             let counted = self.word.compare_exchange_weak(
@@ -66,61 +67,62 @@ impl Calm {
         self.slow.load(Ordering::Relaxed)
     }
 
-    /// How many were counted; none is from here on. Under the lock.
-    pub(super) fn shut(&self) -> u64 {
-        // Nobody else opens it.
-        if self.word.load(Ordering::Relaxed) & COUNT == COUNT {
-            return 0;
+    /// How many were counted; none is from here on. `is_open` is known under the lock.
+    pub(super) fn shut(&self, is_open: &mut bool) -> u64 {
+        if mem::take(is_open) {
+            self.word.fetch_or(COUNT, Ordering::AcqRel) & COUNT
+        } else {
+            0
         }
-        self.word.fetch_or(COUNT, Ordering::AcqRel) & COUNT
     }
 
-    /// Lets successes be counted, as long as the breaker is calm. Under the lock.
-    pub(super) fn open(&self, breaker: &Breaker) {
+    /// Lets successes be counted, as long as the breaker is calm.
+    pub(super) fn open(&self, is_open: &mut bool, breaker: &Breaker) {
         let until = breaker.calm_until();
         if until == Time::ZERO {
             return;
         }
-        let slow = breaker.settings().slow_rate;
-        let slow = slow.map_or(u64::MAX, |(_, than)| nanos(than));
+        *is_open = true;
         self.until.store(until.nanos(), Ordering::Relaxed);
+        let word = breaker.era() << u32::BITS;
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// It begins anew with these settings. While it is shut.
+    pub(super) fn configure(&self, settings: &Settings) {
+        let slow = settings.slow_rate;
+        let slow = slow.map_or(u64::MAX, |(_, than)| nanos(than));
         self.slow.store(slow, Ordering::Relaxed);
-        // Shut, its lower half is all ones: one more is the next opening, and no success yet.
-        let shut = self.word.load(Ordering::Relaxed);
-        self.word.store(shut.wrapping_add(1), Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::breaker::Settings;
 
     #[test]
-    fn a_success_counts_only_where_nothing_has_changed_since_it_was_asked_for() {
+    fn a_success_counts_only_where_it_is_of_the_era_and_open_until_the_last_moment() {
         let breaker = Breaker::new(Settings::default());
-        let calm = Calm::new(&breaker);
-        assert!(calm.count(|_| true));
-        assert!(!calm.count(|_| false));
-        assert_eq!((calm.shut(), calm.shut()), (1, 0));
-        assert!(!calm.count(|_| true), "it is shut");
-        calm.open(&breaker);
-        let mut asked = 0;
-        assert!(calm.count(|_| {
-            asked += 1;
-            if asked == 1 {
-                assert_eq!(calm.shut(), 0);
-                calm.open(&breaker);
-            }
+        let next = breaker.anew(Settings::default());
+        let (calm, mut is_open) = (Calm::new(), false);
+        assert!(!calm.count(0, |_| true), "nobody has opened it");
+        calm.open(&mut is_open, &breaker);
+        assert!(calm.count(0, |_| true));
+        assert!(!calm.count(0, |_| false));
+        assert!(!calm.count(1, |_| true), "of an era that hasn't begun");
+        assert_eq!((calm.shut(&mut is_open), calm.shut(&mut is_open)), (1, 0));
+        assert!(!calm.count(0, |_| true), "it is shut");
+        calm.open(&mut is_open, &breaker);
+        assert!(!calm.count(0, |_| calm.shut(&mut is_open) == 0));
+        calm.open(&mut is_open, &breaker);
+        let counted = calm.count(0, |_| {
+            calm.shut(&mut is_open);
+            calm.open(&mut is_open, &next);
             true
-        }));
-        assert_eq!(
-            (asked, calm.shut()),
-            (2, 1),
-            "of another opening, it asked anew"
-        );
-        calm.open(&breaker);
-        let shut_meanwhile = calm.count(|_| calm.shut() == 0);
-        assert!(!shut_meanwhile);
+        });
+        assert!(!counted);
+        assert!(!calm.count(0, |_| true), "of an era that is over");
+        assert!(calm.count(1, |_| true));
+        assert_eq!(calm.shut(&mut is_open), 1);
     }
 }

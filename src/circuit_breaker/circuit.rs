@@ -33,7 +33,8 @@ type Then = fn(&mut Breaker, Looked) -> Looked;
 
 /// The state, and who waits for an inner service while it is closed.
 pub(super) struct Circuit {
-    breaker: Mutex<Breaker>,
+    // With whether successes are counted without the lock.
+    breaker: Mutex<(Breaker, bool)>,
     // What spares the usual caller the lock and the clock: `REFUSES` where it doesn't let everything pass, `ASK` where it does and
     // the time says which era a ticket is of, else one more than the era.
     passes: AtomicU64,
@@ -48,11 +49,14 @@ pub(super) struct Circuit {
 impl Circuit {
     pub(super) fn new(settings: Settings, name: Name, house: Arc<House>) -> Arc<Self> {
         let breaker = Breaker::new(settings);
+        let (calm, mut is_open) = (Calm::new(), false);
+        calm.configure(breaker.settings());
+        calm.open(&mut is_open, &breaker);
         house.told.begins(breaker.state());
         Arc::new(Self {
             passes: AtomicU64::new(passes(&breaker)),
-            calm: Calm::new(&breaker),
-            breaker: Mutex::new(breaker),
+            calm,
+            breaker: Mutex::new((breaker, is_open)),
             lobby: Lobby::default(),
             clock: Clock::default(),
             name,
@@ -67,12 +71,13 @@ impl Circuit {
         let mut breaker = self.hold();
         self.house.told.ends(breaker.state());
         *breaker = breaker.anew(settings);
+        self.calm.configure(breaker.settings());
         self.house.told.begins(breaker.state());
         self.mark(&breaker);
     }
 
     pub(super) fn settings(&self) -> Settings {
-        self.lock().settings().clone()
+        self.lock().0.settings().clone()
     }
 
     pub(super) fn house(&self) -> &Arc<House> {
@@ -140,10 +145,7 @@ impl Circuit {
     #[inline]
     pub(super) fn succeeded(&self, ticket: Ticket, since: Option<Moment>) {
         let mut seen = None;
-        let counted = self.calm.count(|until| {
-            if self.passes.load(Ordering::Relaxed) != ticket.era() + 1 {
-                return false;
-            }
+        let counted = self.calm.count(ticket.era(), |until| {
             if let Some(since) = since {
                 match self.calm.slow() {
                     u64::MAX => {}
@@ -165,8 +167,8 @@ impl Circuit {
     /// Judges a call that began at `since`; `None` where it was answered at once.
     pub(super) fn record(&self, ticket: Ticket, sample: Sample, since: Option<Moment>) {
         // What says nothing changes nothing where everybody passes, nor does it move the circuit.
-        let passes = self.passes.load(Ordering::Acquire);
-        if sample == Sample::Neutral && passes == ticket.era() + 1 {
+        let passes = || self.passes.load(Ordering::Acquire) == ticket.era() + 1;
+        if sample == Sample::Neutral && passes() {
             return;
         }
         self.judge(ticket, sample, since, None);
@@ -264,23 +266,24 @@ impl Circuit {
     }
 
     fn hold(&self) -> Held<'_> {
-        let mut breaker = self.lock();
-        breaker.succeeded(self.calm.shut());
+        let mut book = self.breaker.lock();
+        let (breaker, is_open) = &mut *book;
+        breaker.succeeded(self.calm.shut(is_open));
         Held {
-            breaker,
+            book,
             calm: &self.calm,
         }
     }
 
     /// To look at what successes don't change.
-    fn lock(&self) -> MutexGuard<'_, Breaker> {
+    fn lock(&self) -> impl Deref<Target = (Breaker, bool)> + '_ {
         self.breaker.lock()
     }
 }
 
 /// The breaker under its lock, with all successes that were counted without it; others are counted so again after it.
 struct Held<'a> {
-    breaker: MutexGuard<'a, Breaker>,
+    book: MutexGuard<'a, (Breaker, bool)>,
     calm: &'a Calm,
 }
 
@@ -288,19 +291,20 @@ impl Deref for Held<'_> {
     type Target = Breaker;
 
     fn deref(&self) -> &Breaker {
-        &self.breaker
+        &self.book.0
     }
 }
 
 impl DerefMut for Held<'_> {
     fn deref_mut(&mut self) -> &mut Breaker {
-        &mut self.breaker
+        &mut self.book.0
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.calm.open(&self.breaker);
+        let (breaker, is_open) = &mut *self.book;
+        self.calm.open(is_open, breaker);
     }
 }
 
@@ -315,7 +319,7 @@ fn passes(breaker: &Breaker) -> u64 {
 impl Drop for Circuit {
     fn drop(&mut self) {
         self.set(ASK);
-        let state = self.lock().state();
+        let state = self.lock().0.state();
         self.house.told.ends(state);
     }
 }
@@ -328,7 +332,7 @@ impl AsRef<Lobby> for Circuit {
 
 impl fmt::Debug for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock().state();
+        let state = self.lock().0.state();
         f.debug_struct("Circuit")
             .field("state", &state)
             .finish_non_exhaustive()

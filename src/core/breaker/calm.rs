@@ -4,6 +4,11 @@ use super::{Breaker, Phase};
 use crate::core::{ring::Window, time::Time};
 
 impl Breaker {
+    /// The era that tickets are of now.
+    pub(crate) const fn era(&self) -> u64 {
+        self.era
+    }
+
     /// Until when a success of this era that isn't slow changes nothing but counts, as things stand; zero where each may
     /// change more. Whoever counts them meanwhile [brings them](Self::succeeded) before anything else is done or asked.
     pub(crate) fn calm_until(&self) -> Time {
