@@ -23,7 +23,9 @@ impl<B> KeptRequest<B> {
     {
         let body = request.body().replay()?;
         let head = Head::copy(
-            (request.method(), request.uri(), request.version()),
+            request.method(),
+            request.uri(),
+            request.version(),
             request.headers(),
             request.extensions(),
         );
@@ -66,7 +68,9 @@ struct Head {
 impl Head {
     // Not generic, and so not compiled where it is called: what belongs to a thread is at hand only in this crate.
     fn copy(
-        (method, uri, version): (&Method, &Uri, Version),
+        method: &Method,
+        uri: &Uri,
+        version: Version,
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Recycled<Self> {
@@ -94,6 +98,7 @@ impl Recycle for Head {
         &SPARES
     }
 
+    #[inline]
     fn clear(&mut self) {
         if self.method != Method::GET {
             self.method = Method::GET;
