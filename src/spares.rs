@@ -1,18 +1,9 @@
 //! Clones that a call needs only where it goes another way than most: kept, unused, from one call to the next.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{
-        AtomicUsize,
-        Ordering::{Acquire, Relaxed},
-        fence,
-    },
-};
-
-use crate::lock::lock;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, fence};
 
 /// So many are kept at most. With more calls under way than that, each of the others has one of its own.
-const KEPT: usize = 256;
+const KEPT: u64 = 256;
 
 /// What the calls of a service and its clones share: `T`, and clones of `S` that nobody has polled or called, as many as there
 /// are calls that may take one. So a call takes two steps on one counter, however much it takes to clone `S`.
@@ -29,7 +20,7 @@ struct Shared<S, T> {
     common: T,
     kept: Mutex<Vec<S>>,
     // Their number; changed under the lock.
-    count: AtomicUsize,
+    count: AtomicU64,
 }
 
 impl<S, T> Spares<S, T> {
@@ -37,7 +28,7 @@ impl<S, T> Spares<S, T> {
         Self(Arc::new(Arc::new(Shared {
             common,
             kept: Mutex::new(Vec::new()),
-            count: AtomicUsize::new(0),
+            count: AtomicU64::new(0),
         })))
     }
 
@@ -61,10 +52,10 @@ impl<S, T> Spares<S, T> {
     {
         let spare = self.none();
         // One is held by the service; each of the others is a call that may take a clone, has taken it, or takes none.
-        let calls = Arc::strong_count(&spare.0) - 1;
+        let calls = Arc::strong_count(&spare.0) as u64 - 1;
         // Whoever is no longer counted has taken its clone before, or never will.
-        fence(Acquire);
-        if calls > spare.0.count.load(Relaxed)
+        fence(Ordering::Acquire);
+        if calls > spare.0.count.load(Ordering::Relaxed)
             && let Some(clone) = spare.0.keep_another(original)
         {
             own(clone);
@@ -82,11 +73,11 @@ impl<S, T> Shared<S, T> {
         S: Clone,
     {
         let clone = original.clone();
-        if self.count.load(Relaxed) < KEPT {
-            let mut kept = lock(&self.kept);
-            if kept.len() < KEPT {
+        if self.count.load(Ordering::Relaxed) < KEPT {
+            let mut kept = self.kept.lock();
+            if (kept.len() as u64) < KEPT {
                 kept.push(clone);
-                self.count.store(kept.len(), Relaxed);
+                self.count.store(kept.len() as u64, Ordering::Relaxed);
                 return None;
             }
         }
@@ -102,9 +93,9 @@ impl<S, T> Spare<S, T> {
 
     /// The clone, once, unless the call takes none or has one of its own.
     pub(crate) fn take(&self) -> Option<S> {
-        let mut kept = lock(&self.0.kept);
+        let mut kept = self.0.kept.lock();
         let clone = kept.pop();
-        self.0.count.store(kept.len(), Relaxed);
+        self.0.count.store(kept.len() as u64, Ordering::Relaxed);
         clone
     }
 }
@@ -117,9 +108,9 @@ impl<S, T> Clone for Spares<S, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Weak;
+    use std::sync::{Arc, Weak};
 
-    use super::*;
+    use super::{KEPT, Spare, Spares};
 
     /// Tells how many there are of it.
     type Counted = Arc<()>;
@@ -158,14 +149,15 @@ mod tests {
     #[test]
     fn there_is_a_clone_for_every_call_under_way_and_no_more_are_kept_than_there_is_room_for() {
         let (original, spares, mut own) = (Counted::new(()), Spares::new(()), Vec::new());
-        let calls = KEPT + 10;
+        let room = KEPT as usize;
+        let calls = room + 10;
         let held: Vec<_> = (0..calls)
             .map(|_| begin(&spares, &original, &mut own))
             .collect();
         assert_eq!((Arc::strong_count(&original), own.len()), (1 + calls, 10));
         own.clear();
         let taken: Vec<_> = held.iter().filter_map(Spare::take).collect();
-        assert_eq!(taken.len(), KEPT);
+        assert_eq!(taken.len(), room);
         drop((held, taken));
         assert_eq!(Arc::strong_count(&original), 1);
     }

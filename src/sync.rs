@@ -12,8 +12,8 @@ use shuttle::sync as exchanged;
 use std::sync as exchanged;
 
 pub(crate) use self::exchanged::{
-    MutexGuard,
-    atomic::{AtomicU64, Ordering},
+    Arc, MutexGuard,
+    atomic::{AtomicU64, Ordering, fence},
 };
 
 /// A mutex that doesn't care whether somebody panicked while holding it: what it guards is

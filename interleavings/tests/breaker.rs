@@ -15,7 +15,7 @@ use tower::{Layer, Service};
 use tower_quota::{
     BoxError, CircuitBreakerLayer, CircuitState, Verdict, circuit_breaker::CircuitBreaker,
 };
-use tower_quota_interleavings::{TASKS, block_on, spawn, try_all};
+use tower_quota_interleavings::{FEW, TASKS, block_on, spawn, try_all};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -70,11 +70,12 @@ where
 }
 
 fn many(
+    tasks: usize,
     layer: &CircuitBreakerLayer,
     inner: &Inner,
     fates: impl Fn(usize) -> (bool, bool),
 ) -> Vec<Option<bool>> {
-    let tasks: Vec<_> = (0..TASKS)
+    let tasks: Vec<_> = (0..tasks)
         .map(|index| {
             let (fails, dropped) = fates(index);
             let inner = Inner {
@@ -103,7 +104,7 @@ fn while_half_open_one_probe_goes_whoever_asks() {
     try_all("probes", 3, || {
         let (layer, inner) = (layer(), inner());
         layer.handle().half_open();
-        let outcomes = many(&layer, &inner, |_| (true, false));
+        let outcomes = many(TASKS, &layer, &inner, |_| (true, false));
         // It failed, and so nobody else went: neither beside it nor after it.
         assert_eq!(inner.calls.load(SeqCst), 1);
         assert_eq!(outcomes.iter().filter(|o| **o == Some(false)).count(), 1);
@@ -116,7 +117,7 @@ fn a_probe_that_is_dropped_gives_its_ticket_back() {
     try_all("dropped probes", 3, || {
         let (layer, inner) = (layer(), inner());
         layer.handle().half_open();
-        many(&layer, &inner, |_| (false, true));
+        many(TASKS, &layer, &inner, |_| (false, true));
         assert_eq!(layer.handle().state(), CircuitState::HalfOpen);
         let service = layer.clone().opaque().classify(judge).layer(inner);
         assert_eq!(call(service, false), Some(true));
@@ -128,7 +129,7 @@ fn a_probe_that_is_dropped_gives_its_ticket_back() {
 fn the_first_failure_opens_and_what_comes_late_moves_nothing() {
     try_all("late outcomes", 3, || {
         let (layer, inner) = (layer(), inner());
-        let outcomes = many(&layer, &inner, |index| (index == 0, false));
+        let outcomes = many(TASKS, &layer, &inner, |index| (index == 0, false));
         let handle = layer.handle();
         assert_eq!(handle.state(), CircuitState::Open);
         assert_eq!(handle.counts().opened, 1);
@@ -146,7 +147,7 @@ fn by_hand_while_calls_come_and_go_it_ends_where_it_was_moved_last() {
             handle.trip();
             handle.reset();
         });
-        many(&layer, &inner, |index| (false, index == 0));
+        many(FEW, &layer, &inner, |index| (false, index == 0));
         hand.join().expect("no panic");
         assert_eq!(layer.handle().state(), CircuitState::Closed);
         let service = layer.clone().opaque().classify(judge).layer(inner);
@@ -164,7 +165,7 @@ fn a_failure_is_judged_beside_every_success_that_came_before_it() {
             assert_eq!(call(service.clone(), false), Some(true));
         }
         // Without them the failure would be one of one, where it is first.
-        many(&layer, &inner, |index| (index == 0, false));
+        many(TASKS, &layer, &inner, |index| (index == 0, false));
         let counts = layer.handle().counts();
         assert_eq!((counts.calls, counts.failures), (2 + TASKS as u64, 1));
         assert_eq!(layer.handle().state(), CircuitState::Closed);
