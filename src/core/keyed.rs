@@ -170,18 +170,17 @@ impl Plan {
         if cost.of(Resource::Tokens) > self.max_per_request {
             return Ok(false);
         }
-        // Most have one limit, which nothing has to be kept for until others have been asked.
+        // Most have one limit, and what is moved about is most of what that costs.
         if let ([mould], [account]) = (&*self.moulds, &mut *accounts) {
-            let spent = spend(mould, account, cost, now)?;
-            account.packed = spent.unwrap_or(account.packed);
-            return Ok(spent.is_some());
+            return spend(mould, account, cost, now);
         }
         let mut all = [Packed::default(); LIMITS];
         for ((mould, account), packed) in self.moulds.iter().zip(&*accounts).zip(&mut all) {
-            match spend(mould, account, cost, now)? {
-                Some(spent) => *packed = spent,
-                None => return Ok(false),
+            let mut spent = *account;
+            if !spend(mould, &mut spent, cost, now)? {
+                return Ok(false);
             }
+            *packed = spent.packed;
         }
         for (account, packed) in accounts.iter_mut().zip(all) {
             account.packed = packed;
@@ -319,32 +318,27 @@ impl Plan {
     }
 }
 
-/// One limit's account once `cost` is charged to it for what leaves now; `None` where it doesn't fit.
+/// Charges `cost` to one limit's account for what leaves now, if it fits.
 #[inline]
-fn spend(
-    mould: &Mould,
-    account: &Account,
-    cost: &Cost,
-    now: Time,
-) -> Result<Option<Packed>, TakesMore> {
+fn spend(mould: &Mould, account: &mut Account, cost: &Cost, now: Time) -> Result<bool, TakesMore> {
     let n = cost.of(mould.resource());
     if n == 0 {
-        return Ok(Some(account.packed));
+        return Ok(true);
     }
     if n > mould.capacity() {
-        return Ok(None);
+        return Ok(false);
     }
     let held = account.held.into();
     if mould.gives_back() {
-        return match mould.charged(&account.packed, n, held, now) {
-            Some(charged) => charged.map(Some).ok_or(TakesMore),
-            None => Ok(None),
-        };
+        return mould
+            .spend(&mut account.packed, n, held, now)
+            .ok_or(TakesMore);
     }
     let mut bucket = mould.bucket(&account.packed, now);
     if !bucket.fits(n, held) {
-        return Ok(None);
+        return Ok(false);
     }
     bucket.charge(n);
-    mould.pack(&bucket).map(Some).ok_or(TakesMore)
+    account.packed = mould.pack(&bucket).ok_or(TakesMore)?;
+    Ok(true)
 }

@@ -124,29 +124,20 @@ impl Mould {
         bucket
     }
 
-    /// What is packed once `n`, at most the capacity, is charged that leaves now, where nothing is ever in transit: no bucket has to
-    /// be made up for that. `None` where it doesn't fit beside what is held; then `None` where it takes more than three words.
+    /// Charges `n`, at most the capacity, that leaves now, if it fits beside what is held. For where nothing is ever in transit: no
+    /// bucket has to be made up. `None` where it takes more than three words.
     #[inline]
-    pub(crate) fn charged(
-        &self,
-        packed: &Packed,
-        n: u64,
-        held: u64,
-        now: Time,
-    ) -> Option<Option<Packed>> {
+    pub(crate) fn spend(&self, packed: &mut Packed, n: u64, held: u64, now: Time) -> Option<bool> {
         let scaled = |n: u64| u128::from(n) * u128::from(self.window);
         let since = packed.since.max(now.nanos());
         let refilled = u128::from(since - packed.since) * u128::from(self.rate);
         let missing = u128::from(packed.spent) * u128::from(self.unit);
         let charged = missing.saturating_sub(refilled).saturating_add(scaled(n));
         if charged.saturating_add(scaled(held)) > scaled(self.capacity) {
-            return None;
+            return Some(false);
         }
-        Some(self.units(charged).map(|spent| Packed {
-            since,
-            before: packed.before,
-            spent,
-        }))
+        (packed.spent, packed.since) = (self.units(charged)?, since);
+        Some(true)
     }
 
     /// The same for somebody who goes on with it whole. What may be new nobody has kept: where something may be in transit, it is
