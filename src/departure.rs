@@ -14,149 +14,22 @@
 //! Layers that only wrap futures are transparent to it. A buffer or a spawned task in between isn't: the charge is then
 //! dated when the buffer takes the request, and what the task tries again is not asked for.
 
+mod frame;
+
 use std::{
     cell::{Cell, OnceCell},
     mem::{self, ManuallyDrop},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
+use self::frame::Frame;
+pub(crate) use self::frame::{Further, Heard, Offer, Place};
 use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
     // Of the layers around whoever runs now. Never dropped, so that it is at hand without a look at whether it was: where a thread
     // ends, nobody is around anybody.
     static SCOPES: ManuallyDrop<Scopes> = const { ManuallyDrop::new(Scopes::new()) };
-}
-
-/// Where a request is, as far as the layer that has charged it knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// One of our layers holds it.
-    #[default]
-    Held,
-    /// With whatever is further in; nobody has told yet what became of it.
-    HandedOn,
-    /// It has left: the charge is used up.
-    Left,
-}
-
-/// What a layer has charged for a request, as those further in find it and leave it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Offer {
-    /// Where the request is.
-    pub(crate) place: Place,
-    /// Nothing of it is there to be taken over: it was, by somebody further in on the same quota, or is used up.
-    pub(crate) taken: bool,
-    /// It stands for whatever becomes of the request: for every further try as well.
-    pub(crate) once: bool,
-    /// It was there for a further try, and somebody has claimed it: it stands for the next departure.
-    pub(crate) claimed: bool,
-}
-
-/// A charge for a further try, which those further in ask for.
-#[derive(Debug)]
-pub(crate) enum Further {
-    /// Whoever waits for it, to be woken once it is there.
-    Asked(Waker),
-    /// It is there: so much.
-    Granted(Cost),
-    /// It can't be had.
-    Refused(Rejected),
-    /// Whoever asked has been told so.
-    Told,
-}
-
-/// What those further in have told a layer: its offer as they leave it, and what they have asked for beyond it.
-pub(crate) type Heard = (Offer, Option<Box<Further>>);
-
-/// A layer around whoever runs now.
-struct Frame {
-    quota: Cell<usize>,
-    offer: Cell<Offer>,
-    // Nothing where it is taken.
-    charged: Cell<Cost>,
-    // `None` where nobody has asked. Boxed: hardly anybody does.
-    further: Cell<Option<Box<Further>>>,
-    // Whether anything isn't as it was when the layer began, or isn't to be left behind.
-    touched: Cell<bool>,
-}
-
-impl Frame {
-    const fn new() -> Self {
-        Self {
-            quota: Cell::new(0),
-            offer: Cell::new(Offer {
-                place: Place::Held,
-                taken: true,
-                once: false,
-                claimed: false,
-            }),
-            charged: Cell::new(Cost::none()),
-            further: Cell::new(None),
-            touched: Cell::new(false),
-        }
-    }
-
-    #[inline]
-    fn change(&self, offer: Offer) {
-        self.offer.set(offer);
-        self.touched.set(true);
-    }
-
-    #[inline]
-    fn put(&self, place: Place) {
-        let offer = self.offer.get();
-        if offer.place != place {
-            self.change(Offer { place, ..offer });
-        }
-    }
-
-    fn answer(&self, further: Further) {
-        self.further.set(Some(Box::new(further)));
-        self.touched.set(true);
-    }
-
-    #[inline]
-    fn is_used_up(&self, own: Option<usize>) -> bool {
-        let offer = self.offer.get();
-        offer.place == Place::Left && !offer.once && Some(self.quota.get()) != own
-    }
-
-    #[inline]
-    fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
-        self.quota.set(quota);
-        self.offer.set(offer);
-        // Numbers may stay.
-        self.touched.set(!offer.taken && charged.is_shared());
-        if !offer.taken {
-            self.charged.set(charged.clone());
-        }
-    }
-
-    /// The layer is no more: what isn't as it was.
-    #[inline]
-    fn end(&self) -> Option<Heard> {
-        self.touched.take().then(|| self.leave())
-    }
-
-    fn leave(&self) -> Heard {
-        drop(self.charged.take());
-        (self.offer.get(), self.further.take())
-    }
-
-    /// What there is to be taken over, which is gone then.
-    fn take(&self) -> Cost {
-        let offer = self.offer.get();
-        self.change(Offer {
-            taken: true,
-            ..offer
-        });
-        if offer.taken {
-            Cost::none()
-        } else {
-            self.charged.take()
-        }
-    }
 }
 
 /// So many layers are found at once; those beyond have a place further on.
@@ -191,6 +64,11 @@ impl Scopes {
     }
 
     #[inline]
+    const fn is_empty(&self) -> bool {
+        self.depth.get() == 0
+    }
+
+    #[inline]
     fn frame(&self, index: usize) -> &Frame {
         match self.first.frames.get(index) {
             Some(frame) => frame,
@@ -213,7 +91,7 @@ impl Scopes {
     }
 
     /// Another layer, the innermost.
-    #[inline]
+    #[inline(never)]
     fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
         let depth = self.depth.get();
         self.frame(depth).begin(quota, offer, charged);
@@ -221,27 +99,52 @@ impl Scopes {
     }
 
     /// The innermost layer is no more.
-    #[inline]
-    fn end(&self) -> &Frame {
+    #[inline(never)]
+    fn end(&self) -> Option<Heard> {
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
-        self.frame(depth)
+        self.frame(depth).end()
+    }
+
+    /// The same, of one that hands the request on.
+    #[inline(never)]
+    fn hand_on_with(&self, quota: usize, offer: Offer, charged: &Cost) {
+        self.tell(Place::HandedOn);
+        let depth = self.depth.get();
+        self.frame(depth).begin(quota, offer, charged);
+        self.depth.set(depth + 1);
     }
 
     /// Tells everybody where the request is; who knows that it has left keeps to that.
     #[inline]
     fn tell(&self, place: Place) {
         for frame in self.frames() {
-            if frame.offer.get().place != Place::Left {
+            if frame.offer().place != Place::Left {
                 frame.put(place);
             }
         }
     }
 
+    /// The request has left.
+    #[inline(never)]
+    fn leave(&self) {
+        self.tell(Place::Left);
+    }
+
+    /// What a request on this quota finds, which is taken then.
+    #[inline(never)]
+    fn arrive(&self, quota: usize) -> Found {
+        // Of those on the same quota only what is taken over counts.
+        if self.frames().any(|frame| frame.is_used_up(Some(quota))) {
+            return Found::UsedUp;
+        }
+        Found::Charged(self.take(quota))
+    }
+
     /// What the innermost layer on `quota` has charged already.
     #[inline]
     fn take(&self, quota: usize) -> Option<Cost> {
-        let frame = self.frames().rev().find(|f| f.quota.get() == quota)?;
+        let frame = self.frames().rev().find(|f| f.is_on(quota))?;
         Some(frame.take())
     }
 }
@@ -250,9 +153,10 @@ impl Scopes {
 #[must_use = "the offer is taken back when it is dropped"]
 pub(crate) struct Scope(());
 
-// What follows is called as often as anything, and not inlined: what belongs to a thread is at hand only in this crate.
+// What every request calls: with `SCOPES`, at hand everywhere, it does nothing but call what isn't inlined.
 
 /// Makes an offer of what was `charged` on `quota` to whatever is called or polled from here on.
+#[inline]
 pub(crate) fn offer(quota: usize, offer: Offer, charged: &Cost) -> Scope {
     clock::forget();
     SCOPES.with(|scopes| scopes.begin(quota, offer, charged));
@@ -260,12 +164,10 @@ pub(crate) fn offer(quota: usize, offer: Offer, charged: &Cost) -> Scope {
 }
 
 /// The same by who hands the request on.
+#[inline]
 pub(crate) fn hand_on_with(quota: usize, offer: Offer, charged: &Cost) -> Scope {
     clock::forget();
-    SCOPES.with(|scopes| {
-        scopes.tell(Place::HandedOn);
-        scopes.begin(quota, offer, charged);
-    });
+    SCOPES.with(|scopes| scopes.hand_on_with(quota, offer, charged));
     Scope(())
 }
 
@@ -280,9 +182,10 @@ impl Scope {
     }
 
     /// What became of the offer, and of what was asked for beyond it; `None` where everything is as it was.
+    #[inline]
     pub(crate) fn end(self) -> Option<Heard> {
         mem::forget(self);
-        SCOPES.with(|scopes| scopes.end().end())
+        SCOPES.with(|scopes| scopes.end())
     }
 }
 
@@ -305,15 +208,20 @@ pub(crate) fn hand_on() {
 }
 
 /// The request has left.
+#[inline]
 pub(crate) fn leave() {
-    SCOPES.with(|scopes| scopes.tell(Place::Left));
+    SCOPES.with(|scopes| {
+        if !scopes.is_empty() {
+            scopes.leave();
+        }
+    });
 }
 
 /// A try is over, of somebody who may make another. `sent`: it may have left, if nobody further in has kept it.
 pub(crate) fn over(sent: bool) {
     SCOPES.with(|scopes| {
         for frame in scopes.frames() {
-            match frame.offer.get().place {
+            match frame.offer().place {
                 Place::HandedOn if sent => frame.put(Place::Left),
                 _ if !sent => frame.put(Place::Held),
                 _ => {}
@@ -332,13 +240,11 @@ pub(crate) enum Found {
 }
 
 /// Looks at what those further out offer to a request on this quota, and takes it.
+#[inline]
 pub(crate) fn arrive(quota: usize) -> Found {
-    SCOPES.with(|scopes| {
-        // Of those on the same quota only what is taken over counts.
-        if scopes.frames().any(|frame| frame.is_used_up(Some(quota))) {
-            return Found::UsedUp;
-        }
-        Found::Charged(scopes.take(quota))
+    SCOPES.with(|scopes| match scopes.is_empty() {
+        true => Found::Charged(None),
+        false => scopes.arrive(quota),
     })
 }
 
@@ -352,7 +258,7 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
     SCOPES.with(|scopes| {
         let used_up = || scopes.frames().filter(|frame| frame.is_used_up(own));
         for frame in used_up() {
-            match frame.further.take().map(|further| *further) {
+            match frame.asked() {
                 Some(Further::Granted(cost)) => {
                     frame.answer(Further::Granted(cost));
                 }
@@ -367,14 +273,8 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
             }
         }
         for frame in used_up() {
-            if let Some(Further::Granted(cost)) = frame.further.take().map(|further| *further) {
-                frame.charged.set(cost);
-                frame.change(Offer {
-                    place: Place::Held,
-                    taken: false,
-                    claimed: true,
-                    ..frame.offer.get()
-                });
+            if let Some(Further::Granted(cost)) = frame.asked() {
+                frame.claim(&cost);
             }
         }
         Poll::Ready(Ok(()))

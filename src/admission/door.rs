@@ -37,9 +37,9 @@ impl Door<'_> {
             None => self.cost,
         };
         if self.manners.reject {
-            self.quota.reserve_or_refuse(cost, begun, self.rank)
+            self.quota.reserve_or_refuse(&cost, begun, self.rank)
         } else {
-            self.quota.reserve(cost, begun, self.rank)
+            self.quota.reserve(&cost, begun, self.rank)
         }
     }
 }

@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::{
     door::{Door, Manners},
     parked::{Parked, Turn},
-    sent::Sent,
+    sent::{Sent, Told},
 };
 use crate::{
     answers::{Answers, Depth, Read},
@@ -186,18 +186,33 @@ fn allowance(manners: Manners, grant: &Grant) -> Option<Allowance> {
 }
 
 /// Leaves it with the answer.
-#[inline]
-fn tell<R, P, W>(answers: &P, mut answer: P::Out<W>, allowance: Option<Allowance>) -> P::Out<W>
+#[cold]
+fn tell<R, P, W>(answers: &P, mut answer: P::Out<W>, allowance: Allowance) -> P::Out<W>
 where
     P: Answers<R>,
     W: Watch,
 {
-    if let Some(allowance) = allowance
-        && let Some(marks) = answers.marks_mut(&mut answer)
-    {
+    if let Some(marks) = answers.marks_mut(&mut answer) {
         allowance.join(marks);
     }
     answer
+}
+
+/// An answer of which nothing was read, with what the caller has left.
+#[cold]
+fn told<R, E, P, W>(
+    answers: &P,
+    outcome: Poll<Result<R, E>>,
+    watch: W,
+    allowance: Allowance,
+) -> Poll<Result<P::Out<W>, BoxError>>
+where
+    E: Into<BoxError>,
+    P: Answers<R>,
+    W: Watch,
+{
+    let answer = |answer| tell(answers, answers.pass(answer, watch), allowance);
+    outcome.map_ok(answer).map_err(Into::into)
 }
 
 /// The answer is read: what it means is known.
@@ -215,7 +230,11 @@ where
     let verdict = answers.classify(Ok(&answer));
     let allowance = allowance(manners, &grant);
     let watch = aftermath.heard(verdict, answers.facts(&answer), grant, manners);
-    tell(answers, answers.watch(answer, watch), allowance)
+    let answer = answers.watch(answer, watch);
+    match allowance {
+        None => answer,
+        Some(allowance) => tell(answers, answer, allowance),
+    }
 }
 
 /// The request was answered by an error.
@@ -262,9 +281,30 @@ where
                         return Poll::Ready(Err(error));
                     }
                 },
-                StateProj::Sent { future, sent } => {
+                StateProj::Sent { mut future, sent } => {
                     let held = sent.as_mut().expect("taken once the answer is there");
-                    let answer = match held.poll(future, cx) {
+                    let scope = held.polling(cx);
+                    let outcome = future.as_mut().poll(cx);
+                    if held.polled(scope, Told::by(&outcome)) {
+                        // What was asked for may be there already.
+                        continue;
+                    }
+                    // Moved once, where it is given: whatever might unwind comes before.
+                    if let Poll::Ready(Ok(answer)) = &outcome
+                        && let Some(verdict) = this.answers.at_sight(answer, A::DEPTH)
+                    {
+                        let grant = sent.take().expect("looked at above").grant;
+                        let facts = this.answers.head(answer);
+                        let allowance = allowance(*this.manners, &grant);
+                        let watch = this.aftermath.heard(verdict, facts, grant, *this.manners);
+                        this.state.set(State::Done);
+                        if let Some(allowance) = allowance {
+                            return told(&*this.answers, outcome, watch, allowance);
+                        }
+                        let answer = |answer| this.answers.pass(answer, watch);
+                        return outcome.map_ok(answer).map_err(Into::into);
+                    }
+                    let answer = match outcome {
                         Poll::Pending => return Poll::Pending,
                         Poll::Ready(Ok(answer)) => answer,
                         Poll::Ready(Err(error)) => {
@@ -276,31 +316,16 @@ where
                             return Poll::Ready(Err(error));
                         }
                     };
-                    held.answered();
-                    let sent = sent.take().expect("looked at above");
-                    if let Some(verdict) = this.answers.at_sight(&answer, A::DEPTH) {
-                        let facts = this.answers.head(&answer);
-                        let allowance = allowance(*this.manners, &sent.grant);
-                        let watch =
-                            (this.aftermath).heard(verdict, facts, sent.grant, *this.manners);
-                        this.state.set(State::Done);
-                        let answer = this.answers.pass(answer, watch);
-                        return Poll::Ready(Ok(tell(&*this.answers, answer, allowance)));
-                    }
+                    let grant = sent.take().expect("looked at above").grant;
                     match this.answers.read(answer, A::DEPTH) {
                         Read::Now(answer) => {
-                            let answer = judge(
-                                &*this.answers,
-                                this.aftermath,
-                                *this.manners,
-                                answer,
-                                sent.grant,
-                            );
+                            let answer =
+                                judge(&*this.answers, this.aftermath, *this.manners, answer, grant);
                             this.state.set(State::Done);
                             return Poll::Ready(Ok(answer));
                         }
                         Read::Later(reading) => {
-                            let grant = Some(sent.grant);
+                            let grant = Some(grant);
                             this.state.set(State::Reading { reading, grant });
                         }
                     }

@@ -1,10 +1,6 @@
 //! A request that the inner service has.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use super::{door::Manners, further::Further};
 use crate::{
@@ -22,6 +18,25 @@ pub(super) struct Sent {
     taken: bool,
     // Boxed: only what is tried again has one.
     further: Option<Box<Further>>,
+}
+
+/// What the inner service's future has told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Pending,
+    Answered,
+    Failed,
+}
+
+impl Told {
+    #[inline]
+    pub(super) const fn by<T, E>(poll: &Poll<Result<T, E>>) -> Self {
+        match poll {
+            Poll::Pending => Self::Pending,
+            Poll::Ready(Ok(_)) => Self::Answered,
+            Poll::Ready(Err(_)) => Self::Failed,
+        }
+    }
 }
 
 impl Sent {
@@ -54,47 +69,28 @@ impl Sent {
         }
     }
 
-    /// Polls the inner service's future, and gets a further charge for whoever in there tries again.
+    /// The inner service's future is polled as long as the scope lasts; there is a further charge for whoever in there tries again.
     #[inline]
-    pub(super) fn poll<F: Future>(
-        &mut self,
-        mut future: Pin<&mut F>,
-        cx: &mut Context<'_>,
-    ) -> Poll<F::Output> {
-        let scope = self.polling(cx);
-        let poll = future.as_mut().poll(cx);
-        let asked = self.polled(scope, poll.is_pending());
-        if asked {
-            self.poll_on(future, cx)
-        } else {
-            poll
+    pub(super) fn polling(&mut self, cx: &mut Context<'_>) -> Scope {
+        match self.further {
+            None => self.offer(),
+            Some(_) => self.offer_further(cx),
         }
     }
 
-    /// What was asked for may be there already.
+    fn offer(&self) -> Scope {
+        let (quota, offer) = (self.grant.quota_id(), self.offered());
+        (self.grant).with_total(|charged| departure::offer(quota, offer, charged))
+    }
+
+    /// The same for one that is tried again.
     #[cold]
-    fn poll_on<F: Future>(
-        &mut self,
-        mut future: Pin<&mut F>,
-        cx: &mut Context<'_>,
-    ) -> Poll<F::Output> {
-        loop {
-            let scope = self.polling(cx);
-            let poll = future.as_mut().poll(cx);
-            if !self.polled(scope, poll.is_pending()) {
-                return poll;
-            }
-        }
-    }
-
-    /// The inner service's future is polled as long as the scope lasts.
-    fn polling(&mut self, cx: &mut Context<'_>) -> Scope {
+    fn offer_further(&mut self, cx: &mut Context<'_>) -> Scope {
         let offered = self.further.as_mut().and_then(|further| {
             further.poll(cx);
             further.offer(|| self.grant.with_total(Cost::clone))
         });
-        let (quota, offer) = (self.grant.quota_id(), self.offered());
-        let scope = (self.grant).with_total(|charged| departure::offer(quota, offer, charged));
+        let scope = self.offer();
         match offered {
             None => scope,
             Some(further) => scope.with_further(further),
@@ -102,22 +98,27 @@ impl Sent {
     }
 
     /// It was polled; whether it is to be polled again at once.
-    fn polled(&mut self, scope: Scope, pending: bool) -> bool {
+    pub(super) fn polled(&mut self, scope: Scope, told: Told) -> bool {
         let asked = scope.end().is_some_and(|heard| self.hear(heard));
-        if asked && pending {
+        if asked && told == Told::Pending {
             return true;
         }
         if let Some(further) = &mut self.further {
             further.wake();
         }
-        // Silence of who held it means that nobody asked, and an error says itself whether the request left.
-        if pending && !self.grant.is_held() {
-            self.depart();
+        match told {
+            // Silence of who held it means that nobody asked.
+            Told::Pending if self.grant.is_held() => {}
+            Told::Pending => self.depart(),
+            Told::Answered => self.answered(),
+            // It says itself whether the request left.
+            Told::Failed => {}
         }
         false
     }
 
     /// The request has left, just now: dates its charge and tells whoever is further out. Once.
+    #[inline]
     pub(super) fn depart(&mut self) {
         if !self.grant.has_left() {
             self.grant.depart_now();
@@ -126,7 +127,8 @@ impl Sent {
     }
 
     /// There is an answer to it: it has left, or the try before has.
-    pub(super) fn answered(&mut self) {
+    #[inline]
+    fn answered(&mut self) {
         if !self.grant.has_left() && self.grant.answered() {
             departure::leave();
         }

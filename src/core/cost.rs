@@ -18,6 +18,30 @@ pub enum Resource {
     Unit(&'static str),
 }
 
+/// How many resources every cost has a number for.
+const KINDS: usize = 4;
+
+/// Where a cost has its number of a resource; beyond all of them where that is a unit of the user's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(usize);
+
+impl Kind {
+    pub(crate) const REQUESTS: Self = Resource::Requests.kind();
+    pub(crate) const TOKENS: Self = Resource::Tokens.kind();
+}
+
+impl Resource {
+    pub(crate) const fn kind(self) -> Kind {
+        Kind(match self {
+            Self::Requests => 0,
+            Self::Tokens => 1,
+            Self::InputTokens => 2,
+            Self::OutputTokens => 3,
+            Self::Unit(_) => KINDS,
+        })
+    }
+}
+
 impl std::fmt::Display for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -50,25 +74,24 @@ impl serde::Serialize for Resource {
 /// let image = Cost::request().unit("images", 2);
 /// assert_eq!(image.of(Resource::Tokens), 0);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Cost {
-    requests: u64,
-    tokens: u64,
-    input: u64,
-    output: u64,
+    // In the order of `Kind`.
+    numbers: Numbers,
     // Shared, so that a clone stays cheap and a cost without units stays small.
-    units: Option<Arc<[(&'static str, u64)]>>,
+    units: Option<Units>,
 }
+
+pub(crate) type Numbers = [u64; KINDS];
+pub(crate) const NO_NUMBERS: Numbers = [0; KINDS];
+pub(crate) type Units = Arc<[(&'static str, u64)]>;
 
 impl Cost {
     /// Nothing at all; the start of a cost that is put together by hand.
     pub const fn none() -> Self {
         Self {
-            requests: 0,
-            tokens: 0,
-            input: 0,
-            output: 0,
+            numbers: [0, 0, 0, 0],
             units: None,
         }
     }
@@ -76,10 +99,7 @@ impl Cost {
     /// One request and no tokens.
     pub const fn request() -> Self {
         Self {
-            requests: 1,
-            tokens: 0,
-            input: 0,
-            output: 0,
+            numbers: [1, 0, 0, 0],
             units: None,
         }
     }
@@ -88,10 +108,7 @@ impl Cost {
     /// tokens are charged with all of them.
     pub const fn tokens(tokens: u64) -> Self {
         Self {
-            requests: 1,
-            tokens,
-            input: tokens,
-            output: tokens,
+            numbers: [1, tokens, tokens, tokens],
             units: None,
         }
     }
@@ -99,23 +116,36 @@ impl Cost {
     /// One request of `input` tokens in its prompt and `output` in its answer.
     pub const fn input_output(input: u64, output: u64) -> Self {
         Self {
-            requests: 1,
-            tokens: input.saturating_add(output),
-            input,
-            output,
+            numbers: [1, input.saturating_add(output), input, output],
             units: None,
         }
     }
 
-    /// Whether clones share something.
+    /// What it is made of.
     #[inline]
-    pub(crate) const fn is_shared(&self) -> bool {
-        self.units.is_some()
+    pub(crate) const fn of_parts(numbers: Numbers, units: Option<Units>) -> Self {
+        Self { numbers, units }
+    }
+
+    #[inline]
+    pub(crate) const fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    #[inline]
+    pub(crate) const fn units(&self) -> Option<&Units> {
+        self.units.as_ref()
+    }
+
+    /// Whether one request and tokens are all that it is.
+    #[inline]
+    pub(crate) const fn is_one_request(&self) -> bool {
+        self.numbers[0] == 1 && self.units.is_none()
     }
 
     /// The same cost for `n` requests instead of one; the tokens stay as they are.
     pub const fn requests(mut self, n: u64) -> Self {
-        self.requests = n;
+        self.numbers[0] = n;
         self
     }
 
@@ -138,28 +168,25 @@ impl Cost {
     /// The same request with other tokens.
     pub(crate) fn with_tokens(&self, tokens: u64, input: u64, output: u64) -> Self {
         Self {
-            requests: self.requests,
-            tokens,
-            input,
-            output,
+            numbers: [self.numbers[0], tokens, input, output],
             units: self.units.clone(),
         }
     }
 
     /// The same with at most so much output.
     pub(crate) fn with_less_output(mut self, output: u64) -> Self {
-        let less = self.output.saturating_sub(output);
-        self.output -= less;
-        self.tokens = self.tokens.saturating_sub(less);
+        let [_, tokens, _, before] = &mut self.numbers;
+        let less = before.saturating_sub(output);
+        *before -= less;
+        *tokens = tokens.saturating_sub(less);
         self
     }
 
     /// What is left of this when `other` has been charged already.
     pub(crate) fn without(mut self, other: &Self) -> Self {
-        self.requests = self.requests.saturating_sub(other.requests);
-        self.tokens = self.tokens.saturating_sub(other.tokens);
-        self.input = self.input.saturating_sub(other.input);
-        self.output = self.output.saturating_sub(other.output);
+        for (n, other) in self.numbers.iter_mut().zip(other.numbers) {
+            *n = n.saturating_sub(other);
+        }
         self.units = self.units.map(|units| {
             let rest = |&(name, n): &(&'static str, u64)| {
                 (name, n.saturating_sub(other.of(Resource::Unit(name))))
@@ -172,12 +199,12 @@ impl Cost {
     /// This and `other` together.
     pub(crate) fn plus(&self, other: &Self) -> Self {
         let mut sum = Self {
-            requests: self.requests.saturating_add(other.requests),
-            tokens: self.tokens.saturating_add(other.tokens),
-            input: self.input.saturating_add(other.input),
-            output: self.output.saturating_add(other.output),
+            numbers: self.numbers,
             units: self.units.clone(),
         };
+        for (n, other) in sum.numbers.iter_mut().zip(other.numbers) {
+            *n = n.saturating_add(other);
+        }
         for (name, n) in other.units.as_deref().unwrap_or_default() {
             let before = sum.of(Resource::Unit(name));
             sum = sum.unit(name, before.saturating_add(*n));
@@ -185,17 +212,43 @@ impl Cost {
         sum
     }
 
+    /// How much of a resource this takes, where its kind is known already.
+    #[inline]
+    pub(crate) fn of_kind(&self, Kind(kind): Kind, resource: impl FnOnce() -> Resource) -> u64 {
+        match self.numbers.get(kind) {
+            Some(n) => *n,
+            None => self.of(resource()),
+        }
+    }
+
     /// How much of `resource` this takes.
     #[inline]
     pub fn of(&self, resource: Resource) -> u64 {
         match resource {
-            Resource::Requests => self.requests,
-            Resource::Tokens => self.tokens,
-            Resource::InputTokens => self.input,
-            Resource::OutputTokens => self.output,
-            Resource::Unit(name) => self.units.as_deref().map_or(0, |units| {
-                units.iter().find(|(n, _)| *n == name).map_or(0, |u| u.1)
-            }),
+            Resource::Requests => self.numbers[0],
+            Resource::Tokens => self.numbers[1],
+            Resource::InputTokens => self.numbers[2],
+            Resource::OutputTokens => self.numbers[3],
+            Resource::Unit(name) => self.of_unit(name),
         }
+    }
+
+    #[cold]
+    fn of_unit(&self, name: &str) -> u64 {
+        let units = self.units.as_deref().unwrap_or_default();
+        units.iter().find(|(n, _)| *n == name).map_or(0, |u| u.1)
+    }
+}
+
+impl std::fmt::Debug for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [requests, tokens, input, output] = self.numbers;
+        f.debug_struct("Cost")
+            .field("requests", &requests)
+            .field("tokens", &tokens)
+            .field("input", &input)
+            .field("output", &output)
+            .field("units", &self.units)
+            .finish()
     }
 }

@@ -2,6 +2,7 @@
 
 mod cool_down;
 mod discovery;
+mod elsewhere;
 mod fit;
 mod learn;
 mod meters;
@@ -10,7 +11,12 @@ mod saved;
 use std::time::Duration;
 
 use self::{cool_down::CoolDown, discovery::Discovery, meters::Meters};
-pub(crate) use self::{fit::Spare, learn::Stated, saved::SavedLedger};
+pub(crate) use self::{
+    elsewhere::{Issue, Step},
+    fit::Spare,
+    learn::Stated,
+    saved::SavedLedger,
+};
 use super::{
     cost::{Cost, Resource},
     meter::Meter,
@@ -127,6 +133,7 @@ impl Ledger {
 
     /// Moves on to `now` and returns where the ledger stands: its time never runs backward, so that
     /// readings of the clock that overtake each other on the way here do no harm.
+    #[inline(always)]
     pub(crate) fn advance(&mut self, now: Time) -> Time {
         self.now = self.now.max(now);
         self.meters.advance(self.now);
@@ -198,12 +205,18 @@ impl Ledger {
     }
 
     /// What was held has left: dates it, and returns the date.
+    #[inline(always)]
     pub(crate) fn date(&mut self, cost: &Cost) -> Departure {
-        self.meters.date(cost, self.now);
+        self.date_at(cost, self.now)
+    }
+
+    #[inline(always)]
+    fn date_at(&mut self, cost: &Cost, at: Time) -> Departure {
+        self.meters.date(cost, at);
         let watch = self.settlement.as_mut();
         Departure {
             mark: watch.map(|(_, settlement)| settlement.departed(cost.of(Resource::Tokens))),
-            at: self.now,
+            at,
         }
     }
 

@@ -57,7 +57,7 @@ impl Waiting {
             Ok(Some((cost, slot))) => {
                 self.key = None;
                 let grant = Grant::new(Books::Line(Arc::clone(&self.line)), cost, slot);
-                self.line.waited(grant.cost(), &self.standing);
+                self.line.waited(&grant.cost(), &self.standing);
                 Poll::Ready(Ok(grant))
             }
             Err(rejected) => {
@@ -141,23 +141,25 @@ impl Future for Acquire {
         let this = &mut *self;
         loop {
             match &mut this.state {
-                State::New { quota, cost, rank } => {
-                    match quota.reserve(mem::take(cost), false, *rank) {
-                        super::Reserved::Granted(grant) => {
-                            this.state = State::Done;
-                            return Poll::Ready(Ok(Permit::new(grant, false)));
-                        }
-                        super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
-                        super::Reserved::Refused(refusal) => {
-                            this.state = State::Done;
-                            return Poll::Ready(Err(refusal.into()));
-                        }
+                State::New { quota, cost, rank } => match quota.reserve(cost, false, *rank) {
+                    super::Reserved::Granted(grant) => {
+                        let permit = Permit::new(grant, mem::take(cost), false);
+                        this.state = State::Done;
+                        return Poll::Ready(Ok(permit));
                     }
-                }
+                    super::Reserved::Queued(waiting) => this.state = State::Waiting(waiting),
+                    super::Reserved::Refused(refusal) => {
+                        this.state = State::Done;
+                        return Poll::Ready(Err(refusal.into()));
+                    }
+                },
                 State::Waiting(waiting) => {
                     let turn = ready!(waiting.poll_turn(cx));
                     this.state = State::Done;
-                    return Poll::Ready(turn.map(|grant| Permit::new(grant, true)));
+                    return Poll::Ready(turn.map(|grant| {
+                        let cost = grant.cost().into_owned();
+                        Permit::new(grant, cost, true)
+                    }));
                 }
                 State::Done => panic!("`Acquire` polled after it resolved"),
             }

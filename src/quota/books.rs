@@ -28,7 +28,7 @@ impl Books {
     #[inline]
     pub(super) fn id(&self) -> usize {
         match self {
-            Self::Line(line) => line.id(),
+            Self::Line(line) => line.id,
             Self::Key(key) => key.name(),
         }
     }
@@ -50,7 +50,7 @@ impl Books {
     }
 
     /// What was held leaves now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn date(&self, cost: &Cost, now: Moment) -> Departure {
         let by_line = |line: &Line| {
             let departure = line.date(cost, now);

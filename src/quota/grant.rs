@@ -1,80 +1,39 @@
 //! What a request holds of a quota.
 
-use std::{cell::RefCell, fmt, thread::LocalKey, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use super::{Allowance, Quota, Rank, Reserved, books::Books};
+use super::{
+    Allowance, Quota, Rank, Reserved, books::Books, charge::Charge, express::Express,
+    holding::Holding,
+};
 use crate::{
     clock::{self, Moment},
     core::{
         cost::{Cost, Resource},
-        settlement::{Departure, Settle},
+        settlement::Settle,
     },
     departure::Place,
-    recycled::{Recycle, Recycled, Spares},
+    recycled::Recycled,
     verdict::{RateStatus, Usage, Verdict},
 };
 
 /// A turn that was granted. Gives everything back on drop until the request was handed on; from then on
 /// only its place in flight.
 pub(crate) struct Grant {
-    charge: Recycled<Charge>,
-}
-
-thread_local! {
-    static SPARES: Spares<Charge> = const { RefCell::new(Vec::new()) };
-}
-
-#[derive(Default)]
-struct Charge {
     // None once it is over.
-    books: Option<Books>,
-    cost: Cost,
-    // Of a request that has left.
-    departure: Departure,
-    place: Place,
-    // A place in flight that it still takes.
-    slot: bool,
-    // Boxed: hardly any has one.
-    more: Option<Box<More>>,
+    held: Option<Held>,
 }
 
-impl Recycle for Charge {
-    fn spares() -> &'static LocalKey<Spares<Self>> {
-        &SPARES
-    }
-
-    #[inline]
-    fn clear(&mut self) {
-        (self.books, self.cost, self.more) = (None, Cost::none(), None);
-    }
-}
-
-impl Charge {
-    #[inline]
-    fn books(&self) -> &Books {
-        self.books.as_ref().expect("kept until it is over")
-    }
-
-    #[inline]
-    fn leave(&mut self, now: Moment) {
-        self.departure = self.books().date(&self.cost, now);
-        self.place = Place::Left;
-    }
-}
-
-/// What else a request has been charged.
-#[derive(Default)]
-struct More {
-    // By layers further out, on the same quota.
-    covered: Cost,
-    // At the try before, where this is the charge of a further one.
-    before: Option<Departure>,
+enum Held {
+    /// As nearly every request that doesn't wait holds it until more becomes of it than an answer.
+    Express(Express),
+    Charge(Recycled<Charge>),
 }
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant")
-            .field("cost", self.cost())
+            .field("cost", &*self.cost())
             .field("left", &self.has_left())
             .finish_non_exhaustive()
     }
@@ -82,52 +41,109 @@ impl fmt::Debug for Grant {
 
 impl Grant {
     /// Of a cost that is held there already.
+    #[inline(always)]
     pub(super) fn new(books: Books, cost: Cost, slot: bool) -> Self {
         let mut charge = Recycled::<Charge>::blank();
-        charge.books = Some(books);
-        charge.cost = cost;
-        charge.departure = Departure::NONE;
-        (charge.place, charge.slot) = (Place::Held, slot);
-        Self { charge }
+        charge.begin(books, cost, slot);
+        Self {
+            held: Some(Held::Charge(charge)),
+        }
+    }
+
+    /// Of what was taken from the till.
+    #[inline(always)]
+    pub(super) const fn express(express: Express) -> Self {
+        Self {
+            held: Some(Held::Express(express)),
+        }
+    }
+
+    #[inline]
+    pub(super) const fn of(charge: Recycled<Charge>) -> Self {
+        Self {
+            held: Some(Held::Charge(charge)),
+        }
+    }
+
+    /// What it holds from the answer on.
+    #[inline]
+    pub(crate) fn into_holding(mut self) -> Holding {
+        self.depart();
+        match self.held.take() {
+            Some(Held::Express(express)) => express.into_holding(),
+            Some(Held::Charge(charge)) => Holding::charge(charge),
+            None => Holding::nothing(),
+        }
+    }
+
+    #[inline]
+    fn held(&self) -> &Held {
+        self.held.as_ref().expect("kept until it is over")
+    }
+
+    #[inline]
+    fn held_mut(&mut self) -> &mut Held {
+        self.held.as_mut().expect("kept until it is over")
+    }
+
+    /// As any other charge, from now on.
+    fn charge(&mut self) -> &mut Charge {
+        let held = match self.held.take() {
+            Some(Held::Express(express)) => {
+                let mut charge = Recycled::blank();
+                express.into_charge(&mut charge);
+                Some(Held::Charge(charge))
+            }
+            held => held,
+        };
+        self.held = held;
+        match &mut self.held {
+            Some(Held::Charge(charge)) => charge,
+            Some(Held::Express(_)) | None => unreachable!("a charge by now"),
+        }
     }
 
     /// The same for a request of which a layer further out, on the same quota, has charged so much.
     #[inline]
     pub(crate) fn covered_by(mut self, charged: Option<Cost>) -> Self {
         if let Some(charged) = charged.filter(|charged| *charged != Cost::none()) {
-            self.more().covered = charged;
+            self.charge().more().covered = charged;
         }
         self
     }
 
-    fn more(&mut self) -> &mut More {
-        self.charge.more.get_or_insert_default()
-    }
-
     /// Does something with what the request is charged all in all, for layers further in to take over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_total<T>(&self, act: impl FnOnce(&Cost) -> T) -> T {
-        match &self.charge.more {
-            None => act(&self.charge.cost),
-            Some(more) => act(&self.charge.cost.plus(&more.covered)),
+        match self.held() {
+            Held::Express(express) => act(&express.cost()),
+            Held::Charge(charge) => match &charge.more {
+                None => act(&charge.cost),
+                Some(more) => act(&charge.cost.plus(&more.covered)),
+            },
         }
     }
 
-    pub(crate) fn cost(&self) -> &Cost {
-        &self.charge.cost
+    /// What was charged.
+    pub(crate) fn cost(&self) -> Cow<'_, Cost> {
+        match self.held() {
+            Held::Express(express) => Cow::Owned(express.cost()),
+            Held::Charge(charge) => Cow::Borrowed(&charge.cost),
+        }
     }
 
     /// What was charged, with the tokens that the provider counted instead of the estimate; those that a layer further
     /// out has charged are its to settle.
     pub(crate) fn used(&self, usage: &Usage) -> Cost {
-        let covered = |resource| {
-            self.charge
-                .more
-                .as_ref()
-                .map_or(0, |more| more.covered.of(resource))
+        let covered = |resource| match self.held() {
+            Held::Express(_) => 0,
+            Held::Charge(charge) => {
+                let more = charge.more.as_ref();
+                more.map_or(0, |more| more.covered.of(resource))
+            }
         };
         let rest = |used: u64, resource| used.saturating_sub(covered(resource));
-        self.charge.cost.with_tokens(
+        self.cost().with_tokens(
             rest(usage.total_tokens, Resource::Tokens),
             rest(usage.input_tokens, Resource::InputTokens),
             rest(usage.output_tokens, Resource::OutputTokens),
@@ -136,138 +152,161 @@ impl Grant {
 
     /// The answer has come to so many tokens.
     pub(crate) fn hear_output(&self, tokens: u64) {
-        self.charge.books().outputs().hear(tokens);
+        match self.held() {
+            Held::Express(express) => express.line().outputs.hear(tokens),
+            Held::Charge(charge) => charge.books().outputs().hear(tokens),
+        }
     }
 
     /// What is left of the quota's limits now.
     pub(crate) fn allowance(&self) -> Allowance {
-        self.charge.books().look().allowance()
+        match self.held() {
+            Held::Express(express) => express.line().allowance(),
+            Held::Charge(charge) => charge.books().look().allowance(),
+        }
     }
 
     /// Names the quota among all others.
     #[inline]
     pub(crate) fn quota_id(&self) -> usize {
-        self.charge.books().id()
+        match self.held() {
+            Held::Express(express) => express.quota_id(),
+            Held::Charge(charge) => charge.books().id(),
+        }
+    }
+
+    /// Where the request is.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> Place {
+        match self.held() {
+            Held::Express(express) => express.place(),
+            Held::Charge(charge) => charge.place,
+        }
     }
 
     /// Whether the request has left.
     #[inline]
     pub(crate) fn has_left(&self) -> bool {
-        matches!(self.charge.place, Place::Left)
+        matches!(self.place(), Place::Left)
     }
 
     /// Whether it is still ours, or another layer's of ours further in.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {
-        matches!(self.charge.place, Place::Held)
-    }
-
-    /// Where the request is.
-    #[inline]
-    pub(crate) fn place(&self) -> Place {
-        self.charge.place
+        matches!(self.place(), Place::Held)
     }
 
     /// The request is there now. Nothing more told, one that was handed on counts as sent; one that had left and is held again
     /// has never arrived. To be told while the inner service is called or polled, or right after it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&mut self, place: Place) {
-        match (place, self.charge.place) {
+        match (place, self.place()) {
             (Place::Left, _) => self.depart_now(),
-            (Place::Held, Place::Left) => {
-                self.charge
-                    .books()
-                    .hold_again(&self.charge.cost, self.charge.departure);
-                self.charge.place = Place::Held;
-            }
+            (Place::Held, Place::Left) => self.charge().hold_again(),
             (Place::HandedOn, Place::Left) => {}
-            (place, _) => self.charge.place = place,
+            (place, _) => match self.held_mut() {
+                Held::Express(express) => express.put(place),
+                Held::Charge(charge) => charge.place = place,
+            },
         }
     }
 
     /// Asks for the same charge once more, for a further try of the same request, in front of those who haven't begun;
     /// `reject` refuses instead of waiting. It takes no further place in flight.
-    pub(crate) fn ask_again(&self, reject: bool) -> Reserved {
-        let books = self.charge.books().clone();
+    pub(crate) fn ask_again(&mut self, reject: bool) -> Reserved {
+        let charge = self.charge();
+        let books = charge.books().clone();
         let quota = Quota { books };
         if reject {
-            quota.reserve_or_refuse(self.charge.cost.clone(), true, Rank::DEFAULT)
+            quota.reserve_or_refuse(&charge.cost, true, Rank::DEFAULT)
         } else {
-            quota.reserve(self.charge.cost.clone(), true, Rank::DEFAULT)
+            quota.reserve(&charge.cost, true, Rank::DEFAULT)
         }
     }
 
     /// The request is on its way once more, charged by `next`: what this has charged stays.
     pub(crate) fn follow(&mut self, mut next: Self) {
         self.depart();
-        next.charge.slot = std::mem::take(&mut self.charge.slot);
-        next.charge.more = std::mem::take(&mut self.charge.more);
-        next.more().before = Some(self.charge.departure);
+        let (before, after) = (self.charge(), next.charge());
+        after.slot = std::mem::take(&mut before.slot);
+        after.more = std::mem::take(&mut before.more);
+        after.more().before = Some(before.departure);
         *self = next;
+    }
+
+    #[inline(always)]
+    fn leave(&mut self, now: impl FnOnce() -> Moment) {
+        if self.has_left() {
+            return;
+        }
+        match self.held_mut() {
+            Held::Express(express) => express.leave(now()),
+            Held::Charge(charge) => charge.leave(now()),
+        }
     }
 
     /// The request leaves now: from here on its charge has a date. Once; later calls do nothing.
     #[inline]
     pub(crate) fn depart(&mut self) {
-        if !self.has_left() {
-            self.charge.leave(Moment::now());
-        }
+        self.leave(Moment::now);
     }
 
     /// The same right after the inner service was called or polled, as of what anybody has seen of the clock since.
     #[inline]
     pub(crate) fn depart_now(&mut self) {
-        if !self.has_left() {
-            self.charge.leave(clock::looked());
-        }
+        self.leave(clock::looked);
     }
 
     /// There is an answer, just now. A further try that is still held never left: the answer is that of the try before, and
     /// what was charged for the further one is given back. False then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answered(&mut self) -> bool {
-        let before = self.charge.more.as_ref().and_then(|more| more.before);
-        match before.filter(|_| self.is_held()) {
-            Some(before) => {
-                self.stay(before);
-                false
-            }
-            None => {
-                self.depart_now();
-                true
-            }
+        if let Held::Charge(charge) = self.held_mut()
+            && let Some(before) = charge.before()
+        {
+            charge.stay(before);
+            return false;
         }
-    }
-
-    /// Nothing was charged but for the try that left then.
-    #[cold]
-    fn stay(&mut self, before: Departure) {
-        self.charge.books().release(&self.charge.cost, false);
-        (self.charge.departure, self.charge.place) = (before, Place::Left);
+        self.depart_now();
+        true
     }
 
     /// It was answered so. Told once, where a layer further out has charged it as well.
     #[inline]
     pub(crate) fn heard(&self, verdict: &Verdict) {
-        let covered = self.charge.more.as_ref().map(|more| &more.covered);
-        if covered.is_none_or(|covered| *covered == Cost::none()) {
-            self.charge.books().heard(verdict);
+        match self.held() {
+            Held::Express(express) => {
+                let line = express.line();
+                line.watch.heard(verdict, || line.now());
+            }
+            Held::Charge(charge) => charge.heard(verdict),
         }
     }
 
-    /// The request leaves at the instant of its grant, without another look at the clock.
+    /// The request leaves at the instant of its grant, without another look at the clock where it has taken one.
     pub(crate) fn depart_at_once(&mut self) {
-        if !self.has_left() {
-            self.charge.departure = self.charge.books().date_at_once(&self.charge.cost);
-            self.charge.place = Place::Left;
+        if self.has_left() {
+            return;
+        }
+        match self.held_mut() {
+            Held::Express(express) => express.leave(Moment::now()),
+            Held::Charge(charge) => {
+                charge.departure = charge.books().date_at_once(&charge.cost);
+                charge.place = Place::Left;
+            }
         }
     }
 
     /// The answer has arrived: frees the place in flight, keeps the charge.
     #[inline]
     pub(crate) fn land(&mut self) {
-        if std::mem::take(&mut self.charge.slot) {
-            self.charge.books().land();
+        match self.held_mut() {
+            Held::Express(express) => express.land(),
+            Held::Charge(charge) => {
+                if std::mem::take(&mut charge.slot) {
+                    charge.books().land();
+                }
+            }
         }
     }
 
@@ -275,56 +314,61 @@ impl Grant {
     /// the place in flight.
     pub(crate) fn settle(mut self, used: &Cost, policy: Settle) {
         self.depart();
-        let slot = std::mem::take(&mut self.charge.slot);
-        let costs = (&self.charge.cost, used);
-        self.charge
-            .books()
-            .settle(costs, self.charge.departure.at, policy, slot);
+        let charge = self.charge();
+        let slot = std::mem::take(&mut charge.slot);
+        let costs = (&charge.cost, used);
+        (charge.books()).settle(costs, charge.departure.at, policy, slot);
     }
 
     /// What the answer to this request says is left.
-    pub(crate) fn observe(&self, status: &RateStatus) {
-        self.charge
-            .books()
-            .observe(status, &self.charge.cost, self.charge.departure);
+    pub(crate) fn observe(&mut self, status: &RateStatus) {
+        let charge = self.charge();
+        (charge.books()).observe(status, &charge.cost, charge.departure);
     }
 
     /// The provider refused for want of `resource` (of something, for `None`): nothing more of it for
     /// as long as it asks to wait, or for a cool-down where it doesn't say.
-    pub(crate) fn refused(&self, resource: Option<Resource>, wait: Option<Duration>) {
-        let (cost, dated) = (&self.charge.cost, self.charge.departure.at);
-        self.charge.books().refused(resource, cost, dated, wait);
+    pub(crate) fn refused(&mut self, resource: Option<Resource>, wait: Option<Duration>) {
+        let charge = self.charge();
+        let (cost, dated) = (&charge.cost, charge.departure.at);
+        charge.books().refused(resource, cost, dated, wait);
     }
 
     /// The answer has ended without telling what was used: the charge stays.
     pub(crate) fn served(mut self) {
         self.depart();
-        let (dated, slot) = (
-            self.charge.departure.at,
-            std::mem::take(&mut self.charge.slot),
-        );
-        self.charge.books().served(dated, slot);
+        let charge = self.charge();
+        let slot = std::mem::take(&mut charge.slot);
+        charge.books().served(charge.departure.at, slot);
     }
 
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
-        if !self.has_left() {
-            self.charge.place = Place::Held;
+        let charge = self.charge();
+        if charge.place != Place::Left {
+            charge.place = Place::Held;
         } else {
-            let slot = std::mem::take(&mut self.charge.slot);
-            self.charge
-                .books()
-                .refund(&self.charge.cost, self.charge.departure, slot);
+            let slot = std::mem::take(&mut charge.slot);
+            (charge.books()).refund(&charge.cost, charge.departure, slot);
         }
+    }
+
+    // Goes back to where it was taken.
+    #[cold]
+    fn release(&mut self) {
+        let charge = self.charge();
+        charge.books().release(&charge.cost, charge.slot);
     }
 }
 
 impl Drop for Grant {
+    #[inline]
     fn drop(&mut self) {
+        if self.held.is_none() {
+            return;
+        }
         if self.is_held() {
-            self.charge
-                .books()
-                .release(&self.charge.cost, self.charge.slot);
+            self.release();
         } else {
             self.depart();
             self.land();

@@ -1,19 +1,26 @@
-//! What the handles of a quota share: the ledger and the line under one lock, and the timer.
+//! What the handles of a quota share: the ledger and the line under one lock, the till beside it, and the timer.
 //!
 //! Decided under the lock, acted on outside of it: no waker, no callback and no event runs while
 //! it is held.
+
+mod counting;
+#[cfg(test)]
+mod tests;
+mod till;
 
 use std::{task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
+use self::till::{Counted, Till};
+pub(super) use self::{counting::Taken, till::Amount};
 use super::{
     QuotaBuilder,
     calendar::Calendars,
     outputs::Outputs,
     refusal::rejected,
     shared::Desk,
-    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, Weak},
+    sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Tick, Timer},
     watch::{Standing, Watch},
 };
@@ -36,6 +43,7 @@ const AT_ONCE: usize = 32;
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) queue: Queue<Waker>,
+    counted: Counted,
 }
 
 /// Everything that the handles of one quota share.
@@ -44,15 +52,17 @@ pub(super) struct Line {
     state: Mutex<State>,
     // Whether only so many may be in flight. Where that is nobody's concern, those that have landed are only counted.
     has_places: bool,
-    landed: AtomicU64,
+    till: Till,
     // A moment, and the ledger's time then.
     origin: (Moment, Time),
     timer: Timer,
     waker: Waker,
     pub(super) settings: Arc<QuotaBuilder>,
-    // What names it where it isn't known by itself.
-    pub(super) name: Option<usize>,
+    // Names it among all others.
+    pub(super) id: usize,
     max_wait: Duration,
+    // Whether the till is ever opened: not where each request is looked at.
+    has_till: bool,
     calendars: Calendars,
     pub(super) outputs: Outputs,
     pub(super) watch: Arc<Watch>,
@@ -91,20 +101,22 @@ impl Line {
         let calendars = Calendars::of(&ledger);
         Arc::new_cyclic(|line| Self {
             has_places: ledger.has_places(),
-            landed: AtomicU64::new(0),
+            till: Till::new(ledger.max_per_request()),
             state: Mutex::new(State {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
+                counted: Counted::default(),
             }),
             origin: (Moment::of(origin), base),
             timer: Timer::new(origin, base),
             waker: Waker::from(Arc::new(Tick(Weak::clone(line)))),
             max_wait: settings.longest_wait(),
+            has_till: !watch.has_alarm(),
             calendars,
             outputs: Outputs::new(),
             shared: settings.desk(line),
             settings,
-            name,
+            id: name.unwrap_or(line.as_ptr() as usize),
             watch,
         })
     }
@@ -124,13 +136,6 @@ impl Line {
         &self.settings
     }
 
-    #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock();
-        state.ledger.landed(self.landed.load(Ordering::Acquire));
-        state
-    }
-
     /// Reads the accounts, or changes them in a way that makes nobody's turn come earlier.
     pub(super) fn with<T>(&self, f: impl FnOnce(&mut Ledger) -> T) -> T {
         let now = self.now();
@@ -145,7 +150,7 @@ impl Line {
     }
 
     /// Dates what was held: it leaves now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn date(&self, cost: &Cost, now: Moment) -> Departure {
         let now = now.on(self.origin);
         let mut state = self.lock();
@@ -156,20 +161,6 @@ impl Line {
     /// Dates what was held a moment ago, as of the last look at the clock.
     pub(super) fn date_at_once(&self, cost: &Cost) -> Departure {
         self.lock().ledger.date(cost)
-    }
-
-    /// A place in flight is free again; whoever's turn has come by it is told.
-    pub(super) fn land(&self) {
-        if !self.has_places {
-            self.landed.fetch_add(1, Ordering::Release);
-            return;
-        }
-        let mut state = self.lock();
-        let turn = state.ledger.land() && state.queue.waiting() > 0;
-        drop(state);
-        if turn {
-            self.turn();
-        }
     }
 
     /// Changes the accounts; where `f` says that somebody's turn may have come by it, they are told.
@@ -201,7 +192,7 @@ impl Line {
     pub(super) fn look_at<T>(&self, f: impl FnOnce(&Ledger, &Queue<Waker>, Time) -> T) -> T {
         let now = self.now();
         let mut state = self.lock();
-        let State { ledger, queue } = &mut *state;
+        let State { ledger, queue, .. } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         f(ledger, queue, now)
@@ -214,10 +205,14 @@ impl Line {
         cost: &Cost,
         slot: bool,
         place: Option<Place>,
-    ) -> Result<(), E> {
+    ) -> Result<Taken, E> {
         let now = self.now();
         let mut state = self.lock();
-        let State { ledger, queue } = &mut *state;
+        let State {
+            ledger,
+            queue,
+            counted,
+        } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         let fit = ledger.fit_beside(cost, slot, spare(queue, place));
@@ -225,12 +220,12 @@ impl Line {
             _ if fit != Fit::Now => {}
             Some(place) if queue.waiting() > 0 => {
                 if queue.pass(ledger, cost, slot, place) {
-                    return Ok(());
+                    return Ok(Taken::Entered);
                 }
             }
             _ => {
                 ledger.hold(cost, slot);
-                return Ok(());
+                return Ok(self.open(ledger, queue, counted));
             }
         }
         let projected = || ledger.project(cost, |limit| queue.asked_by_all(limit));
@@ -240,20 +235,12 @@ impl Line {
         Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
-    /// Takes what fitted at the last look at the clock, and will from there on, which needs no other; `false` where that can't be
-    /// said, and [`ask`](Self::ask) is to be asked. Nobody is delayed by it.
-    pub(super) fn take(&self, cost: &Cost, slot: bool, place: Option<Place>) -> bool {
-        let mut state = self.lock();
-        let State { ledger, queue } = &mut *state;
-        queue.taken() == 0 && ledger.take_for_good(cost, slot, spare(queue, place))
-    }
-
     /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a place is for a request that
     /// has begun (see [`ask_now`](Self::ask_now)): it goes first.
     pub(super) fn ask(&self, cost: &Cost, slot: bool, place: Option<Place>) -> Asked {
         let now = self.now();
         let mut state = self.lock();
-        let State { ledger, queue } = &mut *state;
+        let State { ledger, queue, .. } = &mut *state;
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         let fit = queue.fit(ledger, cost, slot, place);
@@ -300,7 +287,7 @@ impl Line {
             let mine = waker.clone();
             let now = self.now();
             let mut state = self.lock();
-            let State { ledger, queue } = &mut *state;
+            let State { ledger, queue, .. } = &mut *state;
             let now = ledger.advance(now);
             let old = match queue.look(ledger, key) {
                 Look::Granted(cost, slot, old) => {
@@ -339,7 +326,7 @@ impl Line {
     pub(super) fn leave(&self, key: Key) {
         let now = self.now();
         let mut state = self.lock();
-        let State { ledger, queue } = &mut *state;
+        let State { ledger, queue, .. } = &mut *state;
         ledger.advance(now);
         let (turn, waker) = queue.leave(ledger, key);
         drop(state);
@@ -355,7 +342,7 @@ impl Line {
         loop {
             let now = self.now();
             let mut state = self.lock();
-            let State { ledger, queue } = &mut *state;
+            let State { ledger, queue, .. } = &mut *state;
             if queue.waiting() == 0 {
                 return Turn::Planned;
             }

@@ -99,8 +99,11 @@ mod allowance;
 mod books;
 mod builder;
 mod calendar;
+mod charge;
+mod express;
 mod fullness;
 mod grant;
+mod holding;
 mod kept;
 mod keyed;
 mod line;
@@ -115,11 +118,12 @@ mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
+
 mod timer;
 mod told;
 mod watch;
 
-use std::{borrow::Borrow, fmt};
+use std::fmt;
 
 use tokio::time::Instant;
 
@@ -136,15 +140,11 @@ pub use self::{
 pub(crate) use self::{
     acquire::Waiting,
     grant::Grant,
+    holding::Holding,
     priority::{Rank, flow},
 };
 
-use self::{
-    books::Books,
-    line::Line,
-    reserve::{granted, reserve_or_queue},
-    sync::Arc,
-};
+use self::{books::Books, line::Line, sync::Arc};
 use crate::{
     core::{
         cost::{Cost, Resource},
@@ -226,8 +226,8 @@ impl Quota {
     ///
     /// [`Rejected`], and nothing is spent.
     pub fn try_acquire(&self, cost: Cost) -> Result<Permit, Rejected> {
-        self.reserve_now(cost, false, Rank::DEFAULT)
-            .map(|grant| Permit::new(grant, true))
+        let grant = self.reserve_now(&cost, false, Rank::DEFAULT)?;
+        Ok(Permit::new(grant, cost, true))
     }
 
     /// Takes `cost` when its turn has come.
@@ -329,60 +329,6 @@ impl Quota {
     /// How full it is, to be compared with others: in millionths of its fullest limit.
     pub(crate) fn fullness(&self) -> u64 {
         self.books.look().fullness()
-    }
-
-    /// Takes `cost` now, or says when to come back. `begun`: a layer further out, on this quota, has charged part of
-    /// what the request needs, its place in flight included.
-    #[inline]
-    pub(crate) fn reserve_now(
-        &self,
-        cost: Cost,
-        begun: bool,
-        rank: Rank,
-    ) -> Result<Grant, Rejected> {
-        self.try_reserve(cost, begun, rank)
-    }
-
-    /// The same as what becomes of the request.
-    #[inline]
-    pub(crate) fn reserve_or_refuse(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
-        match self.try_reserve(cost, begun, rank) {
-            Ok(grant) => Reserved::Granted(grant),
-            Err(refusal) => Reserved::Refused(refusal),
-        }
-    }
-
-    /// The refusal is made as what it leaves as: it is too large to be moved about.
-    #[inline]
-    fn try_reserve<E>(&self, cost: Cost, begun: bool, rank: Rank) -> Result<Grant, E>
-    where
-        E: From<Rejected> + Borrow<Rejected>,
-    {
-        let line = match &self.books {
-            Books::Line(line) => line,
-            Books::Key(key) => return key.try_reserve(cost, begun, rank),
-        };
-        let place = (!begun).then(|| rank.place());
-        if let Err(refusal) = line.ask_now::<E>(&cost, !begun, place) {
-            line.wished(&cost, refusal.borrow());
-            line.refused(refusal.borrow());
-            return Err(refusal);
-        }
-        Ok(granted(line, cost, begun, rank))
-    }
-
-    /// Takes `cost` now, or a place in line for it; `begun` as above.
-    #[inline]
-    pub(crate) fn reserve(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
-        let line = match &self.books {
-            Books::Line(line) => line,
-            Books::Key(key) => return key.reserve(cost, begun, rank),
-        };
-        let place = (!begun).then(|| rank.place());
-        if line.take(&cost, !begun, place) {
-            return Reserved::Granted(granted(line, cost, begun, rank));
-        }
-        reserve_or_queue(line, cost, begun, rank)
     }
 
     const fn of(line: Arc<Line>) -> Self {

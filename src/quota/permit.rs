@@ -20,22 +20,23 @@ use crate::{
 #[must_use = "a permit that is dropped counts as a request that was sent"]
 pub struct Permit {
     grant: Grant,
+    cost: Cost,
 }
 
 impl Permit {
-    /// `now`: the clock was read for the grant itself.
-    pub(super) fn new(mut grant: Grant, now: bool) -> Self {
+    /// Of a grant of this cost. `now`: if the clock was read, then for the grant itself.
+    pub(super) fn new(mut grant: Grant, cost: Cost, now: bool) -> Self {
         if now {
             grant.depart_at_once();
         } else {
             grant.depart();
         }
-        Self { grant }
+        Self { grant, cost }
     }
 
     /// What was charged.
-    pub fn cost(&self) -> &Cost {
-        self.grant.cost()
+    pub const fn cost(&self) -> &Cost {
+        &self.cost
     }
 
     /// The request was sent and the provider counted `usage`: more than was charged is charged too, less is given back.

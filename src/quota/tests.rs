@@ -46,13 +46,13 @@ fn look(waiting: &mut Waiting) -> std::task::Poll<Result<Grant, Rejected>> {
 async fn what_never_left_is_given_back_and_what_left_is_kept() {
     let quota = quota();
     let grant = quota
-        .reserve_now(Cost::tokens(60), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(60), false, Rank::DEFAULT)
         .expect("fits");
     assert_eq!(held(&quota), (0, 60, 1));
     drop(grant);
     assert_eq!(held(&quota), (0, 0, 0));
     let mut grant = quota
-        .reserve_now(Cost::tokens(60), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(60), false, Rank::DEFAULT)
         .expect("fits");
     grant.depart();
     grant.depart();
@@ -68,7 +68,7 @@ async fn what_never_left_is_given_back_and_what_left_is_kept() {
 async fn the_window_runs_from_the_departure_not_from_the_grant() {
     let quota = quota();
     let mut grant = quota
-        .reserve_now(Cost::tokens(100), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(100), false, Rank::DEFAULT)
         .expect("fits");
     tokio::time::advance(50 * SECOND).await;
     assert!(
@@ -93,7 +93,7 @@ async fn a_grant_is_settled_up_always_and_down_by_policy() {
     ] {
         let quota = quota();
         let grant = quota
-            .reserve_now(Cost::tokens(50), false, Rank::DEFAULT)
+            .reserve_now(&Cost::tokens(50), false, Rank::DEFAULT)
             .expect("fits");
         let used = grant.used(&Usage::new(used, 0));
         grant.settle(&used, policy);
@@ -105,7 +105,7 @@ async fn a_grant_is_settled_up_always_and_down_by_policy() {
 async fn a_refund_after_departure_gives_everything_back() {
     let quota = quota();
     let mut grant = quota
-        .reserve_now(Cost::tokens(50), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(50), false, Rank::DEFAULT)
         .expect("fits");
     grant.depart();
     tokio::time::advance(SECOND).await;
@@ -117,12 +117,12 @@ async fn a_refund_after_departure_gives_everything_back() {
 async fn an_answer_doesn_t_know_of_what_left_after_its_request() {
     let quota = quota();
     let mut first = quota
-        .reserve_now(Cost::tokens(30), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(30), false, Rank::DEFAULT)
         .expect("fits");
     first.depart();
     tokio::time::advance(SECOND).await;
     let mut second = quota
-        .reserve_now(Cost::tokens(30), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(30), false, Rank::DEFAULT)
         .expect("fits");
     second.depart();
     let mut status = RateStatus::new();
@@ -142,10 +142,11 @@ async fn an_answer_doesn_t_know_of_what_left_after_its_request() {
 async fn whoever_waits_for_a_place_goes_when_one_lands() {
     let quota = Quota::builder().max_in_flight(1).build().expect("valid");
     let mut grant = quota
-        .reserve_now(Cost::request(), false, Rank::DEFAULT)
+        .reserve_now(&Cost::request(), false, Rank::DEFAULT)
         .expect("fits");
     grant.depart();
-    let Reserved::Queued(mut waiting) = quota.reserve(Cost::request(), false, Rank::DEFAULT) else {
+    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::request(), false, Rank::DEFAULT)
+    else {
         panic!("it waits");
     };
     assert!(look(&mut waiting).is_pending());
@@ -157,9 +158,10 @@ async fn whoever_waits_for_a_place_goes_when_one_lands() {
 async fn whoever_waits_for_what_another_holds_goes_when_it_is_given_back() {
     let quota = quota();
     let grant = quota
-        .reserve_now(Cost::tokens(100), false, Rank::DEFAULT)
+        .reserve_now(&Cost::tokens(100), false, Rank::DEFAULT)
         .expect("fits");
-    let Reserved::Queued(mut waiting) = quota.reserve(Cost::tokens(1), false, Rank::DEFAULT) else {
+    let Reserved::Queued(mut waiting) = quota.reserve(&Cost::tokens(1), false, Rank::DEFAULT)
+    else {
         panic!("it waits");
     };
     assert!(look(&mut waiting).is_pending());

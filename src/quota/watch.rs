@@ -124,6 +124,11 @@ impl Watch {
         self.metrics.refused(rejected);
     }
 
+    /// Whether each request is looked at.
+    pub(super) const fn has_alarm(&self) -> bool {
+        self.alarm.is_some()
+    }
+
     /// A request was answered so.
     pub(super) fn heard(&self, verdict: &Verdict, now: impl FnOnce() -> Time) {
         if let Verdict::RateLimited {
@@ -217,7 +222,7 @@ impl Line {
     /// Whether anybody is told of a turn that has come.
     #[inline]
     pub(super) fn is_watched(&self) -> bool {
-        IS_ON || self.watch.alarm.is_some()
+        IS_ON || self.watch.has_alarm()
     }
 
     /// The turn of a request has come at once.

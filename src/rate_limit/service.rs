@@ -14,7 +14,7 @@ use crate::{
     answers::{Answers, Depth, Http},
     body::Watch,
     error::{BoxError, Scope},
-    quota::{Grant, Quota},
+    quota::{Grant, Holding, Quota},
     verdict::{Classify, Verdict},
 };
 
@@ -76,7 +76,7 @@ impl Aftermath for Hold {
         grant: Grant,
     ) -> InFlight {
         InFlight {
-            _grant: matches!(verdict, Verdict::Success).then_some(grant),
+            _holding: matches!(verdict, Verdict::Success).then(|| grant.into_holding()),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Aftermath for Hold {
 /// A request's place in flight, kept until its answer's body ends.
 #[derive(Debug)]
 pub struct InFlight {
-    _grant: Option<Grant>,
+    _holding: Option<Holding>,
 }
 
 impl Watch for InFlight {}

@@ -87,21 +87,28 @@ impl Ledger {
     }
 
     /// Takes `cost` where it fits now and, if nothing else is charged, at every later instant.
+    #[inline(always)]
     pub(crate) fn take_for_good(&mut self, cost: &Cost, slot: bool, spare: Spare) -> bool {
         if !self.is_open(cost, slot, spare) {
             return false;
         }
         let at_once = spare == Spare::NOTHING && self.meters.take(cost);
-        if !at_once {
-            if !self.fits_meters(cost, spare, |meter| !meter.closes_again()) {
-                return false;
-            }
-            self.hold(cost, false);
-            self.meters.look(self.now);
+        if !at_once && !self.take_after_a_look(cost, spare) {
+            return false;
         }
         if slot {
             self.take_place();
         }
+        true
+    }
+
+    #[inline(never)]
+    fn take_after_a_look(&mut self, cost: &Cost, spare: Spare) -> bool {
+        if !self.fits_meters(cost, spare, |meter| !meter.closes_again()) {
+            return false;
+        }
+        self.hold(cost, false);
+        self.meters.look(self.now);
         true
     }
 
@@ -111,7 +118,7 @@ impl Ledger {
     }
 
     /// Whether anything but a limit stands in the way.
-    #[inline]
+    #[inline(always)]
     fn is_open(&self, cost: &Cost, slot: bool, spare: Spare) -> bool {
         self.paused <= self.now
             && cost.of(Resource::Tokens) <= self.max_per_request
@@ -129,7 +136,15 @@ impl Ledger {
     }
 
     /// Whether a place in flight is free, and as many more as have to stay so; the first one always is had.
+    #[inline(always)]
     pub(super) fn has_place(&self, spare: Spare) -> bool {
+        if !self.has_places() {
+            return true;
+        }
+        self.has_one_of_its_places(spare)
+    }
+
+    fn has_one_of_its_places(&self, spare: Spare) -> bool {
         let room = self.room_in_flight();
         let kept = match spare {
             Spare::NOTHING => 0,

@@ -3,8 +3,9 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::core::{
-    cost::Cost,
-    meter::Meter,
+    cost::{Cost, Kind},
+    ledger::{Issue, Step},
+    meter::{Meter, Rounding},
     time::{Time, nanos},
 };
 
@@ -13,28 +14,42 @@ use crate::core::{
 #[derive(Clone, Debug)]
 pub(super) struct Meters {
     all: Vec<Meter>,
-    // As long as it is known: how much of each fits for sure, now and from now on.
-    room: Vec<u64>,
+    // What is known of each, in their order.
+    known: Vec<Known>,
     is_known: bool,
     // Nothing expires before.
     still: Time,
     // What is charged now expires no earlier than after so many nanoseconds.
     shortest: u64,
+    // How all of them round dates, where it is known and they do so alike.
+    rounding: Option<Rounding>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    kind: Kind,
+    // As long as it is known: how much fits for sure, now and from now on.
+    room: u64,
 }
 
 impl Meters {
     pub(super) fn new(all: Vec<Meter>) -> Self {
+        let known = |meter: &Meter| Known {
+            kind: meter.resource().kind(),
+            room: 0,
+        };
         Self {
-            room: vec![0; all.len()],
+            known: all.iter().map(known).collect(),
             all,
             is_known: false,
             still: Time::ZERO,
             shortest: 0,
+            rounding: None,
         }
     }
 
     /// Forgets what has expired by `now`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance(&mut self, now: Time) {
         if self.still <= now {
             self.expire(now);
@@ -50,14 +65,16 @@ impl Meters {
     }
 
     /// Takes `cost` where it is known to fit, now and from now on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, cost: &Cost) -> bool {
-        let mut each = self.all.iter().zip(&self.room);
-        let fits = self.is_known && each.all(|(m, room)| cost.of(m.resource()) <= *room);
+        let mut fits = self.is_known;
+        for (known, meter) in self.known.iter().zip(&self.all) {
+            fits &= cost.of_kind(known.kind, || meter.resource()) <= known.room;
+        }
         if fits {
-            for (meter, room) in self.all.iter_mut().zip(&mut self.room) {
-                let n = cost.of(meter.resource());
-                *room -= n;
+            for (known, meter) in self.known.iter_mut().zip(&mut self.all) {
+                let n = cost.of_kind(known.kind, || meter.resource());
+                known.room -= n;
                 meter.hold(n);
             }
         }
@@ -65,11 +82,10 @@ impl Meters {
     }
 
     /// Takes `cost`. Whether it fits is the caller's to ask.
-    #[inline]
     pub(super) fn hold(&mut self, cost: &Cost) {
-        for (meter, room) in self.all.iter_mut().zip(&mut self.room) {
-            let n = cost.of(meter.resource());
-            *room = room.saturating_sub(n);
+        for (known, meter) in self.known.iter_mut().zip(&mut self.all) {
+            let n = cost.of_kind(known.kind, || meter.resource());
+            known.room = known.room.saturating_sub(n);
             meter.hold(n);
         }
     }
@@ -83,24 +99,62 @@ impl Meters {
 
     /// Looks closely, so that what is asked for next may be found at once.
     pub(super) fn look(&mut self, now: Time) {
-        self.is_known = false;
+        (self.is_known, self.rounding) = (false, None);
         (self.still, self.shortest) = (Time::MAX, u64::MAX);
-        for (meter, room) in self.all.iter().zip(&mut self.room) {
+        let mut alike = true;
+        for (meter, known) in self.all.iter().zip(&mut self.known) {
             let Some(plain) = meter.plain(now) else {
                 self.still = Time::ZERO;
                 return;
             };
-            (*room, self.still) = (plain.room, self.still.min(plain.until));
+            (known.room, self.still) = (plain.room, self.still.min(plain.until));
             self.shortest = self.shortest.min(nanos(meter.id().window));
+            if let Some(rounding) = plain.rounding {
+                alike &= *self.rounding.get_or_insert(rounding) == rounding;
+            }
         }
+        self.rounding = self.rounding.filter(|_| alike);
         self.is_known = true;
     }
 
-    /// What was held has left `now`.
+    /// How much fits for sure, now and from now on, where they count requests and tokens alone.
+    pub(super) fn issue(&mut self, now: Time) -> Option<Issue> {
+        let mut issue = Issue {
+            requests: u64::MAX,
+            tokens: u64::MAX,
+        };
+        if !self.is_known {
+            self.look(now);
+        }
+        if !self.is_known {
+            return None;
+        }
+        for known in &self.known {
+            let most = match known.kind {
+                Kind::REQUESTS => &mut issue.requests,
+                Kind::TOKENS => &mut issue.tokens,
+                _ => return None,
+            };
+            *most = (*most).min(known.room);
+        }
+        Some(issue)
+    }
+
     #[inline]
+    pub(super) const fn has_steps(&self) -> bool {
+        self.is_known && self.rounding.is_some()
+    }
+
+    /// Which instants are dated as this one.
+    pub(super) fn step(&self, now: Time) -> Option<Step> {
+        self.rounding.filter(|_| self.is_known)?.step(now)
+    }
+
+    /// What was held has left `now`.
+    #[inline(always)]
     pub(super) fn date(&mut self, cost: &Cost, now: Time) {
-        for meter in &mut self.all {
-            let n = cost.of(meter.resource());
+        for (known, meter) in self.known.iter().zip(&mut self.all) {
+            let n = cost.of_kind(known.kind, || meter.resource());
             if n > 0 {
                 meter.date(n, now);
             }

@@ -23,6 +23,7 @@ pub(in crate::core) mod tests;
 use std::{sync::Arc, time::Duration};
 
 use self::plain::Plain;
+pub(crate) use self::plain::Rounding;
 pub(crate) use self::stock::Stock;
 use self::{
     account::Account, brake::Brake, bucket::Bucket, fixed::Fixed, rolling::Rolling, shared::Shared,

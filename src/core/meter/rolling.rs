@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Plain,
+    Plain, Rounding,
     others::Others,
     saved::{Nonsense, SavedRolling, amount, until},
 };
@@ -124,6 +124,10 @@ impl Rolling {
         (!self.others.are_seen()).then(|| Plain {
             room: self.amount.saturating_sub(self.sum),
             until,
+            rounding: Some(Rounding {
+                transit: self.transit,
+                step: self.step,
+            }),
         })
     }
 

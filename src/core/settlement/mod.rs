@@ -53,8 +53,8 @@ const WORTH: u64 = 8;
 /// How much had left and had turned out unused, since the beginning, when a request left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
-    departed: u64,
-    unused: u64,
+    pub(crate) departed: u64,
+    pub(crate) unused: u64,
 }
 
 /// What the provider had on its account when a request got there.
@@ -148,6 +148,11 @@ impl Settlement {
     /// A request of `reserved` leaves.
     pub(crate) const fn departed(&mut self, reserved: u64) -> Mark {
         self.now.departed = self.now.departed.saturating_add(reserved);
+        self.now
+    }
+
+    /// What a request would find that left now.
+    pub(crate) const fn mark(&self) -> Mark {
         self.now
     }
 

@@ -44,7 +44,7 @@ fn a_unit_is_named_once_and_beside_others() {
     assert_eq!(all(&both), [1, 120, 100, 20, 3, 9]);
     assert_eq!(all(&both.unit("images", 5)), [1, 120, 100, 20, 5, 9]);
     // Clones share them.
-    assert!(some().is_shared() && !Cost::tokens(1).is_shared());
+    assert!(some().units().is_some() && Cost::tokens(1).units().is_none());
 }
 
 #[test]

@@ -117,23 +117,23 @@ impl KeyAccount {
         })
     }
 
-    fn granted(&self, cost: Cost, rank: Rank) -> Grant {
+    fn granted(&self, cost: &Cost, rank: Rank) -> Grant {
         self.tier.watch().granted(rank.priority);
-        Grant::new(Books::Key(self.clone()), cost, false)
+        Grant::new(Books::Key(self.clone()), cost.clone(), false)
     }
 
     /// Takes `cost` now, or says when to come back.
     pub(in crate::quota) fn try_reserve<E>(
         &self,
-        cost: Cost,
+        cost: &Cost,
         begun: bool,
         rank: Rank,
     ) -> Result<Grant, E>
     where
         E: From<Rejected> + Borrow<Rejected>,
     {
-        let asked = self.ask(&cost, |plan, accounts, now| {
-            Ok(refuse(plan, accounts, &cost, now))
+        let asked = self.ask(cost, |plan, accounts, now| {
+            Ok(refuse(plan, accounts, cost, now))
         });
         match asked {
             Ok(Ok(())) => Ok(self.granted(cost, rank)),
@@ -146,10 +146,10 @@ impl KeyAccount {
     }
 
     /// Takes `cost` now, or a place in line for it.
-    pub(in crate::quota) fn reserve(&self, cost: Cost, begun: bool, rank: Rank) -> Reserved {
-        let asked = self.ask(&cost, |plan, accounts, now| {
-            match plan.fit(accounts, &cost, now) {
-                Fit::Never { .. } => Ok(refuse(plan, accounts, &cost, now)),
+    pub(in crate::quota) fn reserve(&self, cost: &Cost, begun: bool, rank: Rank) -> Reserved {
+        let asked = self.ask(cost, |plan, accounts, now| {
+            match plan.fit(accounts, cost, now) {
+                Fit::Never { .. } => Ok(refuse(plan, accounts, cost, now)),
                 _ => Err(TakesMore),
             }
         });

@@ -62,12 +62,12 @@ async fn what_was_held_before_a_key_was_whole_is_given_back_after_it() {
     let quotas = of(&tier(Limit::requests_per_minute(2)));
     let quota = quotas.get(&1);
     let first = quota
-        .reserve_now(Cost::request(), false, Rank::DEFAULT)
+        .reserve_now(&Cost::request(), false, Rank::DEFAULT)
         .expect("fits");
     let mut second = quota
-        .reserve_now(Cost::request(), false, Rank::DEFAULT)
+        .reserve_now(&Cost::request(), false, Rank::DEFAULT)
         .expect("fits");
-    let Reserved::Queued(waiting) = quota.reserve(Cost::request(), false, Rank::DEFAULT) else {
+    let Reserved::Queued(waiting) = quota.reserve(&Cost::request(), false, Rank::DEFAULT) else {
         panic!("it waits");
     };
     assert_eq!((whole(&quotas), quota.snapshot().limits[0].held), (1, 2));
@@ -139,7 +139,7 @@ async fn what_is_too_much_for_two_words_is_kept_all_the_same() {
     let held = |quota: &Quota| quota.snapshot().limits[0].held;
     let hold = |n| {
         quota
-            .reserve_now(Cost::tokens(n), false, Rank::DEFAULT)
+            .reserve_now(&Cost::tokens(n), false, Rank::DEFAULT)
             .expect("fits")
     };
     let (little, much) = (hold(4_000), hold(500_000));

@@ -11,11 +11,6 @@ impl Line {
         Arc::clone(&self.settings)
     }
 
-    /// Names it among all others.
-    pub(in crate::quota) fn id(self: &Arc<Self>) -> usize {
-        self.name.unwrap_or(Arc::as_ptr(self) as usize)
-    }
-
     /// Goes on from packed accounts, with nothing spent so far.
     pub(super) fn unpack(&self, plan: &Plan, accounts: &[Account]) {
         self.with(|ledger| plan.unpack(accounts, ledger));

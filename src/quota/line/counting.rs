@@ -1,0 +1,154 @@
+//! What goes by the till, and by the lock where it has to.
+
+use std::{
+    ops::{Deref, DerefMut},
+    task::Waker,
+};
+
+use super::{
+    super::sync::MutexGuard,
+    Line, State, spare,
+    till::{Amount, Counted, Till},
+};
+use crate::{
+    clock::Moment,
+    core::{
+        cost::Cost,
+        ledger::Ledger,
+        queue::{Place, Queue},
+        settlement::Departure,
+        time::Time,
+    },
+};
+
+/// The line's lock, with all entered that was counted without it.
+pub(in crate::quota) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    till: &'a Till,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    #[inline]
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.till.keep_up(&self.state.counted, &self.state.ledger);
+    }
+}
+
+/// How something was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::quota) enum Taken {
+    /// Requests and tokens are all that is counted, so that the till may go on with it.
+    Counted,
+    Entered,
+}
+
+impl Line {
+    /// The lock, with all entered that was counted without it.
+    #[inline(always)]
+    pub(in crate::quota) fn lock(&self) -> Locked<'_> {
+        let mut state = self.state.lock();
+        let State {
+            ledger, counted, ..
+        } = &mut *state;
+        self.till.close(counted, ledger);
+        Locked {
+            state,
+            till: &self.till,
+        }
+    }
+
+    /// Takes what fitted at the last look at the clock, and will from there on, which needs no other; `None` where that can't be
+    /// said, and [`ask`](Self::ask) is to be asked. Nobody is delayed by it.
+    #[inline]
+    pub(in crate::quota) fn take(
+        &self,
+        cost: &Cost,
+        slot: bool,
+        place: Option<Place>,
+    ) -> Option<Taken> {
+        let mut state = self.lock();
+        let State {
+            ledger,
+            queue,
+            counted,
+        } = &mut *state;
+        let fits = queue.taken() == 0 && ledger.take_for_good(cost, slot, spare(queue, place));
+        fits.then(|| self.open(ledger, queue, counted))
+    }
+
+    /// Something was taken, or has left: from here on the till may be open.
+    #[inline]
+    pub(super) fn open(
+        &self,
+        ledger: &mut Ledger,
+        queue: &Queue<Waker>,
+        counted: &mut Counted,
+    ) -> Taken {
+        match self.has_till && queue.taken() == 0 && self.till.open(counted, ledger) {
+            true => Taken::Counted,
+            false => Taken::Entered,
+        }
+    }
+
+    /// Takes what one request takes of limits on requests and tokens, from the till: where that is open.
+    #[inline]
+    pub(in crate::quota) fn take_from_till(&self, amount: Amount) -> bool {
+        self.till.take(amount)
+    }
+
+    /// What was taken from the till leaves now.
+    #[inline]
+    pub(in crate::quota) fn leave_now(&self, amount: Amount, now: Moment) -> Departure {
+        let now = now.on(self.origin);
+        match self.till.leave(amount, now) {
+            Some(departure) => departure,
+            None => self.leave_by_lock(amount, now),
+        }
+    }
+
+    /// The same of the first in a step.
+    #[inline(never)]
+    fn leave_by_lock(&self, amount: Amount, now: Time) -> Departure {
+        let mut state = self.lock();
+        let State {
+            ledger,
+            queue,
+            counted,
+        } = &mut *state;
+        ledger.advance(now);
+        let departure = ledger.date(&amount.cost());
+        self.till.step(counted, ledger);
+        self.open(ledger, queue, counted);
+        departure
+    }
+
+    /// A place in flight is free again; whoever's turn has come by it is told.
+    pub(in crate::quota) fn land(&self) {
+        if !self.has_places {
+            self.till.land();
+            return;
+        }
+        let mut state = self.lock();
+        let turn = state.ledger.land() && state.queue.waiting() > 0;
+        drop(state);
+        if turn {
+            self.turn();
+        }
+    }
+}
