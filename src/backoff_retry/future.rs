@@ -102,20 +102,34 @@ where
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => {
                     clock::forget();
-                    match future.poll(cx) {
-                        Poll::Ready(Ok(answer)) => {
-                            let verdict = this.answers.at_sight(&answer, Depth::Streams);
+                    let polled = future.poll(cx);
+                    let served = match &polled {
+                        Poll::Pending => false,
+                        Poll::Ready(outcome) => {
+                            let verdict = match outcome {
+                                Ok(answer) => this.answers.at_sight(answer, Depth::Streams),
+                                Err(_) => None,
+                            };
                             let served = matches!(verdict, Some(Verdict::Success));
                             if let Some(retries) = this.retries {
                                 retries.deposit(served);
                             }
-                            if served {
-                                this.state.set(State::Done);
-                                // What is kept of the request, the outcome before and the call's place among those under way.
-                                *this.retries = None;
-                                *this.ongoing = Ongoing::default();
-                                return Poll::Ready(Ok(this.answers.pass(answer, ())));
-                            }
+                            served
+                        }
+                    };
+                    if served {
+                        this.state.set(State::Done);
+                        // What is kept of the request, the outcome before and the call's place among those under way.
+                        *this.retries = None;
+                        *this.ongoing = Ongoing::default();
+                        // Not moved before, which it would be twice then.
+                        let Poll::Ready(Ok(answer)) = polled else {
+                            unreachable!("it has served");
+                        };
+                        return Poll::Ready(Ok(this.answers.pass(answer, ())));
+                    }
+                    match polled {
+                        Poll::Ready(Ok(answer)) => {
                             match this.answers.read(answer, Depth::Streams) {
                                 Read::Now(out) => Some(Ok(out)),
                                 Read::Later(reading) => {
@@ -124,12 +138,7 @@ where
                                 }
                             }
                         }
-                        Poll::Ready(Err(error)) => {
-                            if let Some(retries) = this.retries {
-                                retries.deposit(false);
-                            }
-                            Some(Err(error.into()))
-                        }
+                        Poll::Ready(Err(error)) => Some(Err(error.into())),
                         Poll::Pending => None,
                     }
                 }

@@ -89,17 +89,26 @@ where
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => {
                     let guard = this.guard.as_mut().expect("polled after ready");
-                    match guard.enter(|| future.poll(cx)) {
+                    let polled = guard.enter(|| future.poll(cx));
+                    let verdict = match &polled {
+                        Poll::Ready(Ok(answer)) => this.answers.at_sight(answer, Depth::Streams),
+                        _ => None,
+                    };
+                    if let Some(verdict) = verdict {
+                        this.state.set(State::Done);
+                        report(this.guard, verdict);
+                        // Not moved before, which it would be twice then.
+                        let Poll::Ready(Ok(answer)) = polled else {
+                            unreachable!("it was looked at");
+                        };
+                        return Poll::Ready(Ok(this.answers.pass(answer, ())));
+                    }
+                    match polled {
                         Poll::Pending => {
                             guard.pending();
                             return Poll::Pending;
                         }
                         Poll::Ready(Ok(answer)) => {
-                            if let Some(verdict) = this.answers.at_sight(&answer, Depth::Streams) {
-                                this.state.set(State::Done);
-                                report(this.guard, verdict);
-                                return Poll::Ready(Ok(this.answers.pass(answer, ())));
-                            }
                             match guard.enter(|| this.answers.read(answer, Depth::Streams)) {
                                 Read::Now(out) => Ok(out),
                                 Read::Later(reading) => {

@@ -136,31 +136,40 @@ impl<C: Chain<Req>, Req> Future for FallbackFuture<C, Req> {
         let last = loop {
             let mut asked = true;
             let outcome = match this.state.as_mut().project() {
-                StateProj::Calling { future } => match future.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(answer)) => {
-                        let verdict = Answers::<FirstAnswer<C, Req>>::at_sight(
-                            answers,
-                            &answer,
-                            Depth::Streams,
-                        );
-                        if let Some(Verdict::Success) = verdict
-                            && trip.has_served()
-                        {
-                            this.state.set(State::Done);
-                            *this.trip = None;
-                            return Poll::Ready(Ok(Trip::<C, Req>::first(answer, answers)));
+                StateProj::Calling { future } => {
+                    let polled = future.poll(cx);
+                    let served = match &polled {
+                        Poll::Ready(Ok(answer)) => {
+                            let verdict = Answers::<FirstAnswer<C, Req>>::at_sight(
+                                answers,
+                                answer,
+                                Depth::Streams,
+                            );
+                            matches!(verdict, Some(Verdict::Success)) && trip.has_served()
                         }
-                        match answers.read(answer, Depth::Streams) {
+                        _ => false,
+                    };
+                    if served {
+                        this.state.set(State::Done);
+                        *this.trip = None;
+                        // Not moved before, which it would be twice then.
+                        let Poll::Ready(Ok(answer)) = polled else {
+                            unreachable!("it has served");
+                        };
+                        return Poll::Ready(Ok(Trip::<C, Req>::first(answer, answers)));
+                    }
+                    match polled {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(answer)) => match answers.read(answer, Depth::Streams) {
                             Read::Now(out) => Outcome::First(Ok(out)),
                             Read::Later(reading) => {
                                 this.state.set(State::Reading { reading });
                                 continue;
                             }
-                        }
+                        },
+                        Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
                     }
-                    Poll::Ready(Err(error)) => Outcome::First(Err(error.into())),
-                },
+                }
                 StateProj::Reading { reading } => match reading.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(out) => Outcome::First(Ok(out)),
