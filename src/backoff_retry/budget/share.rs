@@ -143,6 +143,7 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -155,38 +156,33 @@ mod tests {
             let share = Share::new(3, 7);
             share.set(|s| (s.max, s.per_second, s.window) = (4, 1, Duration::from_secs(5)));
             let mut account = share.settings().account();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                share.clock.now();
-                for (later, what) in steps {
-                    if what % 2 == 0 {
-                        tokio::time::advance(Duration::from_millis(later)).await;
+            let mut instant = Instant::now();
+            share.clock.at(Moment::of(instant));
+            for (later, what) in steps {
+                if what % 2 == 0 {
+                    instant += Duration::from_millis(later);
+                }
+                let moment = Moment::of(instant);
+                let now = share.clock.at(moment);
+                match what {
+                    0 => {
+                        let paid = share.at(now, |_, account, now| account.withdraw(700, now));
+                        prop_assert_eq!(paid, account.withdraw(700, now));
                     }
-                    let now = share.clock.now();
-                    match what {
-                        0 => {
-                            let cost = share.withdraw(Cause::Transient);
-                            assert_eq!(cost.is_some(), account.withdraw(700, now));
-                        }
-                        1 => {
-                            share.pay_back(300);
-                            account.refund(300, now);
-                        }
-                        2 => {
-                            let parts = u128::from(account.balance(now)) * 1_000 / 700;
-                            assert_eq!(u128::from(share.balance_thousandths()), parts);
-                        }
-                        _ => {
-                            share.deposit(Moment::now());
-                            account.deposit(now);
-                        }
+                    1 => {
+                        share.at(now, |_, account, now| account.refund(300, now));
+                        account.refund(300, now);
+                    }
+                    2 => {
+                        let balance = share.at(now, |_, account, now| account.balance(now));
+                        prop_assert_eq!(balance, account.balance(now));
+                    }
+                    _ => {
+                        share.deposit(moment);
+                        account.deposit(now);
                     }
                 }
-            });
+            }
         }
     }
 }
