@@ -115,8 +115,9 @@ where
         // Looked at where it is: moved before all of it is written, it has to be waited for.
         let state = match &mut departure::arrive(door.quota.id()) {
             Found::Charged(begun) => match door.reserve(begun.as_ref()) {
-                Reserved::Granted(grant) => {
-                    send(inner, request, grant.covered_by(begun.take()), manners)
+                Reserved::Granted(mut grant) => {
+                    grant.covered_by(begun);
+                    send(inner, request, grant, manners)
                 }
                 Reserved::Queued(waiting) => {
                     let turn = Turn::Queued(waiting, begun.take().unwrap_or_default());

@@ -86,9 +86,12 @@ where
                         rank: *rank,
                         manners: self.manners,
                     };
-                    let begun = departure::take_offer(quota.id());
+                    let mut begun = departure::take_offer(quota.id());
                     match door.reserve(begun.as_ref()) {
-                        Reserved::Granted(grant) => Turn::Granted(Some(grant.covered_by(begun))),
+                        Reserved::Granted(mut grant) => {
+                            grant.covered_by(&mut begun);
+                            Turn::Granted(Some(grant))
+                        }
                         Reserved::Queued(waiting) => {
                             Turn::Queued(waiting, begun.unwrap_or_default())
                         }
@@ -101,7 +104,10 @@ where
                     let turn = ready!(waiting.poll_turn(cx));
                     let charged = mem::take(charged);
                     match turn {
-                        Ok(grant) => Turn::Granted(Some(grant.covered_by(Some(charged)))),
+                        Ok(mut grant) => {
+                            grant.covered_by(&mut Some(charged));
+                            Turn::Granted(Some(grant))
+                        }
                         Err(rejected) => return Poll::Ready(Err(self.refusal(rejected.into()))),
                     }
                 }

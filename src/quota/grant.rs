@@ -104,12 +104,17 @@ impl Grant {
     }
 
     /// The same for a request of which a layer further out, on the same quota, has charged so much.
-    #[inline]
-    pub(crate) fn covered_by(mut self, charged: Option<Cost>) -> Self {
+    #[inline(always)]
+    pub(crate) fn covered_by(&mut self, charged: &mut Option<Cost>) {
+        if charged.is_some() {
+            self.cover(charged.take());
+        }
+    }
+
+    fn cover(&mut self, charged: Option<Cost>) {
         if let Some(charged) = charged.filter(|charged| *charged != Cost::none()) {
             self.charge().more().covered = charged;
         }
-        self
     }
 
     /// Does something with what the request is charged all in all, for layers further in to take over.
