@@ -1,8 +1,12 @@
-//! What a request is charged, where that is more than the till knows.
+//! What a request is charged.
 
-use std::{cell::RefCell, thread::LocalKey};
+use std::{borrow::Cow, cell::RefCell, thread::LocalKey};
 
-use super::books::Books;
+use super::{
+    books::Books,
+    line::{Amount, Line},
+    sync::Arc,
+};
 use crate::{
     clock::Moment,
     core::{cost::Cost, settlement::Departure},
@@ -20,6 +24,8 @@ thread_local! {
 pub(super) struct Charge {
     // None once it is over.
     books: Option<Books>,
+    // What was taken from the till; the cost is of no use then.
+    counted: Option<Amount>,
     pub(super) cost: Cost,
     // Of a request that has left.
     pub(super) departure: Departure,
@@ -37,7 +43,10 @@ impl Recycle for Charge {
 
     #[inline]
     fn clear(&mut self) {
-        (self.books, self.cost, self.more) = (None, Cost::none(), None);
+        (self.books, self.more) = (None, None);
+        if self.cost.units().is_some() {
+            self.cost = Cost::none();
+        }
     }
 }
 
@@ -45,8 +54,36 @@ impl Charge {
     /// Of a cost that is held there already.
     #[inline]
     pub(super) fn begin(&mut self, books: Books, cost: Cost, slot: bool) {
-        (self.books, self.cost) = (Some(books), cost);
+        (self.books, self.counted, self.cost) = (Some(books), None, cost);
         (self.departure, self.place, self.slot) = (Departure::NONE, Place::Held, slot);
+    }
+
+    /// Of what one request has taken from the till.
+    #[inline]
+    pub(super) fn begin_counted(&mut self, line: Arc<Line>, amount: Amount) {
+        (self.books, self.counted) = (Some(Books::Line(line)), Some(amount));
+        (self.departure, self.place, self.slot) = (Departure::NONE, Place::Held, true);
+    }
+
+    /// What was taken from the till, as long as nothing but counting is to be done.
+    #[inline]
+    pub(super) const fn counted(&self) -> Option<Amount> {
+        self.counted
+    }
+
+    /// What the till has counted is as any other charge from now on.
+    pub(super) fn enter(&mut self) {
+        if let Some(amount) = self.counted.take() {
+            self.cost = amount.cost();
+        }
+    }
+
+    /// What was charged, as its limits know it.
+    pub(super) fn cost(&self) -> Cow<'_, Cost> {
+        match self.counted {
+            Some(amount) => Cow::Owned(amount.cost()),
+            None => Cow::Borrowed(&self.cost),
+        }
     }
 
     #[inline]
@@ -56,7 +93,23 @@ impl Charge {
 
     #[inline]
     pub(super) fn leave(&mut self, now: Moment) {
-        self.departure = self.books().date(&self.cost, now);
+        self.departure = match (self.counted, self.books()) {
+            (Some(amount), Books::Line(line)) => {
+                let departure = line.leave_now(amount, now);
+                line.departed(departure.at);
+                departure
+            }
+            (_, books) => books.date(&self.cost, now),
+        };
+        self.place = Place::Left;
+    }
+
+    /// The same at the instant of the grant, without another look at the clock where it has taken one.
+    pub(super) fn leave_at_once(&mut self) {
+        if self.counted.is_some() {
+            return self.leave(Moment::now());
+        }
+        self.departure = self.books().date_at_once(&self.cost);
         self.place = Place::Left;
     }
 

@@ -3,8 +3,11 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use super::{
-    Allowance, Quota, Rank, Reserved, books::Books, charge::Charge, express::Express,
-    holding::Holding,
+    Allowance, Quota, Rank, Reserved,
+    books::Books,
+    charge::Charge,
+    line::{Amount, Line},
+    sync::Arc,
 };
 use crate::{
     clock::{self, Moment},
@@ -20,14 +23,7 @@ use crate::{
 /// A turn that was granted. Gives everything back on drop until the request was handed on; from then on
 /// only its place in flight.
 pub(crate) struct Grant {
-    // None once it is over.
-    held: Option<Held>,
-}
-
-enum Held {
-    /// As nearly every request that doesn't wait holds it until more becomes of it than an answer.
-    Express(Express),
-    Charge(Recycled<Charge>),
+    charge: Recycled<Charge>,
 }
 
 impl fmt::Debug for Grant {
@@ -41,66 +37,25 @@ impl fmt::Debug for Grant {
 
 impl Grant {
     /// Of a cost that is held there already.
-    #[inline(always)]
+    #[inline]
     pub(super) fn new(books: Books, cost: Cost, slot: bool) -> Self {
         let mut charge = Recycled::<Charge>::blank();
         charge.begin(books, cost, slot);
-        Self {
-            held: Some(Held::Charge(charge)),
-        }
+        Self { charge }
     }
 
-    /// Of what was taken from the till.
-    #[inline(always)]
-    pub(super) const fn express(express: Express) -> Self {
-        Self {
-            held: Some(Held::Express(express)),
-        }
-    }
-
+    /// Of what one request has taken from the till.
     #[inline]
-    pub(super) const fn of(charge: Recycled<Charge>) -> Self {
-        Self {
-            held: Some(Held::Charge(charge)),
-        }
-    }
-
-    /// What it holds from the answer on.
-    #[inline]
-    pub(crate) fn into_holding(mut self) -> Holding {
-        self.depart();
-        match self.held.take() {
-            Some(Held::Express(express)) => express.into_holding(),
-            Some(Held::Charge(charge)) => Holding::charge(charge),
-            None => Holding::nothing(),
-        }
-    }
-
-    #[inline]
-    fn held(&self) -> &Held {
-        self.held.as_ref().expect("kept until it is over")
-    }
-
-    #[inline]
-    fn held_mut(&mut self) -> &mut Held {
-        self.held.as_mut().expect("kept until it is over")
+    pub(super) fn counted(line: Arc<Line>, amount: Amount) -> Self {
+        let mut charge = Recycled::<Charge>::blank();
+        charge.begin_counted(line, amount);
+        Self { charge }
     }
 
     /// As any other charge, from now on.
     fn charge(&mut self) -> &mut Charge {
-        let held = match self.held.take() {
-            Some(Held::Express(express)) => {
-                let mut charge = Recycled::blank();
-                express.into_charge(&mut charge);
-                Some(Held::Charge(charge))
-            }
-            held => held,
-        };
-        self.held = held;
-        match &mut self.held {
-            Some(Held::Charge(charge)) => charge,
-            Some(Held::Express(_)) | None => unreachable!("a charge by now"),
-        }
+        self.charge.enter();
+        &mut self.charge
     }
 
     /// The same for a request of which a layer further out, on the same quota, has charged so much.
@@ -120,33 +75,23 @@ impl Grant {
     /// Does something with what the request is charged all in all, for layers further in to take over.
     #[inline(always)]
     pub(crate) fn with_total<T>(&self, act: impl FnOnce(&Cost) -> T) -> T {
-        match self.held() {
-            Held::Express(express) => act(&express.cost()),
-            Held::Charge(charge) => match &charge.more {
-                None => act(&charge.cost),
-                Some(more) => act(&charge.cost.plus(&more.covered)),
-            },
+        match (self.charge.counted(), &self.charge.more) {
+            (Some(amount), _) => act(&amount.cost()),
+            (None, None) => act(&self.charge.cost),
+            (None, Some(more)) => act(&self.charge.cost.plus(&more.covered)),
         }
     }
 
-    /// What was charged.
+    /// What was charged, as its limits know it.
     pub(crate) fn cost(&self) -> Cow<'_, Cost> {
-        match self.held() {
-            Held::Express(express) => Cow::Owned(express.cost()),
-            Held::Charge(charge) => Cow::Borrowed(&charge.cost),
-        }
+        self.charge.cost()
     }
 
     /// What was charged, with the tokens that the provider counted instead of the estimate; those that a layer further
     /// out has charged are its to settle.
     pub(crate) fn used(&self, usage: &Usage) -> Cost {
-        let covered = |resource| match self.held() {
-            Held::Express(_) => 0,
-            Held::Charge(charge) => {
-                let more = charge.more.as_ref();
-                more.map_or(0, |more| more.covered.of(resource))
-            }
-        };
+        let more = self.charge.more.as_ref();
+        let covered = |resource| more.map_or(0, |more| more.covered.of(resource));
         let rest = |used: u64, resource| used.saturating_sub(covered(resource));
         self.cost().with_tokens(
             rest(usage.total_tokens, Resource::Tokens),
@@ -157,36 +102,24 @@ impl Grant {
 
     /// The answer has come to so many tokens.
     pub(crate) fn hear_output(&self, tokens: u64) {
-        match self.held() {
-            Held::Express(express) => express.line().outputs.hear(tokens),
-            Held::Charge(charge) => charge.books().outputs().hear(tokens),
-        }
+        self.charge.books().outputs().hear(tokens);
     }
 
     /// What is left of the quota's limits now.
     pub(crate) fn allowance(&self) -> Allowance {
-        match self.held() {
-            Held::Express(express) => express.line().allowance(),
-            Held::Charge(charge) => charge.books().look().allowance(),
-        }
+        self.charge.books().look().allowance()
     }
 
     /// Names the quota among all others.
     #[inline]
     pub(crate) fn quota_id(&self) -> usize {
-        match self.held() {
-            Held::Express(express) => express.quota_id(),
-            Held::Charge(charge) => charge.books().id(),
-        }
+        self.charge.books().id()
     }
 
     /// Where the request is.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn place(&self) -> Place {
-        match self.held() {
-            Held::Express(express) => express.place(),
-            Held::Charge(charge) => charge.place,
-        }
+        self.charge.place
     }
 
     /// Whether the request has left.
@@ -209,10 +142,7 @@ impl Grant {
             (Place::Left, _) => self.depart_now(),
             (Place::Held, Place::Left) => self.charge().hold_again(),
             (Place::HandedOn, Place::Left) => {}
-            (place, _) => match self.held_mut() {
-                Held::Express(express) => express.put(place),
-                Held::Charge(charge) => charge.place = place,
-            },
+            (place, _) => self.charge.place = place,
         }
     }
 
@@ -241,12 +171,8 @@ impl Grant {
 
     #[inline(always)]
     fn leave(&mut self, now: impl FnOnce() -> Moment) {
-        if self.has_left() {
-            return;
-        }
-        match self.held_mut() {
-            Held::Express(express) => express.leave(now()),
-            Held::Charge(charge) => charge.leave(now()),
+        if !self.has_left() {
+            self.charge.leave(now());
         }
     }
 
@@ -266,10 +192,8 @@ impl Grant {
     /// what was charged for the further one is given back. False then.
     #[inline(always)]
     pub(crate) fn answered(&mut self) -> bool {
-        if let Held::Charge(charge) = self.held_mut()
-            && let Some(before) = charge.before()
-        {
-            charge.stay(before);
+        if let Some(before) = self.charge.before() {
+            self.charge.stay(before);
             return false;
         }
         self.depart_now();
@@ -279,39 +203,21 @@ impl Grant {
     /// It was answered so. Told once, where a layer further out has charged it as well.
     #[inline]
     pub(crate) fn heard(&self, verdict: &Verdict) {
-        match self.held() {
-            Held::Express(express) => {
-                let line = express.line();
-                line.watch.heard(verdict, || line.now());
-            }
-            Held::Charge(charge) => charge.heard(verdict),
-        }
+        self.charge.heard(verdict);
     }
 
-    /// The request leaves at the instant of its grant, without another look at the clock where it has taken one.
+    /// The request leaves at the instant of its grant.
     pub(crate) fn depart_at_once(&mut self) {
-        if self.has_left() {
-            return;
-        }
-        match self.held_mut() {
-            Held::Express(express) => express.leave(Moment::now()),
-            Held::Charge(charge) => {
-                charge.departure = charge.books().date_at_once(&charge.cost);
-                charge.place = Place::Left;
-            }
+        if !self.has_left() {
+            self.charge.leave_at_once();
         }
     }
 
     /// The answer has arrived: frees the place in flight, keeps the charge.
     #[inline]
     pub(crate) fn land(&mut self) {
-        match self.held_mut() {
-            Held::Express(express) => express.land(),
-            Held::Charge(charge) => {
-                if std::mem::take(&mut charge.slot) {
-                    charge.books().land();
-                }
-            }
+        if std::mem::take(&mut self.charge.slot) {
+            self.charge.books().land();
         }
     }
 
@@ -369,9 +275,6 @@ impl Grant {
 impl Drop for Grant {
     #[inline]
     fn drop(&mut self) {
-        if self.held.is_none() {
-            return;
-        }
         if self.is_held() {
             self.release();
         } else {

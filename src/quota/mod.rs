@@ -100,10 +100,8 @@ mod books;
 mod builder;
 mod calendar;
 mod charge;
-mod express;
 mod fullness;
 mod grant;
-mod holding;
 mod kept;
 mod keyed;
 mod line;
@@ -140,7 +138,6 @@ pub use self::{
 pub(crate) use self::{
     acquire::Waiting,
     grant::Grant,
-    holding::Holding,
     priority::{Rank, flow},
 };
 

@@ -6,7 +6,6 @@ use super::{
     Quota, Rank, Reserved,
     acquire::Waiting,
     books::Books,
-    express::Express,
     grant::Grant,
     line::{Amount, Asked, Line, Taken},
     sync::Arc,
@@ -49,7 +48,7 @@ impl Quota {
         if let Some(amount) = amount
             && line.take_from_till(amount)
         {
-            return Ok(Express::grant(line, amount, rank));
+            return Ok(counted(line, amount, rank));
         }
         match line.ask_now::<E>(cost, !begun, (!begun).then(|| rank.place())) {
             Ok(taken) => Ok(granted(line, cost, begun, rank, taken)),
@@ -71,7 +70,7 @@ impl Quota {
         if let Some(amount) = amount(cost, begun)
             && line.take_from_till(amount)
         {
-            return Reserved::Granted(Express::grant(line, amount, rank));
+            return Reserved::Granted(counted(line, amount, rank));
         }
         take_or_queue(line, cost, begun, rank)
     }
@@ -107,10 +106,19 @@ fn take_or_queue(line: &Arc<Line>, cost: &Cost, begun: bool, rank: Rank) -> Rese
     }
 }
 
+/// The grant of what was taken from the till.
+#[inline]
+fn counted(line: &Arc<Line>, amount: Amount, rank: Rank) -> Grant {
+    if line.is_watched() {
+        line.granted(&amount.cost(), rank.priority.class());
+    }
+    Grant::counted(Arc::clone(line), amount)
+}
+
 /// The grant of a cost that the line holds.
 fn granted(line: &Arc<Line>, cost: &Cost, begun: bool, rank: Rank, taken: Taken) -> Grant {
     if let (Taken::Counted, Some(amount)) = (taken, amount(cost, begun)) {
-        return Express::grant(line, amount, rank);
+        return counted(line, amount, rank);
     }
     if line.is_watched() {
         line.granted(cost, rank.priority.class());

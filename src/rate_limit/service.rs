@@ -14,7 +14,7 @@ use crate::{
     answers::{Answers, Depth, Http},
     body::Watch,
     error::{BoxError, Scope},
-    quota::{Grant, Holding, Quota},
+    quota::{Grant, Quota},
     verdict::{Classify, Verdict},
 };
 
@@ -76,7 +76,7 @@ impl Aftermath for Hold {
         grant: Grant,
     ) -> InFlight {
         InFlight {
-            _holding: matches!(verdict, Verdict::Success).then(|| grant.into_holding()),
+            _grant: matches!(verdict, Verdict::Success).then_some(grant),
         }
     }
 }
@@ -84,7 +84,7 @@ impl Aftermath for Hold {
 /// A request's place in flight, kept until its answer's body ends.
 #[derive(Debug)]
 pub struct InFlight {
-    _holding: Option<Holding>,
+    _grant: Option<Grant>,
 }
 
 impl Watch for InFlight {}

@@ -17,7 +17,7 @@ use crate::{
     core::{cost::Cost, settlement::Settle},
     error::{BoxError, Scope},
     provider::{self, UsageScanner},
-    quota::{Grant, Holding, Quota},
+    quota::{Grant, Quota},
     verdict::{Classify, Provider, Usage, Verdict},
 };
 
@@ -114,7 +114,7 @@ impl Aftermath for Learn {
         match verdict {
             Verdict::Success => {
                 return Settling {
-                    holding: Some(grant.into_holding()),
+                    grant: Some(grant),
                     settle: self.settle,
                     scans: facts.is_some_and(|(_, headers)| UsageScanner::may_read(headers)),
                     notes: self.notes.take(),
@@ -135,7 +135,7 @@ impl Aftermath for Learn {
             _ => drop(grant),
         }
         Settling {
-            holding: None,
+            grant: None,
             settle: self.settle,
             scans: false,
             notes: None,
@@ -153,7 +153,7 @@ fn refused(grant: Grant, settle: Settle) {
 /// keeps its place in flight; a body that is dropped early keeps its charge.
 #[derive(Debug)]
 pub struct Settling {
-    holding: Option<Holding>,
+    grant: Option<Grant>,
     settle: Settle,
     // Whether the answer may tell what was used.
     scans: bool,
@@ -171,7 +171,7 @@ impl Watch for Settling {
 
     fn finish(mut self) {
         let usage = self.notes.take().and_then(Notes::finish);
-        match (self.holding.take().and_then(Holding::into_grant), usage) {
+        match (self.grant.take(), usage) {
             (Some(grant), Some(usage)) => {
                 if self.settle == Settle::RealTime {
                     grant.hear_output(usage.output_tokens);

@@ -158,12 +158,7 @@ impl Side {
                 if let Some(at) = grant(self, of) {
                     let grant = self.grants.remove(at);
                     let used = grant.used(&Usage::new(used, 0));
-                    match grant.has_left() {
-                        // As an answer holds it.
-                        true => grant.into_holding().into_grant().expect("whole"),
-                        false => grant,
-                    }
-                    .settle(&used, policy);
+                    grant.settle(&used, policy);
                 }
             }
             Step::Refund(of) => {
