@@ -23,7 +23,7 @@ use std::{
 };
 
 use self::frame::Frame;
-pub(crate) use self::frame::{Further, Heard, Offer, Place};
+pub(crate) use self::frame::{Charged, Further, Heard, Offer, Place};
 use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
@@ -92,7 +92,7 @@ impl Scopes {
 
     /// Another layer, the innermost.
     #[inline(never)]
-    fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
+    fn begin(&self, quota: usize, offer: Offer, charged: Charged<'_>) {
         let depth = self.depth.get();
         self.frame(depth).begin(quota, offer, charged);
         self.depth.set(depth + 1);
@@ -108,7 +108,7 @@ impl Scopes {
 
     /// The same, of one that hands the request on.
     #[inline(never)]
-    fn hand_on_with(&self, quota: usize, offer: Offer, charged: &Cost) {
+    fn hand_on_with(&self, quota: usize, offer: Offer, charged: Charged<'_>) {
         self.tell(Place::HandedOn);
         let depth = self.depth.get();
         self.frame(depth).begin(quota, offer, charged);
@@ -157,7 +157,7 @@ pub(crate) struct Scope(());
 
 /// Makes an offer of what was `charged` on `quota` to whatever is called or polled from here on.
 #[inline]
-pub(crate) fn offer(quota: usize, offer: Offer, charged: &Cost) -> Scope {
+pub(crate) fn offer(quota: usize, offer: Offer, charged: Charged<'_>) -> Scope {
     clock::forget();
     SCOPES.with(|scopes| scopes.begin(quota, offer, charged));
     Scope(())
@@ -165,7 +165,7 @@ pub(crate) fn offer(quota: usize, offer: Offer, charged: &Cost) -> Scope {
 
 /// The same by who hands the request on.
 #[inline]
-pub(crate) fn hand_on_with(quota: usize, offer: Offer, charged: &Cost) -> Scope {
+pub(crate) fn hand_on_with(quota: usize, offer: Offer, charged: Charged<'_>) -> Scope {
     clock::forget();
     SCOPES.with(|scopes| scopes.hand_on_with(quota, offer, charged));
     Scope(())

@@ -4,7 +4,6 @@ use std::task::{Context, Poll};
 
 use super::{door::Manners, further::Further};
 use crate::{
-    core::cost::Cost,
     departure::{self, Heard, Offer, Place, Scope},
     quota::Grant,
 };
@@ -88,7 +87,7 @@ impl Sent {
     fn offer_further(&mut self, cx: &mut Context<'_>) -> Scope {
         let offered = self.further.as_mut().and_then(|further| {
             further.poll(cx);
-            further.offer(|| self.grant.with_total(Cost::clone))
+            further.offer(|| self.grant.with_total(|charged| charged.to_cost()))
         });
         let scope = self.offer();
         match offered {

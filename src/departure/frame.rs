@@ -32,6 +32,23 @@ pub(crate) struct Offer {
     pub(crate) claimed: bool,
 }
 
+/// How much a layer has charged for a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Charged<'a> {
+    /// One request and so many tokens, of limits that know of nothing else.
+    Tokens(u64),
+    Cost(&'a Cost),
+}
+
+impl Charged<'_> {
+    pub(crate) fn to_cost(self) -> Cost {
+        match self {
+            Self::Tokens(tokens) => Cost::tokens(tokens),
+            Self::Cost(cost) => cost.clone(),
+        }
+    }
+}
+
 /// A charge for a further try, which those further in ask for.
 #[derive(Debug)]
 pub(crate) enum Further {
@@ -51,7 +68,8 @@ pub(crate) type Heard = (Offer, Option<Box<Further>>);
 /// A layer around whoever runs now.
 pub(super) struct Frame {
     head: Cell<Head>,
-    // Nothing where it is taken: numbers, which may stay, and units.
+    // What is charged, unless that is of use to nobody: tokens, or numbers, which may stay, and units.
+    tokens: Cell<u64>,
     numbers: Cell<Numbers>,
     units: Cell<Option<Units>>,
     // `None` where nobody has asked. Boxed: hardly anybody does.
@@ -62,6 +80,8 @@ pub(super) struct Frame {
 struct Head {
     quota: usize,
     offer: Offer,
+    // Whether tokens, of one request, are all that is charged.
+    tokens: bool,
     // Whether anything isn't as it was when the layer began, or isn't to be left behind.
     touched: bool,
 }
@@ -77,8 +97,10 @@ impl Frame {
                     once: false,
                     claimed: false,
                 },
+                tokens: true,
                 touched: false,
             }),
+            tokens: Cell::new(0),
             numbers: Cell::new(NO_NUMBERS),
             units: Cell::new(None),
             further: Cell::new(None),
@@ -119,25 +141,27 @@ impl Frame {
     }
 
     #[inline]
-    pub(super) fn begin(&self, quota: usize, offer: Offer, charged: &Cost) {
+    pub(super) fn begin(&self, quota: usize, offer: Offer, charged: Charged<'_>) {
         self.head.set(Head {
             quota,
             offer,
+            tokens: matches!(charged, Charged::Tokens(_)),
             touched: false,
         });
-        self.numbers.set(charged.numbers());
-        if let Some(units) = charged.units()
-            && !offer.taken
-        {
-            self.keep(units);
+        match charged {
+            Charged::Tokens(tokens) => self.tokens.set(tokens),
+            Charged::Cost(cost) if !offer.taken => self.keep(cost),
+            Charged::Cost(_) => {}
         }
     }
 
-    // Not to be left behind.
-    #[cold]
-    fn keep(&self, units: &Units) {
-        self.units.set(Some(units.clone()));
-        self.change(self.offer());
+    fn keep(&self, cost: &Cost) {
+        self.numbers.set(cost.numbers());
+        if let Some(units) = cost.units() {
+            self.units.set(Some(units.clone()));
+            // Not to be left behind.
+            self.change(self.offer());
+        }
     }
 
     /// The layer is no more: what isn't as it was.
@@ -159,10 +183,10 @@ impl Frame {
             taken: true,
             ..offer
         });
-        if offer.taken {
-            Cost::none()
-        } else {
-            Cost::of_parts(self.numbers.get(), self.units.take())
+        match self.head.get().tokens {
+            _ if offer.taken => Cost::none(),
+            true => Cost::tokens(self.tokens.get()),
+            false => Cost::of_parts(self.numbers.get(), self.units.take()),
         }
     }
 
@@ -179,8 +203,11 @@ impl Frame {
 
     /// A further charge is claimed: it stands for the next departure.
     pub(super) fn claim(&self, cost: &Cost) {
-        self.numbers.set(cost.numbers());
-        self.units.set(cost.units().cloned());
+        self.head.set(Head {
+            tokens: false,
+            ..self.head.get()
+        });
+        self.keep(cost);
         self.change(Offer {
             place: Place::Held,
             taken: false,

@@ -15,7 +15,7 @@ use crate::{
         cost::{Cost, Resource},
         settlement::Settle,
     },
-    departure::Place,
+    departure::{Charged, Place},
     recycled::Recycled,
     verdict::{RateStatus, Usage, Verdict},
 };
@@ -74,11 +74,11 @@ impl Grant {
 
     /// Does something with what the request is charged all in all, for layers further in to take over.
     #[inline(always)]
-    pub(crate) fn with_total<T>(&self, act: impl FnOnce(&Cost) -> T) -> T {
+    pub(crate) fn with_total<T>(&self, act: impl FnOnce(Charged<'_>) -> T) -> T {
         match (self.charge.counted(), &self.charge.more) {
-            (Some(amount), _) => act(&amount.cost()),
-            (None, None) => act(&self.charge.cost),
-            (None, Some(more)) => act(&self.charge.cost.plus(&more.covered)),
+            (Some(amount), _) => act(Charged::Tokens(amount.tokens())),
+            (None, None) => act(Charged::Cost(&self.charge.cost)),
+            (None, Some(more)) => act(Charged::Cost(&self.charge.cost.plus(&more.covered))),
         }
     }
 
