@@ -40,7 +40,7 @@ mod tests {
     use tower::{Layer, Service, service_fn};
 
     use super::*;
-    use crate::{BackoffRetryLayer, BoxError};
+    use crate::{backoff_retry::BackoffRetryLayer, error::BoxError};
 
     /// What is there once a call was polled so often and dropped: of a whole retry for each request, and none to begin with.
     fn balance(

@@ -266,22 +266,6 @@ impl Meter {
         }
     }
 
-    /// The same for what fits the account from `at` on.
-    fn earliest_paced(&self, n: u64, at: Time, now: Time) -> Time {
-        let held = self.held;
-        let paced = |at, pace: &Bucket| pace.earliest(n.min(pace.capacity()), held, at);
-        let at = self.paces().fold(at, paced);
-        let Some(spread) = &self.spread else {
-            return at;
-        };
-        let slowly = paced(at, spread);
-        let with_rest = n.saturating_add(self.last_quarter());
-        if with_rest > self.whole() {
-            return slowly;
-        }
-        slowly.min(self.account.earliest(with_rest, held, at, now))
-    }
-
     #[inline]
     pub(crate) fn hold(&mut self, n: u64) {
         self.held = self.held.saturating_add(n);

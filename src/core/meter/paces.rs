@@ -15,6 +15,22 @@ impl Meter {
             })
     }
 
+    /// The first instant at which `n` fits, where that is `at` for the account.
+    pub(super) fn earliest_paced(&self, n: u64, at: Time, now: Time) -> Time {
+        let held = self.held;
+        let paced = |at, pace: &Bucket| pace.earliest(n.min(pace.capacity()), held, at);
+        let at = self.paces().fold(at, paced);
+        let Some(spread) = &self.spread else {
+            return at;
+        };
+        let slowly = paced(at, spread);
+        let with_rest = n.saturating_add(self.last_quarter());
+        if with_rest > self.whole() {
+            return slowly;
+        }
+        slowly.min(self.account.earliest(with_rest, held, at, now))
+    }
+
     /// Whether anything but the account bounds how much goes at once.
     #[inline]
     pub(super) const fn is_paced(&self) -> bool {
