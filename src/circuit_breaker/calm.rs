@@ -13,6 +13,9 @@ use crate::{
 /// How many successes came since the word was opened, in its lower half; all ones where it is shut.
 const COUNT: u64 = u32::MAX as u64;
 
+/// So many are brought under the lock at a time, which takes as long as there are seats for the last calls.
+const FULL: u64 = 4_096;
+
 /// A success is counted here only as long as its era lasts, which the word tells, and the word is open: so none counts for
 /// another era than its own, nor where it might change more than a count. Opened and shut under the circuit's lock.
 #[derive(Debug)]
@@ -40,9 +43,8 @@ impl Calm {
     pub(super) fn count(&self, era: u64, mut suits: impl FnMut(Time) -> bool) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            // Of another era, or shut; one less than all ones would shut it.
-            let count = word.wrapping_sub(era << u32::BITS);
-            if count >= COUNT - 1 {
+            // Of another era, shut, or full.
+            if word.wrapping_sub(era << u32::BITS) >= FULL {
                 return false;
             }
             if !suits(Time::from_nanos(self.until.load(Ordering::Relaxed))) {
@@ -59,6 +61,14 @@ impl Calm {
                 Err(other) => word = other,
             }
         }
+    }
+
+    /// Whether no success of this era can be counted before those that were are [brought](Self::shut).
+    pub(super) fn is_full(&self, era: u64) -> bool {
+        self.word
+            .load(Ordering::Acquire)
+            .wrapping_sub(era << u32::BITS)
+            == FULL
     }
 
     /// From how many nanoseconds on a call is slow, while it is [counted](Self::count).

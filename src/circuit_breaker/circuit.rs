@@ -160,6 +160,18 @@ impl Circuit {
             until == Time::MAX || self.clock.at(*seen.get_or_insert_with(clock::look)) < until
         });
         if !counted {
+            self.succeeded_alone(ticket, since, seen);
+        }
+    }
+
+    /// A success that wasn't counted beside the circuit.
+    #[cold]
+    #[inline(never)]
+    fn succeeded_alone(&self, ticket: Ticket, since: Option<Moment>, seen: Option<Moment>) {
+        if self.calm.is_full(ticket.era()) {
+            drop(self.hold());
+            self.succeeded(ticket, since);
+        } else {
             self.judge(ticket, Sample::Success, since, seen);
         }
     }
@@ -175,7 +187,6 @@ impl Circuit {
     }
 
     #[cold]
-    #[inline(never)]
     fn judge(&self, ticket: Ticket, sample: Sample, since: Option<Moment>, seen: Option<Moment>) {
         let moment = seen.unwrap_or_else(clock::look);
         let took = since.map_or(Duration::ZERO, |since| moment.since(since));
@@ -336,5 +347,37 @@ impl fmt::Debug for Circuit {
         f.debug_struct("Circuit")
             .field("state", &state)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ring::{Steps, Window};
+
+    /// What so many successes that came at once leave behind, and whether anybody has looked at the clock.
+    fn after_successes(times: u64, window: Window) -> (CircuitCounts, bool) {
+        let settings = Settings {
+            window,
+            ..Settings::default()
+        };
+        let circuit = Circuit::new(settings, Arc::new(()), House::new());
+        for _ in 0..times {
+            let ticket = circuit.admit().expect("closed");
+            circuit.succeeded(ticket, None);
+        }
+        let looked = !format!("{:?}", circuit.clock).contains("uninit");
+        (circuit.counts(), looked)
+    }
+
+    #[test]
+    fn where_neither_time_nor_slowness_counts_a_success_looks_at_no_clock() {
+        let (counts, looked) = after_successes(10_000, Window::Calls(7));
+        assert_eq!((counts.calls, counts.consecutive_successes), (7, 10_000));
+        assert!(!looked);
+        let span = Duration::from_secs(30);
+        let (counts, looked) = after_successes(10, Window::Time(span, 30, Steps::Even));
+        assert_eq!((counts.calls, counts.consecutive_successes), (10, 10));
+        assert!(looked);
     }
 }

@@ -194,6 +194,9 @@
 //! | the gate of an open one | 124 | 1 | 112 B |  |
 //! <!-- end of overhead -->
 //!
+//! A success takes no lock, as long as there are enough calls for a rate, or none has failed, and the step of the window lasts.
+//! Where the [last calls](CircuitBreakerLayer::last_calls) count and slow ones don't, one that comes at once looks at no clock.
+//!
 //! # Order in a stack
 //!
 //! Next to the client, inside of retry and limiters: its samples are the client's alone, its
