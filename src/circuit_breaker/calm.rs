@@ -28,6 +28,15 @@ pub(super) struct Calm {
     slow: AtomicU64,
 }
 
+/// Whether a success was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    Yes,
+    No,
+    /// None is, before those that were are [brought](Calm::shut).
+    Full,
+}
+
 impl Calm {
     pub(super) fn new() -> Self {
         Self {
@@ -40,15 +49,17 @@ impl Calm {
     /// Counts a success of this era, if it is said to belong here. Asked with the time until when this is open; perhaps once
     /// more.
     #[inline]
-    pub(super) fn count(&self, era: u64, mut suits: impl FnMut(Time) -> bool) -> bool {
+    pub(super) fn count(&self, era: u64, mut suits: impl FnMut(Time) -> bool) -> Counted {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            // Of another era, shut, or full.
-            if word.wrapping_sub(era << u32::BITS) >= FULL {
-                return false;
+            match word.wrapping_sub(era << u32::BITS) {
+                ..FULL => {}
+                FULL => return Counted::Full,
+                // Of another era, or shut.
+                _ => return Counted::No,
             }
             if !suits(Time::from_nanos(self.until.load(Ordering::Relaxed))) {
-                return false;
+                return Counted::No;
             }
             let counted = self.word.compare_exchange_weak(
                 word,
@@ -57,18 +68,10 @@ impl Calm {
                 Ordering::Acquire,
             );
             match counted {
-                Ok(_) => return true,
+                Ok(_) => return Counted::Yes,
                 Err(other) => word = other,
             }
         }
-    }
-
-    /// Whether no success of this era can be counted before those that were are [brought](Self::shut).
-    pub(super) fn is_full(&self, era: u64) -> bool {
-        self.word
-            .load(Ordering::Acquire)
-            .wrapping_sub(era << u32::BITS)
-            == FULL
     }
 
     /// From how many nanoseconds on a call is slow, while it is [counted](Self::count).
@@ -108,31 +111,45 @@ impl Calm {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Counted::*, *};
 
     #[test]
     fn a_success_counts_only_where_it_is_of_the_era_and_open_until_the_last_moment() {
         let breaker = Breaker::new(Settings::default());
         let next = breaker.anew(Settings::default());
         let (calm, mut is_open) = (Calm::new(), false);
-        assert!(!calm.count(0, |_| true), "nobody has opened it");
+        assert_eq!(calm.count(0, |_| true), No, "nobody has opened it");
         calm.open(&mut is_open, &breaker);
-        assert!(calm.count(0, |_| true));
-        assert!(!calm.count(0, |_| false));
-        assert!(!calm.count(1, |_| true), "of an era that hasn't begun");
+        assert_eq!(calm.count(0, |_| true), Yes);
+        assert_eq!(calm.count(0, |_| false), No);
+        assert_eq!(calm.count(1, |_| true), No, "of an era that hasn't begun");
         assert_eq!((calm.shut(&mut is_open), calm.shut(&mut is_open)), (1, 0));
-        assert!(!calm.count(0, |_| true), "it is shut");
+        assert_eq!(calm.count(0, |_| true), No, "it is shut");
         calm.open(&mut is_open, &breaker);
-        assert!(!calm.count(0, |_| calm.shut(&mut is_open) == 0));
+        assert_eq!(calm.count(0, |_| calm.shut(&mut is_open) == 0), No);
         calm.open(&mut is_open, &breaker);
         let counted = calm.count(0, |_| {
             calm.shut(&mut is_open);
             calm.open(&mut is_open, &next);
             true
         });
-        assert!(!counted);
-        assert!(!calm.count(0, |_| true), "of an era that is over");
-        assert!(calm.count(1, |_| true));
+        assert_eq!(counted, No);
+        assert_eq!(calm.count(0, |_| true), No, "of an era that is over");
+        assert_eq!(calm.count(1, |_| true), Yes);
         assert_eq!(calm.shut(&mut is_open), 1);
+    }
+
+    #[test]
+    fn whoever_finds_it_full_brings_those_that_were_counted() {
+        let breaker = Breaker::new(Settings::default());
+        let (calm, mut is_open) = (Calm::new(), false);
+        calm.open(&mut is_open, &breaker);
+        for _ in 0..FULL {
+            assert_eq!(calm.count(0, |_| true), Yes);
+        }
+        assert_eq!(calm.count(0, |_| true), Full);
+        assert_eq!(calm.shut(&mut is_open), FULL);
+        calm.open(&mut is_open, &breaker);
+        assert_eq!(calm.count(0, |_| true), Yes);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    calm::Calm,
+    calm::{Calm, Counted},
     events::{CircuitEvents, Name},
     house::House,
     lobby::Lobby,
@@ -159,21 +159,18 @@ impl Circuit {
             }
             until == Time::MAX || self.clock.at(*seen.get_or_insert_with(clock::look)) < until
         });
-        if !counted {
-            self.succeeded_alone(ticket, since, seen);
+        match counted {
+            Counted::Yes => {}
+            Counted::No => self.judge(ticket, Sample::Success, since, seen),
+            Counted::Full => self.succeeded_after_others(ticket, since),
         }
     }
 
-    /// A success that wasn't counted beside the circuit.
     #[cold]
     #[inline(never)]
-    fn succeeded_alone(&self, ticket: Ticket, since: Option<Moment>, seen: Option<Moment>) {
-        if self.calm.is_full(ticket.era()) {
-            drop(self.hold());
-            self.succeeded(ticket, since);
-        } else {
-            self.judge(ticket, Sample::Success, since, seen);
-        }
+    fn succeeded_after_others(&self, ticket: Ticket, since: Option<Moment>) {
+        drop(self.hold());
+        self.succeeded(ticket, since);
     }
 
     /// Judges a call that began at `since`; `None` where it was answered at once.

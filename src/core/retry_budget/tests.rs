@@ -229,3 +229,48 @@ fn a_clock_that_goes_back_lets_nothing_flow_in_twice() {
     let seconds = [10, 5, 10, 11, 11];
     assert_eq!(seconds.map(|s| drip.take(MS(s * 1_000))), [30, 0, 0, 3, 0]);
 }
+
+proptest! {
+    /// As long as the slot lasts, it doesn't matter when the budget is told of requests.
+    #[test]
+    fn deposits_that_are_told_later_count_in_their_slot(
+        steps in proptest::collection::vec((0u64..1_500, 0u8..6), 1..200),
+    ) {
+        let budget = || RetryBudget::new(3, 14, 40, TEN_SECONDS).drip(2);
+        let (mut told, mut later_told) = (budget(), budget());
+        let (mut now, mut fresh) = (0, 0);
+        for (later, what) in steps {
+            now += later;
+            let now = MS(now);
+            match what {
+                0 => {
+                    later_told.deposited(std::mem::take(&mut fresh));
+                    prop_assert_eq!(later_told.withdraw(7, now), told.withdraw(7, now));
+                }
+                1 => {
+                    later_told.deposited(std::mem::take(&mut fresh));
+                    prop_assert_eq!(later_told.balance(now), told.balance(now));
+                }
+                _ => {
+                    told.deposit(now);
+                    if now < later_told.ends() {
+                        fresh += 1;
+                    } else {
+                        later_told.deposited(std::mem::take(&mut fresh));
+                        later_told.deposit(now);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slot_ends_with_its_tenth_of_the_window() {
+    let mut budget = Whole::new(1, 1, 0, 100, TEN_SECONDS);
+    assert_eq!(budget.0.ends(), MS(1_000));
+    budget.deposit(MS(2_999));
+    assert_eq!(budget.0.ends(), MS(3_000));
+    budget.deposit(MS(3_000));
+    assert_eq!(budget.0.ends(), MS(4_000));
+}
