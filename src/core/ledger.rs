@@ -140,6 +140,11 @@ impl Ledger {
         self.now
     }
 
+    /// Until when the limits stay as they are if nobody changes anything, as far as that is known.
+    pub(crate) fn stays(&mut self) -> Time {
+        self.meters.stays(self.now)
+    }
+
     pub(crate) fn meters(&self) -> &[Meter] {
         &self.meters
     }

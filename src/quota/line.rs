@@ -3,6 +3,7 @@
 //! Decided under the lock, acted on outside of it: no waker, no callback and no event runs while
 //! it is held.
 
+mod ask;
 mod counting;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use super::{
     QuotaBuilder,
     calendar::Calendars,
     outputs::Outputs,
-    refusal::rejected,
+    refusal::{Last, rejected},
     shared::Desk,
     sync::{Arc, Mutex, Weak},
     timer::{Armed, Fired, Tick, Timer},
@@ -44,6 +45,7 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) queue: Queue<Waker>,
     counted: Counted,
+    pub(super) last: Last,
 }
 
 /// Everything that the handles of one quota share.
@@ -106,6 +108,7 @@ impl Line {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
                 counted: Counted::default(),
+                last: Last::none(),
             }),
             origin: (Moment::of(origin), base),
             timer: Timer::new(origin, base),
@@ -196,43 +199,6 @@ impl Line {
         let now = ledger.advance(now);
         queue.take_back(ledger, now);
         f(ledger, queue, now)
-    }
-
-    /// Asks without waiting: nobody who waits is delayed by it. `None` instead of a place is for a request that has begun:
-    /// one that has been granted part of what it needs. Whoever waits may wait for just that part.
-    pub(super) fn ask_now<E: From<Rejected>>(
-        &self,
-        cost: &Cost,
-        slot: bool,
-        place: Option<Place>,
-    ) -> Result<Taken, E> {
-        let now = self.now();
-        let mut state = self.lock();
-        let State {
-            ledger,
-            queue,
-            counted,
-        } = &mut *state;
-        let now = ledger.advance(now);
-        queue.take_back(ledger, now);
-        let fit = ledger.fit_beside(cost, slot, spare(queue, place));
-        match place {
-            _ if fit != Fit::Now => {}
-            Some(place) if queue.waiting() > 0 => {
-                if queue.pass(ledger, cost, slot, place) {
-                    return Ok(Taken::Entered);
-                }
-            }
-            _ => {
-                ledger.hold(cost, slot);
-                return Ok(self.open(ledger, queue, counted));
-            }
-        }
-        let projected = || ledger.project(cost, |limit| queue.asked_by_all(limit));
-        let at = (queue.waiting() > 0).then(projected);
-        // That it fits now, were it not for those who wait, says nothing of when.
-        let at = at.filter(|at| *at > now);
-        Err(rejected(ledger, cost, fit, at, Reason::LimitReached, now))
     }
 
     /// Asks for a turn: granted now if nobody is delayed by it, else in line. `None` instead of a place is for a request that
@@ -388,6 +354,6 @@ impl Line {
 }
 
 /// What has to stay free beside a newcomer; beside one that has begun, nothing.
-fn spare(queue: &Queue<Waker>, place: Option<Place>) -> Spare {
+pub(super) fn spare(queue: &Queue<Waker>, place: Option<Place>) -> Spare {
     place.map_or(Spare::NOTHING, |place| queue.spare(place))
 }

@@ -3,7 +3,7 @@
 use crate::{
     core::{
         cost::Cost,
-        ledger::{Blame, Fit, Ledger},
+        ledger::{Blame, Fit, Ledger, Spare},
         limit::LimitId,
         meter::Stock,
         time::Time,
@@ -45,6 +45,73 @@ impl Books for Ledger {
 
     fn is_closed(&self, index: usize) -> bool {
         self.meters()[index].stock().is_some_and(Stock::is_closed)
+    }
+}
+
+/// The last refusal: whoever asks for the same, while nobody has changed anything, is told the same but for how long to wait.
+/// Where there is no room, requests come by the thousand.
+#[derive(Debug)]
+pub(super) struct Last {
+    cost: Cost,
+    spare: Spare,
+    told: Rejected,
+    at: Time,
+    // Until when nothing of it changes by itself either.
+    until: Time,
+}
+
+impl Last {
+    pub(super) const fn none() -> Self {
+        Self {
+            cost: Cost::none(),
+            spare: Spare::NOTHING,
+            told: Rejected::new(Reason::LimitReached),
+            at: Time::ZERO,
+            until: Time::ZERO,
+        }
+    }
+
+    /// Somebody may change what it tells of.
+    #[inline]
+    pub(super) const fn forget(&mut self) {
+        self.until = Time::ZERO;
+    }
+
+    /// This was told while nobody waits. Kept when it is told for the second time: where each cost is another, that would be for
+    /// nothing.
+    pub(super) fn keep(
+        &mut self,
+        ledger: &mut Ledger,
+        (cost, spare): (&Cost, Spare),
+        fit: Fit,
+        told: &Rejected,
+    ) {
+        let Fit::At {
+            at,
+            blame: Blame::Limit(_),
+        } = fit
+        else {
+            return;
+        };
+        if self.spare == spare && self.cost == *cost {
+            (self.at, self.until) = (at, ledger.stays());
+            self.told = told.clone();
+        } else if cost.units().is_none() {
+            (self.cost, self.spare) = (cost.clone(), spare);
+        }
+    }
+
+    /// The same for whoever asks for the same.
+    #[inline]
+    pub(super) fn again<E>(&self, cost: &Cost, spare: Spare, now: Time) -> Option<E>
+    where
+        E: From<Rejected>,
+    {
+        let same = now < self.until && self.spare == spare && self.cost == *cost;
+        same.then(|| {
+            let wait = Some(self.at.since(now));
+            self.told.clone().retry_after(wait).into()
+        })
     }
 }
 

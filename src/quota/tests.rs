@@ -169,3 +169,66 @@ async fn whoever_waits_for_what_another_holds_goes_when_it_is_given_back() {
     assert!(look(&mut waiting).is_ready());
     assert_eq!(held(&quota), (0, 0, 0));
 }
+
+/// What is refused is asked for three times, so that it is told again, and once more after something else was, which lets it be found
+/// anew.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_told_again_is_the_one_that_would_be_found() {
+    for seed in 1..=100_u64 {
+        let mut state = seed;
+        let mut dice = |sides: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % sides
+        };
+        let quota = Quota::builder()
+            .limit(Limit::requests(6, 10 * SECOND))
+            .limit(Limit::tokens(100, 20 * SECOND))
+            .max_in_flight(5)
+            .keep_for(Priority::Interactive, 0.2)
+            .build()
+            .expect("valid");
+        let (mut permits, mut grants, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for step in 0..100 {
+            let priority = [Priority::Background, Priority::Interactive][dice(2) as usize];
+            let cost = Cost::tokens([20, 40, 95][dice(3) as usize]);
+            let ask = || {
+                let rank = Rank { priority, flow: 0 };
+                quota.reserve_now(&cost, false, rank).map(drop)
+            };
+            let told = [ask(), ask(), ask()];
+            drop(
+                quota
+                    .try_acquire(Cost::tokens(1_000))
+                    .expect_err("too large"),
+            );
+            let found = ask();
+            assert!(
+                told.iter()
+                    .filter(|told| told.is_err())
+                    .all(|told| *told == found),
+                "seed {seed}, step {step}: {told:?} instead of {found:?}"
+            );
+            match dice(14) {
+                0..4 => permits.extend(quota.try_acquire(cost).ok()),
+                4 => drop(permits.pop().map(Permit::cancel)),
+                5 => drop(permits.pop()),
+                6 => drop(permits.pop().map(|permit| permit.settle(Usage::new(5, 1)))),
+                7 => grants.extend(quota.reserve_now(&cost, false, Rank::DEFAULT)),
+                8 => drop(grants.pop()),
+                9 => quota.pause_until(Instant::now() + SECOND),
+                10 => {
+                    let limit = Limit::tokens(95 + dice(20), 20 * SECOND);
+                    quota.resize(limit).expect("valid");
+                }
+                11 => waiting.push(quota.reserve(&cost, false, Rank::DEFAULT)),
+                12 => drop(waiting.pop()),
+                _ => {}
+            }
+            if dice(2) == 0 {
+                tokio::time::advance(dice(3) as u32 * SECOND / 2).await;
+            }
+        }
+    }
+}

@@ -140,6 +140,22 @@ impl Meters {
         Some(issue)
     }
 
+    /// Until when it stays as it is if nobody changes anything; zero where that isn't known. What is held may leave at any time, and
+    /// counts as if it did.
+    pub(super) fn stays(&mut self, now: Time) -> Time {
+        if self.all.iter().any(|meter| meter.held() > 0) {
+            return Time::ZERO;
+        }
+        if !self.is_known {
+            self.look(now);
+        }
+        if self.is_known {
+            self.still
+        } else {
+            Time::ZERO
+        }
+    }
+
     #[inline]
     pub(super) const fn has_steps(&self) -> bool {
         self.is_known && self.rounding.is_some()

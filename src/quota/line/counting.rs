@@ -62,6 +62,15 @@ impl Line {
     /// The lock, with all entered that was counted without it.
     #[inline(always)]
     pub(in crate::quota) fn lock(&self) -> Locked<'_> {
+        let mut state = self.lock_to_ask();
+        state.last.forget();
+        state
+    }
+
+    /// The same for somebody who may be told the last refusal again. That was told with nothing held, and the till has been shut
+    /// since: nobody has changed anything without the lock.
+    #[inline(always)]
+    pub(in crate::quota) fn lock_to_ask(&self) -> Locked<'_> {
         let mut state = self.state.lock();
         let State {
             ledger, counted, ..
@@ -87,6 +96,7 @@ impl Line {
             ledger,
             queue,
             counted,
+            ..
         } = &mut *state;
         let fits = queue.taken() == 0 && ledger.take_for_good(cost, slot, spare(queue, place));
         fits.then(|| self.open(ledger, queue, counted))
@@ -130,6 +140,7 @@ impl Line {
             ledger,
             queue,
             counted,
+            ..
         } = &mut *state;
         ledger.advance(now);
         let departure = ledger.date(&amount.cost());
