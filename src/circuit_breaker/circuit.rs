@@ -1,5 +1,8 @@
 //! The circuit that all services of a layer share, or all calls with one key.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -12,6 +15,7 @@ use super::{
     events::{CircuitEvents, Name},
     house::House,
     lobby::Lobby,
+    shut::Shut,
 };
 use crate::{
     clock::{self, Clock, Moment},
@@ -29,7 +33,6 @@ const REFUSES: u64 = 0;
 const ASK: u64 = u64::MAX;
 
 type Looked = Result<(), Option<Duration>>;
-type Then = fn(&mut Breaker, Looked) -> Looked;
 
 /// The state, and who waits for an inner service while it is closed.
 pub(super) struct Circuit {
@@ -40,6 +43,8 @@ pub(super) struct Circuit {
     passes: AtomicU64,
     // What spares the usual outcome the lock.
     calm: Calm,
+    // What spares a refusal the lock.
+    shut: Shut,
     lobby: Lobby,
     clock: Clock,
     name: Name,
@@ -56,6 +61,7 @@ impl Circuit {
         Arc::new(Self {
             passes: AtomicU64::new(passes(&breaker)),
             calm,
+            shut: Shut::of(&breaker),
             breaker: Mutex::new((breaker, is_open)),
             lobby: Lobby::default(),
             clock: Clock::default(),
@@ -96,39 +102,68 @@ impl Circuit {
     #[cold]
     #[inline(never)]
     fn ask_for_ticket(&self) -> Result<Ticket, Option<Duration>> {
+        if let Some(wait) = self.is_shut(true) {
+            return Err(wait);
+        }
         let now = self.clock.now();
         self.step(|breaker| breaker.admit(now))
     }
 
     /// Whether a caller would be refused now, and how long. Takes nothing.
     #[inline]
-    pub(super) fn look(&self) -> Result<(), Option<Duration>> {
-        self.look_and(|_, looked| looked)
+    pub(super) fn look(&self) -> Looked {
+        self.look_and(false)
     }
 
     /// As `look`, for a call: a refusal counts.
     #[inline]
-    pub(super) fn pass(&self) -> Result<(), Option<Duration>> {
-        self.look_and(|breaker, looked| looked.inspect_err(|_| breaker.refused()))
+    pub(super) fn pass(&self) -> Looked {
+        self.look_and(true)
     }
 
     #[inline]
-    fn look_and(&self, then: Then) -> Result<(), Option<Duration>> {
+    fn look_and(&self, count: bool) -> Looked {
         if self.passes.load(Ordering::Acquire) != REFUSES {
             return Ok(());
         }
-        self.look_at_refusing(then)
+        self.look_at_refusing(count)
     }
 
     #[cold]
     #[inline(never)]
-    fn look_at_refusing(&self, then: Then) -> Result<(), Option<Duration>> {
+    fn look_at_refusing(&self, count: bool) -> Looked {
+        if let Some(wait) = self.is_shut(count) {
+            return Err(wait);
+        }
         let now = self.clock.now();
         self.step(|breaker| {
             let moves = breaker.advance(now);
             let looked = breaker.look(now);
-            (then(breaker, looked), moves)
+            if count && looked.is_err() {
+                breaker.refused(1);
+            }
+            (looked, moves)
         })
+    }
+
+    /// Whether it refuses for sure, and how long; counted where that is said.
+    #[inline]
+    fn is_shut(&self, count: bool) -> Option<Option<Duration>> {
+        let wait = match self.shut.until() {
+            Time::ZERO => return None,
+            Time::MAX => None,
+            until => {
+                let now = self.clock.now();
+                if until <= now {
+                    return None;
+                }
+                Some(until.since(now))
+            }
+        };
+        if count {
+            self.shut.refused();
+        }
+        Some(wait)
     }
 
     /// The refusal of a call.
@@ -260,6 +295,7 @@ impl Circuit {
     }
 
     fn mark(&self, breaker: &Breaker) {
+        self.shut.set(breaker);
         self.set(passes(breaker));
     }
 
@@ -277,6 +313,7 @@ impl Circuit {
         let mut book = self.breaker.lock();
         let (breaker, is_open) = &mut *book;
         breaker.succeeded(self.calm.shut(is_open));
+        breaker.refused(self.shut.take_refused());
         Held {
             book,
             calm: &self.calm,

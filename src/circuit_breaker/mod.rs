@@ -217,6 +217,7 @@ mod layer;
 mod lobby;
 mod policy;
 mod service;
+mod shut;
 mod told;
 
 pub use events::{CircuitEvent, CircuitEvents};

@@ -149,7 +149,7 @@ impl Breaker {
     pub(crate) fn admit(&mut self, now: Time) -> (Result<Ticket, Option<Duration>>, Moves) {
         let mut moves = self.advance(now);
         if let Err(wait) = self.look(now) {
-            self.refused();
+            self.refused(1);
             return (Err(wait), moves);
         }
         if let Phase::Open { .. } = self.phase {
@@ -195,9 +195,19 @@ impl Breaker {
         }
     }
 
-    /// Counts a refusal.
-    pub(crate) const fn refused(&mut self) {
-        self.refused += 1;
+    /// Counts so many refusals.
+    pub(crate) const fn refused(&mut self, calls: u64) {
+        self.refused += calls;
+    }
+
+    /// Until when it refuses everybody if it isn't moved by hand; for ever where it has to be. Zero where it may let somebody pass,
+    /// or where an end that is never reached has to be told of.
+    pub(crate) const fn shut_until(&self) -> Time {
+        match self.phase {
+            Phase::ForcedOpen => Time::MAX,
+            Phase::Open { until } if until.nanos() < Time::MAX.nanos() => until,
+            _ => Time::ZERO,
+        }
     }
 
     /// Ends what is over: a half-open time whose probes never answered, a fixed window.
