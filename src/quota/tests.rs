@@ -198,11 +198,10 @@ async fn a_refusal_that_is_told_again_is_the_one_that_would_be_found() {
                 quota.reserve_now(&cost, false, rank).map(drop)
             };
             let told = [ask(), ask(), ask()];
-            drop(
-                quota
-                    .try_acquire(Cost::tokens(1_000))
-                    .expect_err("too large"),
-            );
+            let other = quota
+                .try_acquire(Cost::tokens(1_000))
+                .expect_err("too large");
+            assert_eq!(other.reason, crate::error::Reason::TooLarge);
             let found = ask();
             assert!(
                 told.iter()
