@@ -383,35 +383,3 @@ impl fmt::Debug for Circuit {
             .finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::ring::{Steps, Window};
-
-    /// What so many successes that came at once leave behind, and whether anybody has looked at the clock.
-    fn after_successes(times: u64, window: Window) -> (CircuitCounts, bool) {
-        let settings = Settings {
-            window,
-            ..Settings::default()
-        };
-        let circuit = Circuit::new(settings, Arc::new(()), House::new());
-        for _ in 0..times {
-            let ticket = circuit.admit().expect("closed");
-            circuit.succeeded(ticket, None);
-        }
-        let looked = !format!("{:?}", circuit.clock).contains("uninit");
-        (circuit.counts(), looked)
-    }
-
-    #[test]
-    fn where_neither_time_nor_slowness_counts_a_success_looks_at_no_clock() {
-        let (counts, looked) = after_successes(10_000, Window::Calls(7));
-        assert_eq!((counts.calls, counts.consecutive_successes), (7, 10_000));
-        assert!(!looked);
-        let span = Duration::from_secs(30);
-        let (counts, looked) = after_successes(10, Window::Time(span, 30, Steps::Even));
-        assert_eq!((counts.calls, counts.consecutive_successes), (10, 10));
-        assert!(looked);
-    }
-}

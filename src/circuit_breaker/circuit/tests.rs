@@ -1,6 +1,7 @@
-//! What is refused without the lock is what would be refused with it.
+//! What is refused, or counted, without the lock is what it would be with it.
 
 use super::*;
+use crate::core::ring::{Steps, Window};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,4 +69,30 @@ async fn an_end_that_is_never_reached_is_told() {
     let circuit = opened(Duration::MAX);
     let wait = circuit.pass().expect_err("it is open");
     assert!(wait.is_some_and(|wait| wait > Duration::from_secs(1 << 32)));
+}
+
+/// What so many successes that came at once leave behind, and whether anybody has looked at the clock.
+fn after_successes(times: u64, window: Window) -> (CircuitCounts, bool) {
+    let settings = Settings {
+        window,
+        ..Settings::default()
+    };
+    let circuit = Circuit::new(settings, Arc::new(()), House::new());
+    for _ in 0..times {
+        let ticket = circuit.admit().expect("closed");
+        circuit.succeeded(ticket, None);
+    }
+    let looked = !format!("{:?}", circuit.clock).contains("uninit");
+    (circuit.counts(), looked)
+}
+
+#[test]
+fn where_neither_time_nor_slowness_counts_a_success_looks_at_no_clock() {
+    let (counts, looked) = after_successes(10_000, Window::Calls(7));
+    assert_eq!((counts.calls, counts.consecutive_successes), (7, 10_000));
+    assert!(!looked);
+    let span = Duration::from_secs(30);
+    let (counts, looked) = after_successes(10, Window::Time(span, 30, Steps::Even));
+    assert_eq!((counts.calls, counts.consecutive_successes), (10, 10));
+    assert!(looked);
 }
