@@ -4,9 +4,9 @@
 //!
 //! | layer | on a request that is admitted and served |
 //! |---|---|
-//! | [`RateLimitLayer`] | a lock for one charge and one date; no allocation |
+//! | [`RateLimitLayer`] | of rolling windows of requests and tokens, while nobody waits, three atomic steps: one to take, one to date, one at the answer's end; of other limits, and where something is settled or somebody waits, a lock for each; no allocation |
 //! | [`TokenBudgetLayer`] | the same for two limits and more; the estimate of the body, 1 µs for each KiB; the answer is read as it passes, of a stream its first events and last 4 KiB; no allocation of its own |
-//! | [`CircuitBreakerLayer`] | a lock to admit and one to judge; no allocation |
+//! | [`CircuitBreakerLayer`] | of a closed circuit no lock for an admission or a success, one for a failure; no allocation |
 //! | [`BackoffRetryLayer`] | one copy of the request, kept until the answer is judged, where another try is possible |
 //! | [`FallbackLayer`] | one copy of the request, where there is somebody to fall back to; of its memory a look at one word |
 //! | [`BufferBodyLayer`] | the body is collected once; copies further in share its bytes |
