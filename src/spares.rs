@@ -19,8 +19,9 @@ pub(crate) struct Spare<S, T>(Arc<Shared<S, T>>);
 struct Shared<S, T> {
     common: T,
     kept: Mutex<Vec<S>>,
-    // Their number; changed under the lock.
-    count: AtomicU64,
+    // How many were ever put there, and taken; changed under the lock.
+    put: AtomicU64,
+    taken: AtomicU64,
 }
 
 impl<S, T> Spares<S, T> {
@@ -28,7 +29,8 @@ impl<S, T> Spares<S, T> {
         Self(Arc::new(Arc::new(Shared {
             common,
             kept: Mutex::new(Vec::new()),
-            count: AtomicU64::new(0),
+            put: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
         })))
     }
 
@@ -51,11 +53,14 @@ impl<S, T> Spares<S, T> {
         S: Clone,
     {
         let spare = self.none();
+        // In this order: what is put there by whoever begins after the calls are counted must not count, and what was taken by
+        // whoever has ended before must. So there are at least as many as it says, when the calls are counted.
+        let put = spare.0.put.load(Ordering::Acquire);
         // One is held by the service; each of the others is a call that may take a clone, has taken it, or takes none.
         let calls = Arc::strong_count(&spare.0) as u64 - 1;
-        // Whoever is no longer counted has taken its clone before, or never will.
         fence(Ordering::Acquire);
-        if calls > spare.0.count.load(Ordering::Relaxed)
+        let taken = spare.0.taken.load(Ordering::Relaxed);
+        if calls > put.saturating_sub(taken)
             && let Some(clone) = spare.0.keep_another(original)
         {
             own(clone);
@@ -73,15 +78,14 @@ impl<S, T> Shared<S, T> {
         S: Clone,
     {
         let clone = original.clone();
-        if self.count.load(Ordering::Relaxed) < KEPT {
-            let mut kept = self.kept.lock();
-            if (kept.len() as u64) < KEPT {
-                kept.push(clone);
-                self.count.store(kept.len() as u64, Ordering::Relaxed);
-                return None;
-            }
+        let mut kept = self.kept.lock();
+        if kept.len() as u64 >= KEPT {
+            return Some(clone);
         }
-        Some(clone)
+        kept.push(clone);
+        let put = self.put.load(Ordering::Relaxed);
+        self.put.store(put + 1, Ordering::Release);
+        None
     }
 }
 
@@ -94,9 +98,10 @@ impl<S, T> Spare<S, T> {
     /// The clone, once, unless the call takes none or has one of its own.
     pub(crate) fn take(&self) -> Option<S> {
         let mut kept = self.0.kept.lock();
-        let clone = kept.pop();
-        self.0.count.store(kept.len() as u64, Ordering::Relaxed);
-        clone
+        let clone = kept.pop()?;
+        let taken = self.0.taken.load(Ordering::Relaxed);
+        self.0.taken.store(taken + 1, Ordering::Relaxed);
+        Some(clone)
     }
 }
 
