@@ -117,7 +117,12 @@ where
             Found::Charged(begun) => match door.reserve(begun.as_ref()) {
                 Reserved::Granted(mut grant) => {
                     grant.covered_by(begun);
-                    send(inner, request, grant, manners)
+                    return Self {
+                        answers,
+                        aftermath,
+                        manners,
+                        state: send(inner, request, grant, manners),
+                    };
                 }
                 Reserved::Queued(waiting) => {
                     let turn = Turn::Queued(waiting, begun.take().unwrap_or_default());
