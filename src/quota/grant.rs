@@ -122,6 +122,11 @@ impl Grant {
         self.charge.place
     }
 
+    #[cfg(test)]
+    pub(super) fn departure(&self) -> crate::core::settlement::Departure {
+        self.charge.departure
+    }
+
     /// Whether the request has left.
     #[inline]
     pub(crate) fn has_left(&self) -> bool {

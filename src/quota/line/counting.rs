@@ -143,8 +143,7 @@ impl Line {
             ..
         } = &mut *state;
         ledger.advance(now);
-        let departure = ledger.date(&amount.cost());
-        self.till.step(counted, ledger);
+        let departure = self.till.step(counted, ledger, amount);
         self.open(ledger, queue, counted);
         departure
     }

@@ -7,8 +7,11 @@ use std::{
 
 use proptest::prelude::*;
 
+use super::till::{Amount, Counted, Till};
 use crate::{
-    core::{cost::Cost, limit::Limit, settlement::Settle},
+    core::{
+        cost::Cost, ledger::Ledger, limit::Limit, meter::Meter, settlement::Settle, time::Time,
+    },
     departure::Place,
     observe::Alerts,
     quota::{Grant, Quota, Rank, Reserved, Waiting},
@@ -137,6 +140,7 @@ impl Side {
             Step::Depart(of) => {
                 if let Some(at) = grant(self, of) {
                     self.grants[at].depart();
+                    return format!("{:?}", self.grants[at].departure());
                 }
             }
             Step::Put(of, held) => {
@@ -218,6 +222,38 @@ impl Side {
         }
         format!("{} {}", self.grants.len(), self.waiting.len())
     }
+}
+
+#[test]
+fn who_looks_late_how_many_are_in_flight_sees_no_crowd() {
+    let till = Till::new(u64::MAX);
+    let mut ledger = Ledger::new(Vec::new(), usize::MAX, u64::MAX);
+    // Two have come and landed since it saw what was taken up to there.
+    till.land();
+    till.land();
+    till.peaked(0, Amount::default());
+    till.close(&mut Counted::default(), &mut ledger);
+    assert_eq!(ledger.peak_in_flight(), 0);
+}
+
+#[test]
+fn what_left_in_a_step_is_dated_before_what_begins_the_next() {
+    let limit = Limit::tokens(100, Duration::from_secs(1)).transit(Duration::ZERO);
+    let meter = Meter::new(&limit, 100, None, Time::ZERO);
+    let mut ledger = Ledger::new(vec![meter], usize::MAX, u64::MAX);
+    let (till, mut counted) = (Till::new(u64::MAX), Counted::default());
+    let amount = Amount::of(&Cost::tokens(10)).expect("little enough");
+    ledger.hold(&Cost::tokens(30).requests(3), false);
+    let (first, next) = (Time::from_nanos(1_000_000), Time::from_nanos(2_000_000));
+    ledger.advance(first);
+    till.step(&mut counted, &mut ledger, amount);
+    // When whoever begins the next has the lock already.
+    assert!(till.leave(amount, first).is_some());
+    ledger.advance(next);
+    till.step(&mut counted, &mut ledger, amount);
+    assert_eq!(ledger.meters()[0].used(), 30);
+    ledger.advance(next.after(limit.window()));
+    assert_eq!(ledger.meters()[0].used(), 10);
 }
 
 proptest! {

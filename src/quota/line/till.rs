@@ -61,7 +61,7 @@ impl Amount {
     }
 }
 
-/// No step.
+/// No step: nothing is before.
 const NONE: u64 = 0;
 /// Nobody compares.
 const UNMARKED: u64 = u64::MAX;
@@ -79,8 +79,8 @@ pub(super) struct Till {
     landed: AtomicU64,
     // What has left in this step.
     gone: AtomicU64,
-    // The last instant of the step, `NONE` while it changes or isn't known, and how long it is.
-    until: AtomicU64,
+    // The first instant after the step, `NONE` while it changes or isn't known, and how long it is.
+    end: AtomicU64,
     span: AtomicU64,
     // The mark of what leaves, without what has `gone`.
     departed: AtomicU64,
@@ -108,7 +108,7 @@ impl Till {
             peak: AtomicU64::new(0),
             landed: AtomicU64::new(0),
             gone: AtomicU64::new(0),
-            until: AtomicU64::new(NONE),
+            end: AtomicU64::new(NONE),
             span: AtomicU64::new(0),
             departed: AtomicU64::new(0),
             unused: AtomicU64::new(UNMARKED),
@@ -141,12 +141,13 @@ impl Till {
         }
     }
 
-    /// Looks how many are in flight now.
+    /// Looks how many are in flight, of what was taken up to there.
     #[inline]
-    fn peaked(&self, begun: u64, rest: Amount) {
+    pub(super) fn peaked(&self, begun: u64, rest: Amount) {
         let landed = self.landed.load(Ordering::Relaxed);
+        // None, where others have come and landed since.
         let in_flight = begun.wrapping_sub(rest.requests()).wrapping_sub(landed);
-        if in_flight > self.peak.load(Ordering::Relaxed) {
+        if in_flight.cast_signed() > self.peak.load(Ordering::Relaxed).cast_signed() {
             self.raise(begun, in_flight);
         }
     }
@@ -162,9 +163,9 @@ impl Till {
     /// So much has left now; `None` where the lock is to be taken for it.
     #[inline]
     pub(super) fn leave(&self, amount: Amount, now: Time) -> Option<Departure> {
-        let until = self.until.load(Ordering::Acquire);
+        let end = self.end.load(Ordering::Acquire);
         let span = self.span.load(Ordering::Relaxed);
-        let now_is_in_it = now.nanos() <= until && until - now.nanos() < span;
+        let now_is_in_it = now.nanos() < end && end - now.nanos() <= span;
         let gone = Amount(self.gone.load(Ordering::Relaxed));
         let is_full =
             gone.requests() > Amount::MOST.requests() || gone.tokens() > Amount::MOST.tokens();
@@ -178,10 +179,10 @@ impl Till {
         } else {
             let departed = self.departed.load(Ordering::Acquire);
             // Another step may have begun meanwhile, without what has gone.
-            let is_same = self.until.load(Ordering::Acquire) == until;
+            let is_same = self.end.load(Ordering::Acquire) == end;
             let gone = before.tokens() + amount.tokens();
             is_same.then(|| Mark {
-                departed: departed.saturating_add(gone),
+                departed: departed.wrapping_add(gone),
                 unused,
             })
         };
@@ -201,13 +202,15 @@ impl Till {
             let taken = issued.without(Amount(self.credit.swap(0, Ordering::AcqRel)));
             ledger.taken_elsewhere(&taken.cost(), taken.requests());
         }
+        // In this order: what has landed has left.
+        let landed = self.landed.load(Ordering::Acquire);
         let gone = Amount(self.gone.load(Ordering::Acquire));
         if gone != counted.gone {
             let newly = gone.without(counted.gone);
             ledger.left_elsewhere(&newly.cost(), counted.step.until);
             counted.gone = gone;
         }
-        ledger.landed(self.landed.load(Ordering::Acquire));
+        ledger.landed(landed);
         ledger.peaked(self.peak.load(Ordering::Relaxed) as usize);
     }
 
@@ -227,13 +230,17 @@ impl Till {
         requests > 0
     }
 
-    /// Begins the step that it is now, where that is known.
-    pub(super) fn step(&self, counted: &mut Counted, ledger: &mut Ledger) {
-        let Some(step) = ledger.step() else {
-            return;
-        };
-        if step != counted.step {
-            self.until.store(NONE, Ordering::Release);
+    /// Begins the step that it is now, where that is known, and dates in it what leaves now. What left in the one before comes
+    /// first: dates of a ledger don't go back.
+    pub(super) fn step(
+        &self,
+        counted: &mut Counted,
+        ledger: &mut Ledger,
+        amount: Amount,
+    ) -> Departure {
+        let step = ledger.step();
+        if let Some(step) = step.filter(|step| *step != counted.step) {
+            self.end.store(NONE, Ordering::Release);
             let gone = Amount(self.gone.swap(0, Ordering::AcqRel));
             let newly = gone.without(counted.gone);
             if newly != Amount::default() {
@@ -241,9 +248,13 @@ impl Till {
             }
             (counted.gone, counted.step) = (Amount::default(), step);
         }
-        self.keep_up(counted, ledger);
-        self.span.store(step.span, Ordering::Relaxed);
-        self.until.store(step.until.nanos(), Ordering::Release);
+        let departure = ledger.date(&amount.cost());
+        if let Some(step) = step {
+            self.keep_up(counted, ledger);
+            self.span.store(step.span, Ordering::Relaxed);
+            (self.end).store(step.until.nanos().wrapping_add(1), Ordering::Release);
+        }
+        departure
     }
 
     /// The ledger isn't looked at any more: tells those who come what they need of it.
@@ -251,10 +262,11 @@ impl Till {
     pub(super) fn keep_up(&self, counted: &Counted, ledger: &Ledger) {
         if !ledger.has_steps() {
             // Its accounts are to be looked at when something leaves.
-            self.until.store(NONE, Ordering::Release);
+            self.end.store(NONE, Ordering::Release);
         }
         if let Some(mark) = ledger.mark() {
-            let departed = mark.departed.saturating_sub(counted.gone.tokens());
+            // Below none, where what has gone has been returned: together they are right.
+            let departed = mark.departed.wrapping_sub(counted.gone.tokens());
             self.departed.store(departed, Ordering::Release);
             self.unused.store(mark.unused, Ordering::Release);
         }
