@@ -46,7 +46,10 @@ impl DerefMut for Locked<'_> {
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.till.keep_up(&self.state.counted, &self.state.ledger);
+        let State {
+            ledger, counted, ..
+        } = &mut *self.state;
+        self.till.keep_up(counted, ledger);
     }
 }
 

@@ -66,6 +66,10 @@ const NONE: u64 = 0;
 /// Nobody compares.
 const UNMARKED: u64 = u64::MAX;
 
+/// Where nothing was taken from it as long as it was open, or it may not be, it stays closed so many times: to open it takes longer
+/// than to take something by the lock. In tests hardly ever, so that random histories go by it.
+const RESTS: u8 = if cfg!(test) { 1 } else { 15 };
+
 /// What is counted without the lock.
 #[derive(Debug)]
 pub(super) struct Till {
@@ -97,6 +101,10 @@ pub(super) struct Counted {
     // What has left in this step and is entered.
     gone: Amount,
     step: Step,
+    // Whether it may leave without the lock.
+    is_in_step: bool,
+    // So many times it isn't opened.
+    rests: u8,
 }
 
 impl Till {
@@ -200,7 +208,11 @@ impl Till {
     pub(super) fn close(&self, counted: &mut Counted, ledger: &mut Ledger) {
         if let Some(issued) = counted.issued.take() {
             let taken = issued.without(Amount(self.credit.swap(0, Ordering::AcqRel)));
-            ledger.taken_elsewhere(&taken.cost(), taken.requests());
+            if taken == Amount::default() {
+                counted.rests = RESTS;
+            } else {
+                ledger.taken_elsewhere(&taken.cost(), taken.requests());
+            }
         }
         // In this order: what has landed has left.
         let landed = self.landed.load(Ordering::Acquire);
@@ -214,9 +226,14 @@ impl Till {
         ledger.peaked(self.peak.load(Ordering::Relaxed) as usize);
     }
 
-    /// Opens it, where that may be: nobody may be in line.
+    /// Opens it, where that may be and is of use: nobody may be in line.
     pub(super) fn open(&self, counted: &mut Counted, ledger: &mut Ledger) -> bool {
+        if counted.rests > 0 {
+            counted.rests -= 1;
+            return false;
+        }
         let Some(Issue { requests, tokens }) = ledger.issue() else {
+            counted.rests = RESTS;
             return false;
         };
         let requests = requests.min(Amount::MOST.requests());
@@ -250,19 +267,27 @@ impl Till {
         }
         let departure = ledger.date(&amount.cost());
         if let Some(step) = step {
+            counted.is_in_step = true;
             self.keep_up(counted, ledger);
             self.span.store(step.span, Ordering::Relaxed);
             (self.end).store(step.until.nanos().wrapping_add(1), Ordering::Release);
         }
+        // Whoever leaves by the lock begins the step for those who don't.
+        counted.rests = 0;
         departure
     }
 
     /// The ledger isn't looked at any more: tells those who come what they need of it.
     #[inline]
-    pub(super) fn keep_up(&self, counted: &Counted, ledger: &Ledger) {
+    pub(super) fn keep_up(&self, counted: &mut Counted, ledger: &Ledger) {
+        if !counted.is_in_step {
+            return;
+        }
         if !ledger.has_steps() {
             // Its accounts are to be looked at when something leaves.
             self.end.store(NONE, Ordering::Release);
+            counted.is_in_step = false;
+            return;
         }
         if let Some(mark) = ledger.mark() {
             // Below none, where what has gone has been returned: together they are right.
