@@ -1,6 +1,7 @@
 //! The ledger and the line against naive models.
 
 mod costs;
+mod elsewhere;
 mod front;
 #[cfg(feature = "serde")]
 mod gone_on;
