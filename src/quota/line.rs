@@ -108,7 +108,7 @@ impl Line {
                 queue: Queue::new(ledger.meters().len()).keeping(settings.kept()),
                 ledger,
                 counted: Counted::default(),
-                last: Last::none(),
+                last: Last::default(),
             }),
             origin: (Moment::of(origin), base),
             timer: Timer::new(origin, base),

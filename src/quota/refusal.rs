@@ -50,27 +50,23 @@ impl Books for Ledger {
 
 /// The last refusal: whoever asks for the same, while nobody has changed anything, is told the same but for how long to wait.
 /// Where there is no room, requests come by the thousand.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Last {
-    cost: Cost,
-    spare: Spare,
-    told: Rejected,
-    at: Time,
     // Until when nothing of it changes by itself either.
     until: Time,
+    // Boxed: most quotas never refuse.
+    told: Option<Box<Told>>,
+}
+
+#[derive(Debug)]
+struct Told {
+    cost: Cost,
+    spare: Spare,
+    refusal: Rejected,
+    at: Time,
 }
 
 impl Last {
-    pub(super) const fn none() -> Self {
-        Self {
-            cost: Cost::none(),
-            spare: Spare::NOTHING,
-            told: Rejected::new(Reason::LimitReached),
-            at: Time::ZERO,
-            until: Time::ZERO,
-        }
-    }
-
     /// Somebody may change what it tells of.
     #[inline]
     pub(super) const fn forget(&mut self) {
@@ -84,7 +80,7 @@ impl Last {
         ledger: &mut Ledger,
         (cost, spare): (&Cost, Spare),
         fit: Fit,
-        told: &Rejected,
+        refusal: &Rejected,
     ) {
         let Fit::At {
             at,
@@ -93,11 +89,19 @@ impl Last {
         else {
             return;
         };
-        if self.spare == spare && self.cost == *cost {
-            (self.at, self.until) = (at, ledger.stays());
-            self.told = told.clone();
+        let told = self.told.get_or_insert_with(|| {
+            Box::new(Told {
+                cost: Cost::none(),
+                spare,
+                refusal: refusal.clone(),
+                at,
+            })
+        });
+        if told.spare == spare && told.cost == *cost {
+            self.until = ledger.stays();
+            (told.at, told.refusal) = (at, refusal.clone());
         } else if cost.units().is_none() {
-            (self.cost, self.spare) = (cost.clone(), spare);
+            (told.cost, told.spare) = (cost.clone(), spare);
         }
     }
 
@@ -107,10 +111,11 @@ impl Last {
     where
         E: From<Rejected>,
     {
-        let same = now < self.until && self.spare == spare && self.cost == *cost;
+        let told = self.told.as_ref().filter(|_| now < self.until)?;
+        let same = told.spare == spare && told.cost == *cost;
         same.then(|| {
-            let wait = Some(self.at.since(now));
-            self.told.clone().retry_after(wait).into()
+            let wait = Some(told.at.since(now));
+            told.refusal.clone().retry_after(wait).into()
         })
     }
 }

@@ -91,3 +91,21 @@ fn limits_are_named_by_amount_resource_and_window() {
         Duration::from_secs(86_400)
     );
 }
+
+#[test]
+fn a_cost_shows_all_of_it_and_knows_whether_it_is_of_one_request() {
+    let cost = Cost::input_output(3, 4).requests(2).unit("images", 5);
+    assert_eq!(
+        format!("{cost:?}"),
+        "Cost { requests: 2, tokens: 7, input: 3, output: 4, units: Some([(\"images\", 5)]) }"
+    );
+    for (cost, is_one) in [
+        (Cost::tokens(9), true),
+        (Cost::none(), false),
+        (Cost::tokens(9).requests(2), false),
+        (Cost::request().unit("images", 1), false),
+        (Cost::none().unit("images", 1), false),
+    ] {
+        assert_eq!(cost.is_one_request(), is_one, "{cost:?}");
+    }
+}

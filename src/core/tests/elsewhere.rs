@@ -270,3 +270,28 @@ fn the_peak_is_the_highest_that_anybody_has_seen() {
     ledger.landed(4);
     assert_eq!((ledger.landed_elsewhere(), ledger.in_flight()), (4, 0));
 }
+
+#[test]
+fn a_refusal_stands_as_long_as_nothing_expires_and_nothing_is_held() {
+    let stays = |ledger: &mut Ledger| ledger.stays();
+    assert_eq!(stays(&mut both()), Time::MAX, "nothing is spent");
+    let mut ledger = both();
+    ledger.advance(at(5));
+    ledger.hold(&tokens(10), false);
+    assert_eq!(stays(&mut ledger), Time::ZERO);
+    ledger.date(&tokens(10));
+    // Of what left in a step the latest, at the earliest.
+    let until = stays(&mut ledger);
+    assert!(
+        (at(5 + SECOND)..=at(5 + SECOND + SECOND / 1_024)).contains(&until),
+        "{until:?}"
+    );
+    // Where it isn't known, it is looked for first.
+    ledger.resume();
+    assert_eq!(stays(&mut ledger).nanos() / SECOND, 1);
+    let bucket = limit(Kind::Bucket, 100, SECOND, 0);
+    assert_eq!(
+        stays(&mut ledger_of(&[(bucket, Kind::Bucket)], usize::MAX)),
+        Time::ZERO
+    );
+}

@@ -44,8 +44,8 @@ use crate::{
 /// | one bucket limit | 38 bytes, where the table was enlarged last 76 |
 /// | the same, once any of it was given back or more than 4,095 were held at once, or with a stated transit | 48 more |
 /// | two to four bucket limits | 32 more for each of them, and 16 |
-/// | any limits, while somebody waits in its line, or it is paused | 2.2 KB more |
-/// | a rolling or fixed limit, more than four limits, `max_in_flight`, `keep_for` or `adopt`: while something of it counts | 2.2 KB more for one limit; a rolling one grows with use to 4 KB beyond that, and gives it back when it is idle |
+/// | any limits, while somebody waits in its line, or it is paused | 2.4 KB more |
+/// | a rolling or fixed limit, more than four limits, `max_in_flight`, `keep_for` or `adopt`: while something of it counts | 2.4 KB more for one limit; a rolling one grows with use to 4 KB beyond that, and gives it back when it is idle |
 ///
 /// A rolling window is cut into 64 steps instead of 1,024, so that each of its charges counts for up to a 64th of it longer.
 #[derive(Clone)]
