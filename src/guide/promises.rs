@@ -65,7 +65,7 @@
 //!
 //! | promise | how it is proved | run |
 //! |---|---|---|
-//! | the arithmetic's own tests notice when any of its signs, bounds or results is another | 2,804 changes, one at a time; 35 more do nothing, each for a reason that `mutants/mutants.toml` tells | `mutants/run`, with `cargo install cargo-mutants` |
+//! | the arithmetic's own tests notice when any of its signs, bounds or results is another | 2,804 changes, one at a time, when all were tried last; 35 more do nothing, each for a reason that `mutants/mutants.toml` tells | `mutants/run`, with `cargo install cargo-mutants` |
 //!
 //! # It costs little
 //!
