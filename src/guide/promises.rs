@@ -31,7 +31,7 @@
 //! | promise | how it is proved | run |
 //! |---|---|---|
 //! | a future may be dropped at any of its polls: nothing stays in flight, held or in line, probes are given back, no retry or fallback is begun afterwards | each layer and the whole stack, dropped at the k-th poll for every k, with waits and outages wherever there can be any | `TRUST cancel` |
-//! | whatever the order in which tasks take their steps: no turn, wake-up, permit, ticket, success or spare clone is lost, no limit passed, nobody stuck | all schedules of three tasks on a quota, on a circuit and on clones that calls share, with at most three preemptions (in some tests two): 1,057,805; 1.4 million random ones of eight | the two commands in `interleavings/Cargo.toml`, with `SCHEDULES=100000` before the second |
+//! | whatever the order in which tasks take their steps: no turn, wake-up, permit, ticket, success or spare clone is lost, no limit passed, nobody stuck | all schedules of three tasks on a quota, on a circuit and on clones that calls share, with at most three preemptions (in some tests two): 1,892,735; 280,000 random ones of eight | the two commands in `interleavings/Cargo.toml`, with `SCHEDULES=20000` before the second |
 //! | the same where threads race | 100,000 drops at random, of `acquire` and of the stack | `IT drops`, `IT quota::cancel` |
 //! | a refused request changes nothing | random histories | `TRUST models`, `IT a_refused_request` |
 //! | what has answered holds nothing of the call any more | | `IT letting_go` |
