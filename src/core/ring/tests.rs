@@ -35,19 +35,24 @@ fn counted(window: Window, calls: &VecDeque<Call>, now: u64) -> Tally {
     }
 }
 
+/// One of each kind, of so many calls or tenths of a second.
+fn window(kind: u8, size: u32) -> Window {
+    let span = Duration::from_millis(u64::from(size) * 100);
+    match kind {
+        0 => Window::Calls(size),
+        1 => Window::Time(span, size, Steps::Even),
+        2 => Window::Time(span, size, Steps::ByCalls),
+        _ => Window::Fixed(span),
+    }
+}
+
 proptest! {
     #[test]
     fn the_ring_counts_what_a_list_counts(
         kind in 0u8..4, size in 1u32..20,
         calls in proptest::collection::vec((0u64..400, any::<[bool; 2]>()), 1..300),
     ) {
-        let span = Duration::from_millis(u64::from(size) * 100);
-        let window = match kind {
-            0 => Window::Calls(size),
-            1 => Window::Time(span, size, Steps::Even),
-            2 => Window::Time(span, size, Steps::ByCalls),
-            _ => Window::Fixed(span),
-        };
+        let window = window(kind, size);
         let mut ring = Ring::new(window);
         let (mut list, mut now, mut began) = (VecDeque::new(), 0, None);
         for (later, how) in calls {
@@ -82,13 +87,7 @@ proptest! {
         kind in 0u8..4, size in 1u32..6,
         calls in proptest::collection::vec((0u64..150, 0u8..8), 1..200),
     ) {
-        let span = Duration::from_millis(u64::from(size) * 100);
-        let window = match kind {
-            0 => Window::Calls(size),
-            1 => Window::Time(span, size, Steps::Even),
-            2 => Window::Time(span, size, Steps::ByCalls),
-            _ => Window::Fixed(span),
-        };
+        let window = window(kind, size);
         let (mut told, mut later_told) = (Ring::new(window), Ring::new(window));
         let (mut now, mut fresh) = (0, 0);
         for (later, what) in calls {
