@@ -217,26 +217,21 @@ impl Cost {
     pub(crate) fn of_kind(&self, Kind(kind): Kind, resource: impl FnOnce() -> Resource) -> u64 {
         match self.numbers.get(kind) {
             Some(n) => *n,
-            None => self.of(resource()),
+            None => self.of_unit(resource()),
         }
     }
 
     /// How much of `resource` this takes.
     #[inline]
     pub fn of(&self, resource: Resource) -> u64 {
-        match resource {
-            Resource::Requests => self.numbers[0],
-            Resource::Tokens => self.numbers[1],
-            Resource::InputTokens => self.numbers[2],
-            Resource::OutputTokens => self.numbers[3],
-            Resource::Unit(name) => self.of_unit(name),
-        }
+        self.of_kind(resource.kind(), || resource)
     }
 
     #[cold]
-    fn of_unit(&self, name: &str) -> u64 {
+    fn of_unit(&self, unit: Resource) -> u64 {
         let units = self.units.as_deref().unwrap_or_default();
-        units.iter().find(|(n, _)| *n == name).map_or(0, |u| u.1)
+        let found = units.iter().find(|(n, _)| Resource::Unit(n) == unit);
+        found.map_or(0, |u| u.1)
     }
 }
 

@@ -203,16 +203,18 @@ impl Frame {
 
     /// A further charge is claimed: it stands for the next departure.
     pub(super) fn claim(&self, cost: &Cost) {
+        let head = self.head.get();
         self.head.set(Head {
+            offer: Offer {
+                place: Place::Held,
+                taken: false,
+                claimed: true,
+                ..head.offer
+            },
             tokens: false,
-            ..self.head.get()
+            touched: true,
+            ..head
         });
         self.keep(cost);
-        self.change(Offer {
-            place: Place::Held,
-            taken: false,
-            claimed: true,
-            ..self.offer()
-        });
     }
 }

@@ -117,16 +117,21 @@ impl Meters {
         self.is_known = true;
     }
 
+    /// Whether it is known, after a closer look where it wasn't.
+    fn is_known_after_a_look(&mut self, now: Time) -> bool {
+        if !self.is_known {
+            self.look(now);
+        }
+        self.is_known
+    }
+
     /// How much fits for sure, now and from now on, where they count requests and tokens alone.
     pub(super) fn issue(&mut self, now: Time) -> Option<Issue> {
         let mut issue = Issue {
             requests: u64::MAX,
             tokens: u64::MAX,
         };
-        if !self.is_known {
-            self.look(now);
-        }
-        if !self.is_known {
+        if !self.is_known_after_a_look(now) {
             return None;
         }
         for known in &self.known {
@@ -146,10 +151,7 @@ impl Meters {
         if self.all.iter().any(|meter| meter.held() > 0) {
             return Time::ZERO;
         }
-        if !self.is_known {
-            self.look(now);
-        }
-        if self.is_known {
+        if self.is_known_after_a_look(now) {
             self.still
         } else {
             Time::ZERO

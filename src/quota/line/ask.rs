@@ -20,8 +20,8 @@ impl Line {
         let State {
             ledger,
             queue,
-            counted,
             last,
+            ..
         } = &mut *state;
         let now = ledger.advance(now);
         let spare = spare(queue, place);
@@ -40,7 +40,7 @@ impl Line {
             }
             _ => {
                 ledger.hold(cost, slot);
-                return Ok(self.open(ledger, queue, counted));
+                return Ok(self.open(&mut state));
             }
         }
         let projected = || ledger.project(cost, |limit| queue.asked_by_all(limit));

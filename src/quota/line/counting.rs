@@ -1,24 +1,15 @@
 //! What goes by the till, and by the lock where it has to.
 
-use std::{
-    ops::{Deref, DerefMut},
-    task::Waker,
-};
+use std::ops::{Deref, DerefMut};
 
 use super::{
     super::sync::MutexGuard,
     Line, State, spare,
-    till::{Amount, Counted, Till},
+    till::{Amount, Till},
 };
 use crate::{
     clock::Moment,
-    core::{
-        cost::Cost,
-        ledger::Ledger,
-        queue::{Place, Queue},
-        settlement::Departure,
-        time::Time,
-    },
+    core::{cost::Cost, queue::Place, settlement::Departure, time::Time},
 };
 
 /// The line's lock, with all entered that was counted without it.
@@ -95,25 +86,16 @@ impl Line {
         place: Option<Place>,
     ) -> Option<Taken> {
         let mut state = self.lock();
-        let State {
-            ledger,
-            queue,
-            counted,
-            ..
-        } = &mut *state;
-        let fits = queue.taken() == 0 && ledger.take_for_good(cost, slot, spare(queue, place));
-        fits.then(|| self.open(ledger, queue, counted))
+        let spare = spare(&state.queue, place);
+        let fits = state.queue.taken() == 0 && state.ledger.take_for_good(cost, slot, spare);
+        fits.then(|| self.open(&mut state))
     }
 
     /// Something was taken, or has left: from here on the till may be open.
     #[inline]
-    pub(super) fn open(
-        &self,
-        ledger: &mut Ledger,
-        queue: &Queue<Waker>,
-        counted: &mut Counted,
-    ) -> Taken {
-        match self.has_till && queue.taken() == 0 && self.till.open(counted, ledger) {
+    pub(super) fn open(&self, state: &mut State) -> Taken {
+        let may = self.has_till && state.queue.taken() == 0;
+        match may && self.till.open(&mut state.counted, &mut state.ledger) {
             true => Taken::Counted,
             false => Taken::Entered,
         }
@@ -140,14 +122,11 @@ impl Line {
     fn leave_by_lock(&self, amount: Amount, now: Time) -> Departure {
         let mut state = self.lock();
         let State {
-            ledger,
-            queue,
-            counted,
-            ..
+            ledger, counted, ..
         } = &mut *state;
         ledger.advance(now);
         let departure = self.till.step(counted, ledger, amount);
-        self.open(ledger, queue, counted);
+        self.open(&mut state);
         departure
     }
 
