@@ -356,6 +356,8 @@ async fn both_edges_of_an_outage_are_told() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // With one alone, whoever comes by an event first in another thread, and listens to nobody, turns it off for all.
+    let _other = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let _events = tracing::subscriber::set_default(subscriber);
     let _metrics = metrics::set_default_local_recorder(&recorder);
     let limit = Limit::requests(100, Duration::from_secs(60));
