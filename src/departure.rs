@@ -23,7 +23,7 @@ use std::{
 };
 
 use self::frame::Frame;
-pub(crate) use self::frame::{Charged, Further, Heard, Offer, Place};
+pub(crate) use self::frame::{Charged, Further, Offer, Place};
 use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
@@ -100,7 +100,7 @@ impl Scopes {
 
     /// The innermost layer is no more.
     #[inline(never)]
-    fn end(&self) -> Option<Heard> {
+    fn end(&self) -> Option<Offer> {
         let depth = self.depth.get() - 1;
         self.depth.set(depth);
         self.frame(depth).end()
@@ -119,7 +119,7 @@ impl Scopes {
     #[inline]
     fn tell(&self, place: Place) {
         for frame in self.frames() {
-            if frame.offer().place != Place::Left {
+            if frame.place() != Place::Left {
                 frame.put(place);
             }
         }
@@ -131,14 +131,17 @@ impl Scopes {
         self.tell(Place::Left);
     }
 
-    /// What a request on this quota finds, which is taken then.
+    /// What a request on this quota finds.
     #[inline(never)]
     fn arrive(&self, quota: usize) -> Found {
         // Of those on the same quota only what is taken over counts.
         if self.frames().any(|frame| frame.is_used_up(Some(quota))) {
-            return Found::UsedUp;
+            Found::UsedUp
+        } else if self.frames().any(|frame| frame.is_on(quota)) {
+            Found::Charged
+        } else {
+            Found::Nothing
         }
-        Found::Charged(self.take(quota))
     }
 
     /// What the innermost layer on `quota` has charged already.
@@ -181,9 +184,10 @@ impl Scope {
         self
     }
 
-    /// What became of the offer, and of what was asked for beyond it; `None` where everything is as it was.
+    /// What became of the offer; `None` where everything is as it was. What was asked for beyond it is told by
+    /// [`asked`], right after this.
     #[inline]
-    pub(crate) fn end(self) -> Option<Heard> {
+    pub(crate) fn end(self) -> Option<Offer> {
         mem::forget(self);
         SCOPES.with(|scopes| scopes.end())
     }
@@ -192,8 +196,16 @@ impl Scope {
 /// Takes the offer back while unwinding.
 impl Drop for Scope {
     fn drop(&mut self) {
-        drop(Self(()).end());
+        if Self(()).end().is_some() {
+            drop(asked());
+        }
     }
+}
+
+/// What those further in have asked for beyond the offer that has just [ended](Scope::end).
+#[cold]
+pub(crate) fn asked() -> Option<Further> {
+    SCOPES.with(|scopes| scopes.frame(scopes.depth.get()).asked())
 }
 
 /// The request is held: by whoever says this, who is about to answer `Pending`.
@@ -221,7 +233,7 @@ pub(crate) fn leave() {
 pub(crate) fn over(sent: bool) {
     SCOPES.with(|scopes| {
         for frame in scopes.frames() {
-            match frame.offer().place {
+            match frame.place() {
                 Place::HandedOn if sent => frame.put(Place::Left),
                 _ if !sent => frame.put(Place::Held),
                 _ => {}
@@ -234,16 +246,17 @@ pub(crate) fn over(sent: bool) {
 pub(crate) enum Found {
     /// The charge of somebody further out is used up: they are to be asked [`again`] first.
     UsedUp,
-    /// What a layer further out, on the same quota, has charged already: the rest is to be charged. `None` where there is
-    /// no such layer.
-    Charged(Option<Cost>),
+    /// A layer further out, on the same quota, has charged something already: it is to be [taken](take_offer), and the rest charged.
+    Charged,
+    /// Nothing that it would have to heed.
+    Nothing,
 }
 
-/// Looks at what those further out offer to a request on this quota, and takes it.
+/// Looks at what those further out offer to a request on this quota.
 #[inline]
 pub(crate) fn arrive(quota: usize) -> Found {
     SCOPES.with(|scopes| match scopes.is_empty() {
-        true => Found::Charged(None),
+        true => Found::Nothing,
         false => scopes.arrive(quota),
     })
 }

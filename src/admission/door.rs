@@ -1,45 +1,108 @@
 //! What a request meets at a limiting layer.
 
+use std::fmt;
+
 use crate::{
     core::cost::Cost,
     error::Scope,
     quota::{Quota, Rank, Reserved},
 };
 
-/// How a layer limits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Manners {
-    /// Refuse instead of waiting.
-    pub(crate) reject: bool,
+/// How a layer limits. One byte: parts that are written one by one and then read together have to be waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Manners(u8);
+
+impl Manners {
+    pub(crate) const DEFAULT: Self = Self(0);
+
+    const REJECTS: u8 = 1;
+    const ON_ARRIVAL: u8 = 1 << 1;
+    const TELLS: u8 = 1 << 2;
+    const SHARED: u8 = 1 << 3;
+
+    /// It refuses instead of waiting.
+    pub(crate) const fn reject(self) -> Self {
+        Self(self.0 | Self::REJECTS)
+    }
+
     /// A request counts when it arrives here, once, whatever becomes of it further in.
-    pub(crate) on_arrival: bool,
-    /// Whose limit it is.
-    pub(crate) scope: Scope,
+    pub(crate) const fn on_arrival(self) -> Self {
+        Self(self.0 | Self::ON_ARRIVAL)
+    }
+
     /// Admitted answers tell what the caller has left.
-    pub(crate) tell: bool,
+    pub(crate) const fn tell(self) -> Self {
+        Self(self.0 | Self::TELLS)
+    }
+
+    /// It limits those.
+    #[inline]
+    pub(crate) const fn of(self, scope: Scope) -> Self {
+        match scope {
+            Scope::Caller => self,
+            Scope::Shared => Self(self.0 | Self::SHARED),
+        }
+    }
+
+    #[inline]
+    const fn has(self, what: u8) -> bool {
+        self.0 & what != 0
+    }
+
+    #[inline]
+    pub(crate) const fn rejects(self) -> bool {
+        self.has(Self::REJECTS)
+    }
+
+    #[inline]
+    pub(crate) const fn is_on_arrival(self) -> bool {
+        self.has(Self::ON_ARRIVAL)
+    }
+
+    /// Whether admitted answers tell their caller what is left.
+    #[inline]
+    pub(crate) const fn tells_caller(self) -> bool {
+        self.0 & (Self::TELLS | Self::SHARED) == Self::TELLS
+    }
+
+    /// Whose limit it is.
+    #[inline]
+    pub(crate) const fn scope(self) -> Scope {
+        match self.has(Self::SHARED) {
+            false => Scope::Caller,
+            true => Scope::Shared,
+        }
+    }
+}
+
+impl fmt::Debug for Manners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manners")
+            .field("reject", &self.rejects())
+            .field("on_arrival", &self.is_on_arrival())
+            .field("tell", &self.has(Self::TELLS))
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a request meets at a limiting layer.
 pub(crate) struct Door<'a> {
     pub(crate) quota: &'a Quota,
-    pub(crate) cost: Cost,
+    pub(crate) cost: &'a Cost,
     pub(crate) rank: Rank,
     pub(crate) manners: Manners,
 }
 
 impl Door<'_> {
     /// Takes what the request needs, less what layers further out, on the same quota, have `charged` already.
-    #[inline]
-    pub(super) fn reserve(self, charged: Option<&Cost>) -> Reserved {
-        let begun = charged.is_some();
-        let cost = match charged {
-            Some(charged) => self.cost.without(charged),
-            None => self.cost,
-        };
-        if self.manners.reject {
-            self.quota.reserve_or_refuse(&cost, begun, self.rank)
+    #[inline(always)]
+    pub(super) fn reserve(&self, charged: Option<&Cost>) -> Reserved {
+        let rest = charged.map(|charged| self.cost.clone().without(charged));
+        let (cost, begun) = (rest.as_ref().unwrap_or(self.cost), rest.is_some());
+        if self.manners.rejects() {
+            self.quota.reserve_or_refuse(cost, begun, self.rank)
         } else {
-            self.quota.reserve(&cost, begun, self.rank)
+            self.quota.reserve(cost, begun, self.rank)
         }
     }
 }

@@ -20,46 +20,35 @@ use crate::{
     body::Watch,
     core::cost::Cost,
     departure::{self, Found},
-    error::{BoxError, Scope},
+    error::BoxError,
     quota::{Allowance, Grant, Quota, Reserved},
     verdict::{Classify, Verdict},
 };
 
 /// What a limiting layer does with an outcome.
-pub(crate) trait Aftermath {
+pub(crate) trait Aftermath: Copy {
     /// Keeps hold of the grant until the answer's body ends.
     type Watch: Watch;
+
+    /// What it keeps for that from the request. Apart from it: what may have to be dropped is in memory, all of it, and what is
+    /// moved from there right after it was written has to be waited for.
+    type Notes;
 
     /// Whether it does something about an error in a stream, for which its head is held back.
     const DEPTH: Depth;
 
-    /// What a request reserves of its cost.
-    fn reserves(&self, cost: Cost, _quota: &Quota) -> Cost {
-        cost
-    }
+    /// Makes of a request's cost what it reserves. In place: moved right after it was written, it has to be waited for.
+    #[inline]
+    fn reserves(&self, _cost: &mut Cost, _quota: &Quota) {}
 
     /// An answer arrived. `facts` are its status and headers, where it has any.
     fn answered(
-        &mut self,
+        self,
+        notes: &mut Self::Notes,
         verdict: Verdict,
         facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,
     ) -> Self::Watch;
-
-    /// The same, once the quota has heard of it.
-    #[inline]
-    fn heard(
-        &mut self,
-        verdict: Verdict,
-        facts: Option<(StatusCode, &HeaderMap)>,
-        grant: Grant,
-        manners: Manners,
-    ) -> Self::Watch {
-        if !manners.on_arrival {
-            grant.heard(&verdict);
-        }
-        self.answered(verdict, facts, grant)
-    }
 }
 
 pin_project! {
@@ -88,9 +77,11 @@ pin_project! {
     where
         S: Service<Req>,
         P: Answers<S::Response>,
+        A: Aftermath,
     {
         answers: P,
         aftermath: A,
+        notes: A::Notes,
         manners: Manners,
         #[pin]
         state: State<S, Req, P>,
@@ -101,31 +92,31 @@ impl<S, Req, P, A> Admission<S, Req, P, A>
 where
     S: Service<Req> + Clone,
     P: Answers<S::Response>,
+    A: Aftermath,
 {
     /// Decides on a request. `inner` was readied: it is called at once, or replaced and dropped.
     #[inline]
     pub(crate) fn new(
         inner: &mut S,
         request: Req,
-        door: Door<'_>,
+        door: &Door<'_>,
         answers: P,
-        aftermath: A,
+        (aftermath, notes): (A, A::Notes),
     ) -> Self {
         let manners = door.manners;
-        // Looked at where it is: moved before all of it is written, it has to be waited for.
-        let state = match &mut departure::arrive(door.quota.id()) {
-            Found::Charged(begun) => match door.reserve(begun.as_ref()) {
-                Reserved::Granted(mut grant) => {
-                    grant.covered_by(begun);
+        let state = match departure::arrive(door.quota.id()) {
+            Found::Nothing => match door.reserve(None) {
+                Reserved::Granted(grant) => {
                     return Self {
                         answers,
                         aftermath,
+                        notes,
                         manners,
                         state: send(inner, request, grant, manners),
                     };
                 }
                 Reserved::Queued(waiting) => {
-                    let turn = Turn::Queued(waiting, begun.take().unwrap_or_default());
+                    let turn = Turn::Queued(waiting, Cost::none());
                     park(inner, request, turn, manners)
                 }
                 // Made where it goes to: what has to be moved for nothing is most of what a refusal costs.
@@ -133,17 +124,19 @@ where
                     return Self {
                         answers,
                         aftermath,
+                        notes,
                         manners,
                         state: State::Refused {
-                            refusal: Some(refusal.scope(manners.scope).error()),
+                            refusal: Some(refusal.scope(manners.scope()).error()),
                         },
                     };
                 }
             },
+            Found::Charged => join(inner, request, door),
             Found::UsedUp => {
                 let turn = Turn::Asking {
                     quota: door.quota.clone(),
-                    cost: door.cost,
+                    cost: door.cost.clone(),
                     rank: door.rank,
                 };
                 park(inner, request, turn, manners)
@@ -152,9 +145,33 @@ where
         Self {
             answers,
             aftermath,
+            notes,
             manners,
             state,
         }
+    }
+}
+
+/// Layers further out, on the same quota, have charged the request: only the rest is to be charged.
+#[cold]
+fn join<S, Req, P>(inner: &mut S, request: Req, door: &Door<'_>) -> State<S, Req, P>
+where
+    S: Service<Req> + Clone,
+    P: Answers<S::Response>,
+{
+    let (charged, manners) = (departure::take_offer(door.quota.id()), door.manners);
+    match door.reserve(charged.as_ref()) {
+        Reserved::Granted(mut grant) => {
+            grant.covered_by(charged);
+            send(inner, request, grant, manners)
+        }
+        Reserved::Queued(waiting) => {
+            let turn = Turn::Queued(waiting, charged.unwrap_or_default());
+            park(inner, request, turn, manners)
+        }
+        Reserved::Refused(refusal) => State::Refused {
+            refusal: Some(refusal.scope(manners.scope()).error()),
+        },
     }
 }
 
@@ -188,7 +205,7 @@ where
 /// What the caller has left, where it is to be told.
 #[inline]
 fn allowance(manners: Manners, grant: &Grant) -> Option<Allowance> {
-    (manners.tell && manners.scope == Scope::Caller).then(|| grant.allowance())
+    (manners.tells_caller()).then(|| grant.allowance())
 }
 
 /// Leaves it with the answer.
@@ -224,7 +241,7 @@ where
 /// The answer is read: what it means is known.
 fn judge<R, P, A>(
     answers: &P,
-    aftermath: &mut A,
+    (aftermath, notes): (A, &mut A::Notes),
     manners: Manners,
     answer: P::Out<()>,
     grant: Grant,
@@ -235,11 +252,20 @@ where
 {
     let verdict = answers.classify(Ok(&answer));
     let allowance = allowance(manners, &grant);
-    let watch = aftermath.heard(verdict, answers.facts(&answer), grant, manners);
+    hear(manners, &grant, &verdict);
+    let watch = aftermath.answered(notes, verdict, answers.facts(&answer), grant);
     let answer = answers.watch(answer, watch);
     match allowance {
         None => answer,
         Some(allowance) => tell(answers, answer, allowance),
+    }
+}
+
+/// The quota hears what came of it.
+#[inline]
+fn hear(manners: Manners, grant: &Grant, verdict: &Verdict) {
+    if !manners.is_on_arrival() {
+        grant.heard(verdict);
     }
 }
 
@@ -250,9 +276,7 @@ where
     P: Answers<R> + Classify<P::Out<()>>,
 {
     let verdict = answers.classify(Err(error));
-    if !manners.on_arrival {
-        sent.grant.heard(&verdict);
-    }
+    hear(manners, &sent.grant, &verdict);
     if !verdict.was_sent() {
         sent.grant.refund();
     } else if !sent.grant.is_held() {
@@ -302,7 +326,8 @@ where
                         let grant = sent.take().expect("looked at above").grant;
                         let facts = this.answers.head(answer);
                         let allowance = allowance(*this.manners, &grant);
-                        let watch = this.aftermath.heard(verdict, facts, grant, *this.manners);
+                        hear(*this.manners, &grant, &verdict);
+                        let watch = (this.aftermath).answered(this.notes, verdict, facts, grant);
                         this.state.set(State::Done);
                         if let Some(allowance) = allowance {
                             return told(&*this.answers, outcome, watch, allowance);
@@ -325,8 +350,8 @@ where
                     let grant = sent.take().expect("looked at above").grant;
                     match this.answers.read(answer, A::DEPTH) {
                         Read::Now(answer) => {
-                            let answer =
-                                judge(&*this.answers, this.aftermath, *this.manners, answer, grant);
+                            let after = (*this.aftermath, this.notes);
+                            let answer = judge(&*this.answers, after, *this.manners, answer, grant);
                             this.state.set(State::Done);
                             return Poll::Ready(Ok(answer));
                         }
@@ -339,8 +364,8 @@ where
                 StateProj::Reading { reading, grant } => {
                     let answer = ready!(reading.poll(cx));
                     let grant = grant.take().expect("taken once the answer is read");
-                    let answer =
-                        judge(&*this.answers, this.aftermath, *this.manners, answer, grant);
+                    let after = (*this.aftermath, this.notes);
+                    let answer = judge(&*this.answers, after, *this.manners, answer, grant);
                     this.state.set(State::Done);
                     return Poll::Ready(Ok(answer));
                 }

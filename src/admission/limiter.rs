@@ -22,9 +22,7 @@ pub(crate) struct Limiter<C, P> {
     quota: Quota,
     charge: C,
     answers: P,
-    reject: bool,
-    on_arrival: bool,
-    tell: bool,
+    manners: Manners,
 }
 
 impl<C> Limiter<C, Http> {
@@ -33,9 +31,7 @@ impl<C> Limiter<C, Http> {
             quota,
             charge,
             answers: Http,
-            reject: false,
-            on_arrival: false,
-            tell: false,
+            manners: Manners::DEFAULT,
         }
     }
 
@@ -85,29 +81,27 @@ impl<C, P> Limiter<C, P> {
             quota: self.quota,
             charge: charge(self.charge),
             answers: self.answers,
-            reject: self.reject,
-            on_arrival: self.on_arrival,
-            tell: self.tell,
+            manners: self.manners,
         }
     }
 
     pub(crate) fn reject(mut self) -> Self {
-        self.reject = true;
+        self.manners = self.manners.reject();
         self
     }
 
     pub(crate) fn on_arrival(mut self) -> Self {
-        self.on_arrival = true;
+        self.manners = self.manners.on_arrival();
         self
     }
 
     pub(crate) fn tell(mut self) -> Self {
-        self.tell = true;
+        self.manners = self.manners.tell();
         self
     }
 
     pub(crate) const fn is_on_arrival(&self) -> bool {
-        self.on_arrival
+        self.manners.is_on_arrival()
     }
 
     pub(crate) fn opaque(self) -> Limiter<C, Opaque> {
@@ -127,9 +121,7 @@ impl<C, P> Limiter<C, P> {
             quota: self.quota,
             charge: self.charge,
             answers: answers(self.answers),
-            reject: self.reject,
-            on_arrival: self.on_arrival,
-            tell: self.tell,
+            manners: self.manners,
         }
     }
 
@@ -142,13 +134,13 @@ impl<C, P> Limiter<C, P> {
     }
 
     /// Decides on a request; `inner` was readied. Without a key the limit is `shared`'s. `aftermath` is made of what the
-    /// answer can teach.
+    /// answer can teach, with its notes.
     pub(crate) fn admit<S, Req, A>(
         &self,
         inner: &mut S,
         request: Req,
         shared: Scope,
-        aftermath: impl FnOnce(Option<Lesson>) -> A,
+        aftermath: impl FnOnce(Option<Lesson>) -> (A, A::Notes),
     ) -> Admission<S, Req, P, A>
     where
         S: Service<Req> + Clone,
@@ -157,23 +149,23 @@ impl<C, P> Limiter<C, P> {
         A: Aftermath,
     {
         let own = self.charge.quota(&request);
-        let quota = own.as_ref().map_or(&self.quota, |(quota, _)| quota);
-        let (cost, lesson) = self.charge.weigh(&request);
-        let aftermath = aftermath(lesson);
+        // In one look: what may have to be dropped is written, and read again, at each.
+        let (quota, scope) = match &own {
+            None => (&self.quota, shared),
+            Some((quota, scope)) => (quota, *scope),
+        };
+        let (mut cost, lesson) = self.charge.weigh(&request);
+        let (aftermath, notes) = aftermath(lesson);
+        aftermath.reserves(&mut cost, quota);
         let door = Door {
             quota,
-            cost: aftermath.reserves(cost, quota),
-            rank: Rank {
-                priority: self.charge.priority(&request),
-                flow: self.charge.turn(&request),
-            },
-            manners: Manners {
-                reject: self.reject,
-                on_arrival: self.on_arrival,
-                scope: own.as_ref().map_or(shared, |(_, scope)| *scope),
-                tell: self.tell,
-            },
+            cost: &cost,
+            rank: Rank::new(
+                self.charge.priority(&request),
+                self.charge.turn(&request),
+            ),
+            manners: self.manners.of(scope),
         };
-        Admission::new(inner, request, door, self.answers.clone(), aftermath)
+        Admission::new(inner, request, &door, self.answers.clone(), (aftermath, notes))
     }
 }

@@ -82,18 +82,18 @@ where
                     asked.map_err(RejectedError::boxed)?;
                     let door = Door {
                         quota,
-                        cost: mem::take(cost),
+                        cost,
                         rank: *rank,
                         manners: self.manners,
                     };
-                    let mut begun = departure::take_offer(quota.id());
-                    match door.reserve(begun.as_ref()) {
+                    let charged = departure::take_offer(quota.id());
+                    match door.reserve(charged.as_ref()) {
                         Reserved::Granted(mut grant) => {
-                            grant.covered_by(&mut begun);
+                            grant.covered_by(charged);
                             Turn::Granted(Some(grant))
                         }
                         Reserved::Queued(waiting) => {
-                            Turn::Queued(waiting, begun.unwrap_or_default())
+                            Turn::Queued(waiting, charged.unwrap_or_default())
                         }
                         Reserved::Refused(refusal) => {
                             return Poll::Ready(Err(self.refusal(refusal)));
@@ -105,7 +105,7 @@ where
                     let charged = mem::take(charged);
                     match turn {
                         Ok(mut grant) => {
-                            grant.covered_by(&mut Some(charged));
+                            grant.covered_by(Some(charged));
                             Turn::Granted(Some(grant))
                         }
                         Err(rejected) => return Poll::Ready(Err(self.refusal(rejected.into()))),
@@ -117,6 +117,6 @@ where
     }
 
     fn refusal(&self, refusal: Refusal) -> BoxError {
-        refusal.scope(self.manners.scope).error()
+        refusal.scope(self.manners.scope()).error()
     }
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use super::{door::Manners, further::Further};
 use crate::{
-    departure::{self, Heard, Offer, Place, Scope},
+    departure::{self, Offer, Place, Scope},
     quota::Grant,
 };
 
@@ -41,7 +41,7 @@ impl Told {
 impl Sent {
     #[inline]
     pub(super) fn new(mut grant: Grant, manners: Manners) -> Self {
-        if manners.on_arrival {
+        if manners.is_on_arrival() {
             // Not as of the last look at the clock: a grant that fits for sure doesn't take one.
             grant.depart();
         } else {
@@ -136,54 +136,48 @@ impl Sent {
     /// What those further in may take instead of charging again, and tell of.
     #[inline]
     fn offered(&self) -> Offer {
-        Offer {
-            place: self.grant.place(),
-            taken: !self.offers(),
-            once: self.manners.on_arrival,
-            claimed: false,
-        }
+        let once = self.manners.is_on_arrival();
+        Offer::new(self.grant.place(), !self.offers(), once)
     }
 
     /// Whether there is anything of the charge to be taken over.
     #[inline]
     fn offers(&self) -> bool {
-        !self.taken && (self.manners.on_arrival || !self.grant.has_left())
+        !self.taken && (self.manners.is_on_arrival() || !self.grant.has_left())
     }
 
     /// Does what those further in have said; also whether a further charge was asked for that wasn't before.
     #[inline(never)]
-    fn hear(&mut self, (offer, further): Heard) -> bool {
-        if self.offers() || offer.claimed {
-            self.taken = offer.taken;
+    fn hear(&mut self, offer: Offer) -> bool {
+        if self.offers() || offer.is_claimed() {
+            self.taken = offer.is_taken();
         }
-        if self.manners.on_arrival {
-            return false;
+        if offer.is_asked() || offer.is_claimed() || self.further.is_some() {
+            let further = departure::asked();
+            return !self.manners.is_on_arrival() && self.hear_of_further(offer, further);
         }
-        if offer.claimed || further.is_some() || self.further.is_some() {
-            return self.hear_of_further(offer, further);
-        }
-        if offer.place != self.grant.place() {
-            self.grant.put(offer.place);
+        if !self.manners.is_on_arrival() && offer.place() != self.grant.place() {
+            self.grant.put(offer.place());
         }
         false
     }
 
     #[cold]
-    fn hear_of_further(&mut self, offer: Offer, further: Option<Box<departure::Further>>) -> bool {
-        if offer.claimed {
+    fn hear_of_further(&mut self, offer: Offer, further: Option<departure::Further>) -> bool {
+        if offer.is_claimed() {
             let further = self.further.take();
             if let Some(next) = further.and_then(|further| further.claim()) {
                 self.grant.follow(next);
             }
         }
-        if offer.place != self.grant.place() {
-            self.grant.put(offer.place);
+        if offer.place() != self.grant.place() {
+            self.grant.put(offer.place());
         }
-        match (further.map(|further| *further), &mut self.further) {
+        match (further, &mut self.further) {
             (Some(departure::Further::Asked(asker)), Some(further)) => further.asked_by(asker),
             (Some(departure::Further::Asked(asker)), None) => {
-                let turn = self.grant.ask_again(self.manners.reject);
-                let further = Further::new(turn, asker, self.manners.scope);
+                let turn = self.grant.ask_again(self.manners.rejects());
+                let further = Further::new(turn, asker, self.manners.scope());
                 self.further = Some(Box::new(further));
                 return true;
             }

@@ -173,13 +173,12 @@ impl Cost {
         }
     }
 
-    /// The same with at most so much output.
-    pub(crate) fn with_less_output(mut self, output: u64) -> Self {
+    /// From now on at most so much output.
+    pub(crate) fn limit_output(&mut self, output: u64) {
         let [_, tokens, _, before] = &mut self.numbers;
         let less = before.saturating_sub(output);
         *before -= less;
         *tokens = tokens.saturating_sub(less);
-        self
     }
 
     /// What is left of this when `other` has been charged already.

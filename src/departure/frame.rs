@@ -19,18 +19,83 @@ pub(crate) enum Place {
     Left,
 }
 
-/// What a layer has charged for a request, as those further in find it and leave it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Offer {
+/// What a layer has charged for a request, as those further in find it and leave it. One byte: parts that are written one by one
+/// and then read together have to be waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Offer(u8);
+
+impl Offer {
+    const PLACE: u8 = 0b11;
+    // Nothing of it is there to be taken over: it was, by somebody further in on the same quota, or is used up.
+    const TAKEN: u8 = 1 << 2;
+    // It stands for whatever becomes of the request: for every further try as well.
+    const ONCE: u8 = 1 << 3;
+    // It was there for a further try, and somebody has claimed it: it stands for the next departure.
+    const CLAIMED: u8 = 1 << 4;
+    // Somebody has asked for more, or was answered.
+    const ASKED: u8 = 1 << 5;
+    // Tokens, of one request, are all that is charged.
+    const TOKENS: u8 = 1 << 6;
+    // Something isn't as it was when the layer began, or isn't to be left behind.
+    const TOUCHED: u8 = 1 << 7;
+
+    /// Of a request that is there. `taken`: nothing of it is left to be taken over; `once`: it stands for every further try as well.
+    #[inline]
+    pub(crate) const fn new(place: Place, taken: bool, once: bool) -> Self {
+        Self(place as u8)
+            .having(Self::TAKEN, taken)
+            .having(Self::ONCE, once)
+    }
+
+    #[inline]
+    const fn having(self, what: u8, has: bool) -> Self {
+        match has {
+            true => Self(self.0 | what),
+            false => Self(self.0 & !what),
+        }
+    }
+
+    #[inline]
+    const fn has(self, what: u8) -> bool {
+        self.0 & what != 0
+    }
+
     /// Where the request is.
-    pub(crate) place: Place,
-    /// Nothing of it is there to be taken over: it was, by somebody further in on the same quota, or is used up.
-    pub(crate) taken: bool,
-    /// It stands for whatever becomes of the request: for every further try as well.
-    pub(crate) once: bool,
-    /// It was there for a further try, and somebody has claimed it: it stands for the next departure.
-    pub(crate) claimed: bool,
+    #[inline]
+    pub(crate) const fn place(self) -> Place {
+        match self.0 & Self::PLACE {
+            HELD => Place::Held,
+            HANDED_ON => Place::HandedOn,
+            _ => Place::Left,
+        }
+    }
+
+    #[inline]
+    const fn at(self, place: Place) -> Self {
+        Self(self.0 & !Self::PLACE | place as u8)
+    }
+
+    /// Whether nothing of it is there to be taken over.
+    #[inline]
+    pub(crate) const fn is_taken(self) -> bool {
+        self.has(Self::TAKEN)
+    }
+
+    /// Whether it was there for a further try, and somebody has claimed it.
+    #[inline]
+    pub(crate) const fn is_claimed(self) -> bool {
+        self.has(Self::CLAIMED)
+    }
+
+    /// Whether somebody has asked for more, or was answered: there is a [`Further`] then.
+    #[inline]
+    pub(crate) const fn is_asked(self) -> bool {
+        self.has(Self::ASKED)
+    }
 }
+
+const HELD: u8 = Place::Held as u8;
+const HANDED_ON: u8 = Place::HandedOn as u8;
 
 /// How much a layer has charged for a request.
 #[derive(Clone, Copy)]
@@ -62,12 +127,10 @@ pub(crate) enum Further {
     Told,
 }
 
-/// What those further in have told a layer: its offer as they leave it, and what they have asked for beyond it.
-pub(crate) type Heard = (Offer, Option<Box<Further>>);
-
 /// A layer around whoever runs now.
 pub(super) struct Frame {
-    head: Cell<Head>,
+    quota: Cell<usize>,
+    offer: Cell<Offer>,
     // What is charged, unless that is of use to nobody: tokens, or numbers, which may stay, and units.
     tokens: Cell<u64>,
     numbers: Cell<Numbers>,
@@ -76,30 +139,11 @@ pub(super) struct Frame {
     further: Cell<Option<Box<Further>>>,
 }
 
-#[derive(Clone, Copy)]
-struct Head {
-    quota: usize,
-    offer: Offer,
-    // Whether tokens, of one request, are all that is charged.
-    tokens: bool,
-    // Whether anything isn't as it was when the layer began, or isn't to be left behind.
-    touched: bool,
-}
-
 impl Frame {
     pub(super) const fn new() -> Self {
         Self {
-            head: Cell::new(Head {
-                quota: 0,
-                offer: Offer {
-                    place: Place::Held,
-                    taken: true,
-                    once: false,
-                    claimed: false,
-                },
-                tokens: true,
-                touched: false,
-            }),
+            quota: Cell::new(0),
+            offer: Cell::new(Offer::new(Place::Held, true, false)),
             tokens: Cell::new(0),
             numbers: Cell::new(NO_NUMBERS),
             units: Cell::new(None),
@@ -108,49 +152,42 @@ impl Frame {
     }
 
     #[inline]
-    pub(super) fn offer(&self) -> Offer {
-        self.head.get().offer
+    pub(super) fn place(&self) -> Place {
+        self.offer.get().place()
     }
 
     #[inline]
     fn change(&self, offer: Offer) {
-        self.head.set(Head {
-            offer,
-            touched: true,
-            ..self.head.get()
-        });
+        self.offer.set(offer.having(Offer::TOUCHED, true));
     }
 
     #[inline]
     pub(super) fn put(&self, place: Place) {
-        let offer = self.offer();
-        if offer.place != place {
-            self.change(Offer { place, ..offer });
+        let offer = self.offer.get();
+        if offer.place() != place {
+            self.change(offer.at(place));
         }
     }
 
     pub(super) fn answer(&self, further: Further) {
         self.further.set(Some(Box::new(further)));
-        self.change(self.offer());
+        self.change(self.offer.get().having(Offer::ASKED, true));
     }
 
     #[inline]
     pub(super) fn is_used_up(&self, own: Option<usize>) -> bool {
-        let Head { quota, offer, .. } = self.head.get();
-        offer.place == Place::Left && !offer.once && Some(quota) != own
+        let offer = self.offer.get();
+        offer.place() == Place::Left && !offer.has(Offer::ONCE) && Some(self.quota.get()) != own
     }
 
     #[inline]
     pub(super) fn begin(&self, quota: usize, offer: Offer, charged: Charged<'_>) {
-        self.head.set(Head {
-            quota,
-            offer,
-            tokens: matches!(charged, Charged::Tokens(_)),
-            touched: false,
-        });
+        self.quota.set(quota);
+        let tokens = matches!(charged, Charged::Tokens(_));
+        self.offer.set(offer.having(Offer::TOKENS, tokens));
         match charged {
             Charged::Tokens(tokens) => self.tokens.set(tokens),
-            Charged::Cost(cost) if !offer.taken => self.keep(cost),
+            Charged::Cost(cost) if !offer.is_taken() => self.keep(cost),
             Charged::Cost(_) => {}
         }
     }
@@ -160,31 +197,26 @@ impl Frame {
         if let Some(units) = cost.units() {
             self.units.set(Some(units.clone()));
             // Not to be left behind.
-            self.change(self.offer());
+            self.change(self.offer.get());
         }
     }
 
-    /// The layer is no more: what isn't as it was.
+    /// The layer is no more: its offer, if it isn't as it was. What was asked for is there to be [taken](Self::asked).
     #[inline]
-    pub(super) fn end(&self) -> Option<Heard> {
-        self.head.get().touched.then(|| self.leave())
-    }
-
-    #[cold]
-    fn leave(&self) -> Heard {
-        drop(self.units.take());
-        (self.offer(), self.further.take())
+    pub(super) fn end(&self) -> Option<Offer> {
+        let offer = self.offer.get();
+        offer.has(Offer::TOUCHED).then(|| {
+            drop(self.units.take());
+            offer
+        })
     }
 
     /// What there is to be taken over, which is gone then.
     pub(super) fn take(&self) -> Cost {
-        let offer = self.offer();
-        self.change(Offer {
-            taken: true,
-            ..offer
-        });
-        match self.head.get().tokens {
-            _ if offer.taken => Cost::none(),
+        let offer = self.offer.get();
+        self.change(offer.having(Offer::TAKEN, true));
+        match offer.has(Offer::TOKENS) {
+            _ if offer.is_taken() => Cost::none(),
             true => Cost::tokens(self.tokens.get()),
             false => Cost::of_parts(self.numbers.get(), self.units.take()),
         }
@@ -193,7 +225,7 @@ impl Frame {
     /// Whether the layer is on this quota.
     #[inline]
     pub(super) fn is_on(&self, quota: usize) -> bool {
-        self.head.get().quota == quota
+        self.quota.get() == quota
     }
 
     /// What was asked for beyond the offer.
@@ -203,18 +235,9 @@ impl Frame {
 
     /// A further charge is claimed: it stands for the next departure.
     pub(super) fn claim(&self, cost: &Cost) {
-        let head = self.head.get();
-        self.head.set(Head {
-            offer: Offer {
-                place: Place::Held,
-                taken: false,
-                claimed: true,
-                ..head.offer
-            },
-            tokens: false,
-            touched: true,
-            ..head
-        });
+        let offer = self.offer.get().at(Place::Held);
+        let offer = offer.having(Offer::TAKEN | Offer::TOKENS, false);
+        self.change(offer.having(Offer::CLAIMED, true));
         self.keep(cost);
     }
 }

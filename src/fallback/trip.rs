@@ -44,7 +44,8 @@ pub(super) struct Trip<C: Chain<Req>, Req> {
 
 impl<C: Chain<Req>, Req> Trip<C, Req> {
     /// The first service gets the request, of which this is `kept`.
-    #[inline]
+    // Written where it stays: moved right after, it would have to be waited for.
+    #[inline(always)]
     pub(super) fn first_asked(
         (spares, second): (&Spares<C::Second, Arc<Plan>>, &C::Second),
         kept: Option<Kept<C, Req>>,

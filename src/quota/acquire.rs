@@ -119,7 +119,7 @@ impl Acquire {
     /// How urgent it is. Once it is in line, that is decided.
     pub fn priority(mut self, priority: Priority) -> Self {
         if let State::New { rank, .. } = &mut self.state {
-            rank.priority = priority;
+            rank.class = priority.class();
         }
         self
     }

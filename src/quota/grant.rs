@@ -59,14 +59,7 @@ impl Grant {
     }
 
     /// The same for a request of which a layer further out, on the same quota, has charged so much.
-    #[inline(always)]
-    pub(crate) fn covered_by(&mut self, charged: &mut Option<Cost>) {
-        if charged.is_some() {
-            self.cover(charged.take());
-        }
-    }
-
-    fn cover(&mut self, charged: Option<Cost>) {
+    pub(crate) fn covered_by(&mut self, charged: Option<Cost>) {
         if let Some(charged) = charged.filter(|charged| *charged != Cost::none()) {
             self.charge().more().covered = charged;
         }

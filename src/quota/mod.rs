@@ -208,13 +208,10 @@ impl Quota {
         most.build().expect("what nothing reaches is a limit")
     }
 
-    /// `cost` with the output that answers have lately come to, instead of the most that it may be.
-    pub(crate) fn with_expected_output(&self, cost: Cost) -> Cost {
-        let expected = self
-            .books
-            .outputs()
-            .expected(cost.of(Resource::OutputTokens));
-        cost.with_less_output(expected)
+    /// Makes of `cost`'s output what answers have lately come to, instead of the most that it may be.
+    pub(crate) fn expect_output(&self, cost: &mut Cost) {
+        let outputs = self.books.outputs();
+        cost.limit_output(outputs.expected(cost.of(Resource::OutputTokens)));
     }
 
     /// Takes `cost` now, or says when to come back. Never delays anyone who waits.

@@ -32,6 +32,7 @@ pub enum Priority {
 }
 
 impl Priority {
+    #[inline]
     pub(in crate::quota) const fn class(self) -> u8 {
         match self {
             Self::Interactive => 0,
@@ -46,19 +47,25 @@ impl Priority {
 /// Where a request stands in a line: how urgent it is, and with whom it takes turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rank {
-    pub(crate) priority: Priority,
+    // The priority's. Two numbers, which go in registers.
+    pub(super) class: u8,
     /// What [`flow`] makes of its key; 0 without one.
-    pub(crate) flow: u64,
+    pub(super) flow: u64,
 }
 
 impl Rank {
-    pub(crate) const DEFAULT: Self = Self {
-        priority: Priority::Standard,
-        flow: 0,
-    };
+    pub(crate) const DEFAULT: Self = Self::new(Priority::Standard, 0);
+
+    #[inline]
+    pub(crate) const fn new(priority: Priority, flow: u64) -> Self {
+        Self {
+            class: priority.class(),
+            flow,
+        }
+    }
 
     pub(super) const fn place(self) -> Place {
-        Place::new(self.priority.class(), self.flow)
+        Place::new(self.class, self.flow)
     }
 }
 

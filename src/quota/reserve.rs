@@ -95,7 +95,7 @@ fn take_or_queue(line: &Arc<Line>, cost: &Cost, begun: bool, rank: Rank) -> Rese
     match line.ask(cost, !begun, place) {
         Asked::Granted => Reserved::Granted(granted(line, cost, begun, rank, Taken::Entered)),
         Asked::Queued(key, standing) => {
-            let standing = standing.of(rank.priority.class());
+            let standing = standing.of(rank.class);
             line.in_demand();
             Reserved::Queued(Waiting::new(Arc::clone(line), key, standing))
         }
@@ -110,7 +110,7 @@ fn take_or_queue(line: &Arc<Line>, cost: &Cost, begun: bool, rank: Rank) -> Rese
 #[inline]
 fn counted(line: &Arc<Line>, amount: Amount, rank: Rank) -> Grant {
     if line.is_watched() {
-        line.granted(&amount.cost(), rank.priority.class());
+        line.granted(&amount.cost(), rank.class);
     }
     Grant::counted(Arc::clone(line), amount)
 }
@@ -121,7 +121,7 @@ fn granted(line: &Arc<Line>, cost: &Cost, begun: bool, rank: Rank, taken: Taken)
         return counted(line, amount, rank);
     }
     if line.is_watched() {
-        line.granted(cost, rank.priority.class());
+        line.granted(cost, rank.class);
     }
     Grant::new(Books::Line(Arc::clone(line)), cost.clone(), !begun)
 }

@@ -194,7 +194,7 @@ async fn a_refusal_that_is_told_again_is_the_one_that_would_be_found() {
             let priority = [Priority::Background, Priority::Interactive][dice(2) as usize];
             let cost = Cost::tokens([20, 40, 95][dice(3) as usize]);
             let ask = || {
-                let rank = Rank { priority, flow: 0 };
+                let rank = Rank::new(priority, 0);
                 quota.reserve_now(&cost, false, rank).map(drop)
             };
             let told = [ask(), ask(), ask()];

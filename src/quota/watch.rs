@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{Span, dispatcher::has_been_set, field::display};
 
 use super::{
-    Priority, QuotaBuilder,
+    QuotaBuilder,
     line::Line,
     snapshot::Percentiles,
     sync::{Arc, Mutex},
@@ -99,8 +99,8 @@ impl Watch {
 
     /// The turn of a key's request has come at once.
     #[inline]
-    pub(super) fn granted(&self, priority: Priority) {
-        self.metrics.granted(priority.class(), Duration::ZERO);
+    pub(super) fn granted(&self, class: u8) {
+        self.metrics.granted(class, Duration::ZERO);
     }
 
     /// A request was refused.

@@ -56,21 +56,24 @@ where
         RateLimitFuture {
             admission: self
                 .limiter
-                .admit(&mut self.inner, request, Scope::Caller, |_| Hold),
+                .admit(&mut self.inner, request, Scope::Caller, |_| (Hold, ())),
         }
     }
 }
 
 /// Keeps the grant as long as the answer's body.
+#[derive(Clone, Copy)]
 struct Hold;
 
 impl Aftermath for Hold {
     type Watch = InFlight;
+    type Notes = ();
 
     const DEPTH: Depth = Depth::Errors;
 
     fn answered(
-        &mut self,
+        self,
+        (): &mut (),
         verdict: Verdict,
         _facts: Option<(StatusCode, &HeaderMap)>,
         grant: Grant,

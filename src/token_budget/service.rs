@@ -59,14 +59,16 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let is_own = self.limiter.is_on_arrival();
-        let learn = |lesson: Option<_>| Learn {
-            settle: match self.settle {
-                Settle::Auto if is_own => Settle::TrueUp,
-                settle => settle,
-            },
-            provider: self.limiter.provider::<S::Response>(),
-            notes: lesson.map(|lesson| Notes::new(Some(lesson))),
-            is_own,
+        let learn = |lesson: Option<_>| {
+            let learn = Learn {
+                settle: match self.settle {
+                    Settle::Auto if is_own => Settle::TrueUp,
+                    settle => settle,
+                },
+                provider: self.limiter.provider::<S::Response>(),
+                is_own,
+            };
+            (learn, lesson.map(|lesson| Notes::new(Some(lesson))))
         };
         TokenBudgetFuture {
             admission: self
@@ -77,29 +79,31 @@ where
 }
 
 /// Teaches the quota what an answer says, and settles.
+#[derive(Clone, Copy)]
 struct Learn {
     settle: Settle,
     provider: Option<Provider>,
-    // Of what the answer can teach.
-    notes: Option<Notes>,
     // The limits are the server's own: what a provider says of its limits isn't about them.
     is_own: bool,
 }
 
 impl Aftermath for Learn {
     type Watch = Settling;
+    // Of what the answer can teach.
+    type Notes = Option<Notes>;
 
     const DEPTH: Depth = Depth::Streams;
 
-    fn reserves(&self, cost: Cost, quota: &Quota) -> Cost {
-        match self.settle {
-            Settle::RealTime => quota.with_expected_output(cost),
-            _ => cost,
+    #[inline]
+    fn reserves(&self, cost: &mut Cost, quota: &Quota) {
+        if self.settle == Settle::RealTime {
+            quota.expect_output(cost);
         }
     }
 
     fn answered(
-        &mut self,
+        self,
+        notes: &mut Option<Notes>,
         verdict: Verdict,
         facts: Option<(StatusCode, &HeaderMap)>,
         mut grant: Grant,
@@ -117,7 +121,7 @@ impl Aftermath for Learn {
                     grant: Some(grant),
                     settle: self.settle,
                     scans: facts.is_some_and(|(_, headers)| UsageScanner::may_read(headers)),
-                    notes: self.notes.take(),
+                    notes: notes.take(),
                 };
             }
             Verdict::RateLimited {

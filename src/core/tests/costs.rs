@@ -55,9 +55,14 @@ fn other_tokens_leave_requests_and_units_alone() {
 
 #[test]
 fn less_output_takes_as_much_off_the_whole() {
-    assert_eq!(all(&some().with_less_output(5)), [1, 105, 100, 5, 3, 0]);
-    assert_eq!(some().with_less_output(20), some());
-    assert_eq!(some().with_less_output(21), some());
+    let limited = |output| {
+        let mut cost = some();
+        cost.limit_output(output);
+        cost
+    };
+    assert_eq!(all(&limited(5)), [1, 105, 100, 5, 3, 0]);
+    assert_eq!(limited(20), some());
+    assert_eq!(limited(21), some());
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl KeyAccount {
     }
 
     fn granted(&self, cost: &Cost, rank: Rank) -> Grant {
-        self.tier.watch().granted(rank.priority);
+        self.tier.watch().granted(rank.class);
         Grant::new(Books::Key(self.clone()), cost.clone(), false)
     }
 

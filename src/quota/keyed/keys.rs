@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        Priority,
+        Rank,
         line::Line,
         sync::{Arc, Mutex},
     },
@@ -165,7 +165,7 @@ impl Keys {
         let tier = found.agreement.tier.clone();
         drop(shard);
         match &spent {
-            Ok(()) => tier.watch().granted(Priority::default()),
+            Ok(()) => tier.watch().granted(Rank::DEFAULT.class),
             Err(rejected) => tier.watch().refused(rejected),
         }
         Some(spent)
