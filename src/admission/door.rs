@@ -106,3 +106,24 @@ impl Door<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_manner_is_there_by_itself() {
+        let (none, told) = (Manners::DEFAULT, |manners: Manners| {
+            let (rejects, arrival) = (manners.rejects(), manners.is_on_arrival());
+            (rejects, arrival, manners.tells_caller(), manners.scope())
+        });
+        assert_eq!(told(none), (false, false, false, Scope::Caller));
+        assert_eq!(told(none.reject()), (true, false, false, Scope::Caller));
+        assert_eq!(told(none.on_arrival()), (false, true, false, Scope::Caller));
+        assert_eq!(told(none.tell()), (false, false, true, Scope::Caller));
+        // What others use as well isn't the caller's to know.
+        let shared = none.reject().on_arrival().tell().of(Scope::Shared);
+        assert_eq!(told(shared), (true, true, false, Scope::Shared));
+        assert_eq!(told(none.of(Scope::Caller)), told(none));
+    }
+}

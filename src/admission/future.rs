@@ -153,7 +153,7 @@ where
 }
 
 /// Layers further out, on the same quota, have charged the request: only the rest is to be charged.
-#[cold]
+#[inline(never)]
 fn join<S, Req, P>(inner: &mut S, request: Req, door: &Door<'_>) -> State<S, Req, P>
 where
     S: Service<Req> + Clone,

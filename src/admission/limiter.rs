@@ -160,12 +160,15 @@ impl<C, P> Limiter<C, P> {
         let door = Door {
             quota,
             cost: &cost,
-            rank: Rank::new(
-                self.charge.priority(&request),
-                self.charge.turn(&request),
-            ),
+            rank: Rank::new(self.charge.priority(&request), self.charge.turn(&request)),
             manners: self.manners.of(scope),
         };
-        Admission::new(inner, request, &door, self.answers.clone(), (aftermath, notes))
+        Admission::new(
+            inner,
+            request,
+            &door,
+            self.answers.clone(),
+            (aftermath, notes),
+        )
     }
 }

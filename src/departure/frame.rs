@@ -241,3 +241,63 @@ impl Frame {
         self.keep(cost);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_is_what_it_was_made_of_and_each_change_changes_that_alone() {
+        let places = [Place::Held, Place::HandedOn, Place::Left];
+        let both = [false, true];
+        for ((place, other), (taken, once)) in places
+            .into_iter()
+            .flat_map(|place| places.map(|other| (place, other)))
+            .flat_map(|at| {
+                both.into_iter()
+                    .flat_map(move |t| both.map(|o| (at, (t, o))))
+            })
+        {
+            let offer = Offer::new(place, taken, once);
+            let told = |offer: Offer| (offer.place(), offer.is_taken(), offer.has(Offer::ONCE));
+            assert_eq!(told(offer), (place, taken, once));
+            assert_eq!(told(offer.at(other)), (other, taken, once));
+            assert!(!offer.is_asked() && !offer.is_claimed() && !offer.has(Offer::TOUCHED));
+            let asked = offer.having(Offer::ASKED, true);
+            assert!(asked.is_asked() && !asked.is_claimed());
+            assert_eq!(told(asked), told(offer));
+            assert!(!asked.having(Offer::ASKED, false).is_asked());
+        }
+    }
+
+    #[test]
+    fn who_was_touched_says_so_and_who_begins_anew_was_not() {
+        let frame = Frame::new();
+        let begin = || {
+            let offer = Offer::new(Place::HandedOn, false, false);
+            frame.begin(7, offer, Charged::Tokens(5));
+        };
+        begin();
+        frame.put(Place::HandedOn);
+        assert!(frame.end().is_none(), "nothing has changed");
+        frame.put(Place::Left);
+        assert_eq!(frame.end().map(Offer::place), Some(Place::Left));
+        assert!(frame.is_used_up(None) && !frame.is_used_up(Some(7)));
+        begin();
+        assert!(frame.end().is_none());
+        assert_eq!(frame.take(), Cost::tokens(5));
+        assert_eq!(frame.take(), Cost::none(), "it was taken");
+        assert_eq!(frame.end().map(Offer::is_taken), Some(true));
+        begin();
+        frame.answer(Further::Told);
+        let told = frame.end().expect("somebody was answered");
+        assert!(told.is_asked() && matches!(frame.asked(), Some(Further::Told)));
+        frame.claim(&Cost::tokens(9));
+        let claimed = frame.end().expect("it was claimed");
+        assert!(claimed.is_claimed() && !claimed.is_taken());
+        assert_eq!(
+            (claimed.place(), frame.take()),
+            (Place::Held, Cost::tokens(9))
+        );
+    }
+}
