@@ -106,6 +106,14 @@ impl Scopes {
         self.frame(depth).end()
     }
 
+    /// The same of one of the first [`NEAR`].
+    #[inline(always)]
+    fn end_near(&self) -> Offer {
+        let depth = self.depth.get().wrapping_sub(1);
+        self.depth.set(depth);
+        self.first.frames[depth % NEAR].offer().unasked()
+    }
+
     /// The same, of one that hands the request on.
     #[inline(never)]
     fn hand_on_with(&self, quota: usize, offer: Offer, charged: Charged<'_>) {
@@ -137,8 +145,8 @@ impl Scopes {
         // Of those on the same quota only what is taken over counts.
         if self.frames().any(|frame| frame.is_used_up(Some(quota))) {
             Found::UsedUp
-        } else if self.frames().any(|frame| frame.is_on(quota)) {
-            Found::Charged
+        } else if self.depth.get() >= NEAR || self.frames().any(|frame| frame.is_on(quota)) {
+            Found::Offers
         } else {
             Found::Nothing
         }
@@ -182,6 +190,14 @@ impl Scope {
             scopes.frame(innermost).answer(further);
         });
         self
+    }
+
+    /// What became of the offer, of which may be heard later: where there was [nothing](Found::Nothing) to heed, and the scope
+    /// lasts no longer than a call. Who asks for more, which takes a poll, asks again at the next. It neither branches nor unwinds.
+    #[inline(always)]
+    pub(crate) fn end_near(scope: &mut Option<Self>) -> Offer {
+        mem::forget(scope.take());
+        SCOPES.with(|scopes| scopes.end_near())
     }
 
     /// What became of the offer; `None` where everything is as it was. What was asked for beyond it is told by
@@ -246,9 +262,10 @@ pub(crate) fn over(sent: bool) {
 pub(crate) enum Found {
     /// The charge of somebody further out is used up: they are to be asked [`again`] first.
     UsedUp,
-    /// A layer further out, on the same quota, has charged something already: it is to be [taken](take_offer), and the rest charged.
-    Charged,
-    /// Nothing that it would have to heed.
+    /// Perhaps a layer further out, on the same quota, has charged something already: that is to be [taken](take_offer), and the
+    /// rest charged.
+    Offers,
+    /// Nothing that it would have to heed, nor many layers.
     Nothing,
 }
 
@@ -297,4 +314,36 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
 /// What a layer further out, on the same quota, has charged already.
 pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
     SCOPES.with(|scopes| scopes.take(quota))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_near_by_begins_near_by() {
+        let begin = |quota| {
+            let offer = Offer::new(Place::HandedOn, false, false);
+            hand_on_with(quota, offer, Charged::Tokens(1))
+        };
+        let mut scopes = Vec::new();
+        for quota in 1..=NEAR {
+            assert!(matches!(arrive(100), Found::Nothing));
+            scopes.push(Some(begin(quota)));
+            assert!(matches!(arrive(quota), Found::Offers));
+        }
+        assert!(matches!(arrive(100), Found::Offers), "too far in");
+        assert_eq!(take_offer(100), None);
+        assert_eq!(take_offer(NEAR), Some(Cost::tokens(1)));
+        hold();
+        for (at, scope) in scopes.iter_mut().enumerate().rev() {
+            let told = Scope::end_near(scope);
+            assert_eq!(
+                (told.place(), told.is_taken()),
+                (Place::Held, at + 1 == NEAR)
+            );
+            assert!(told.is_touched() && scope.is_none());
+        }
+        assert!(matches!(arrive(1), Found::Nothing));
+    }
 }

@@ -2,54 +2,28 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, StatusCode};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
+    aftermath::{Aftermath, allowance, failed, hear, judge, told},
     door::{Door, Manners},
     parked::{Parked, Turn},
     sent::{Sent, Told},
 };
 use crate::{
-    answers::{Answers, Depth, Read},
-    body::Watch,
+    answers::{Answers, Read},
     core::cost::Cost,
-    departure::{self, Found},
+    departure::{self, Found, Offer, Scope},
     error::BoxError,
-    quota::{Allowance, Grant, Quota, Reserved},
-    verdict::{Classify, Verdict},
+    quota::{Grant, Reserved},
+    verdict::Classify,
 };
-
-/// What a limiting layer does with an outcome.
-pub(crate) trait Aftermath: Copy {
-    /// Keeps hold of the grant until the answer's body ends.
-    type Watch: Watch;
-
-    /// What it keeps for that from the request. Apart from it: what may have to be dropped is in memory, all of it, and what is
-    /// moved from there right after it was written has to be waited for.
-    type Notes;
-
-    /// Whether it does something about an error in a stream, for which its head is held back.
-    const DEPTH: Depth;
-
-    /// Makes of a request's cost what it reserves. In place: moved right after it was written, it has to be waited for.
-    #[inline]
-    fn reserves(&self, _cost: &mut Cost, _quota: &Quota) {}
-
-    /// An answer arrived. `facts` are its status and headers, where it has any.
-    fn answered(
-        self,
-        notes: &mut Self::Notes,
-        verdict: Verdict,
-        facts: Option<(StatusCode, &HeaderMap)>,
-        grant: Grant,
-    ) -> Self::Watch;
-}
 
 pin_project! {
     #[project = StateProj]
@@ -63,7 +37,7 @@ pin_project! {
         // In the quota's line; or its turn has come and the inner service isn't ready.
         Parked { parked: Box<Parked<S, Req>> },
         // With the inner service.
-        Sent { #[pin] future: S::Future, sent: Option<Sent> },
+        Sent { #[pin] future: S::Future },
         // The answer is there; as much of it is read as its verdict needs.
         Reading { #[pin] reading: P::Reading, grant: Option<Grant> },
         // Answered.
@@ -83,15 +57,31 @@ pin_project! {
         aftermath: A,
         notes: A::Notes,
         manners: Manners,
+        // What a request holds that is with the inner service.
+        sent: Option<Sent>,
+        // What was told while that was called, and isn't heard yet.
+        told: Offer,
         #[pin]
         state: State<S, Req, P>,
+    }
+
+    impl<S, Req, P, A> PinnedDrop for Admission<S, Req, P, A>
+    where
+        S: Service<Req>,
+        P: Answers<S::Response>,
+        A: Aftermath,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            hear_late(this.told, this.sent);
+        }
     }
 }
 
 impl<S, Req, P, A> Admission<S, Req, P, A>
 where
     S: Service<Req> + Clone,
-    P: Answers<S::Response>,
+    P: Answers<S::Response> + Clone,
     A: Aftermath,
 {
     /// Decides on a request. `inner` was readied: it is called at once, or replaced and dropped.
@@ -100,61 +90,83 @@ where
         inner: &mut S,
         request: Req,
         door: &Door<'_>,
-        answers: P,
-        (aftermath, notes): (A, A::Notes),
+        answers: &P,
+        (aftermath, mut notes): (A, A::Notes),
     ) -> Self {
         let manners = door.manners;
-        let state = match departure::arrive(door.quota.id()) {
+        let (state, sent) = match departure::arrive(door.quota.id()) {
             Found::Nothing => match door.reserve(None) {
                 Reserved::Granted(grant) => {
-                    return Self {
-                        answers,
-                        aftermath,
-                        notes,
-                        manners,
-                        state: send(inner, request, grant, manners),
-                    };
+                    let sent = Sent::new(grant, manners);
+                    let scope = &mut Some(sent.calling());
+                    let held = (scope, &mut Some(sent), &mut notes);
+                    return Self::calling(inner, request, held, (answers, aftermath, manners));
                 }
                 Reserved::Queued(waiting) => {
                     let turn = Turn::Queued(waiting, Cost::none());
-                    park(inner, request, turn, manners)
+                    (park(inner, request, turn, manners), None)
                 }
                 // Made where it goes to: what has to be moved for nothing is most of what a refusal costs.
                 Reserved::Refused(refusal) => {
                     return Self {
-                        answers,
+                        answers: answers.clone(),
                         aftermath,
                         notes,
                         manners,
+                        sent: None,
+                        told: Offer::UNTOUCHED,
                         state: State::Refused {
                             refusal: Some(refusal.scope(manners.scope()).error()),
                         },
                     };
                 }
             },
-            Found::Charged => join(inner, request, door),
+            Found::Offers => join(inner, request, door),
             Found::UsedUp => {
                 let turn = Turn::Asking {
                     quota: door.quota.clone(),
                     cost: door.cost.clone(),
                     rank: door.rank,
                 };
-                park(inner, request, turn, manners)
+                (park(inner, request, turn, manners), None)
             }
         };
         Self {
-            answers,
+            answers: answers.clone(),
             aftermath,
             notes,
             manners,
+            sent,
+            told: Offer::UNTOUCHED,
             state,
+        }
+    }
+
+    // Takes what the request holds only once `inner` was called, and hears of what it has told when it is polled: where there is
+    // anything to decide, or to drop while unwinding, the future that it returns is moved once more. Inlined, it would be.
+    #[inline(never)]
+    fn calling(
+        inner: &mut S,
+        request: Req,
+        (scope, sent, notes): (&mut Option<Scope>, &mut Option<Sent>, &mut A::Notes),
+        (answers, aftermath, manners): (&P, A, Manners),
+    ) -> Self {
+        let future = inner.call(request);
+        Self {
+            state: State::Sent { future },
+            told: Scope::end_near(scope),
+            sent: sent.take(),
+            notes: mem::take(notes),
+            answers: answers.clone(),
+            aftermath,
+            manners,
         }
     }
 }
 
 /// Layers further out, on the same quota, have charged the request: only the rest is to be charged.
 #[inline(never)]
-fn join<S, Req, P>(inner: &mut S, request: Req, door: &Door<'_>) -> State<S, Req, P>
+fn join<S, Req, P>(inner: &mut S, request: Req, door: &Door<'_>) -> (State<S, Req, P>, Option<Sent>)
 where
     S: Service<Req> + Clone,
     P: Answers<S::Response>,
@@ -163,15 +175,17 @@ where
     match door.reserve(charged.as_ref()) {
         Reserved::Granted(mut grant) => {
             grant.covered_by(charged);
-            send(inner, request, grant, manners)
+            let (future, sent) = send(inner, request, grant, manners);
+            (State::Sent { future }, Some(sent))
         }
         Reserved::Queued(waiting) => {
             let turn = Turn::Queued(waiting, charged.unwrap_or_default());
-            park(inner, request, turn, manners)
+            (park(inner, request, turn, manners), None)
         }
-        Reserved::Refused(refusal) => State::Refused {
-            refusal: Some(refusal.scope(manners.scope()).error()),
-        },
+        Reserved::Refused(refusal) => {
+            let refusal = Some(refusal.scope(manners.scope()).error());
+            (State::Refused { refusal }, None)
+        }
     }
 }
 
@@ -186,103 +200,25 @@ where
     }
 }
 
-#[inline]
-fn send<S, Req, P>(inner: &mut S, request: Req, grant: Grant, manners: Manners) -> State<S, Req, P>
+/// The request goes on to a service, of which is heard at once.
+fn send<S, Req>(inner: &mut S, request: Req, grant: Grant, manners: Manners) -> (S::Future, Sent)
 where
     S: Service<Req>,
-    P: Answers<S::Response>,
 {
     let mut sent = Sent::new(grant, manners);
     let scope = sent.calling();
     let future = inner.call(request);
     sent.called(scope);
-    State::Sent {
-        future,
-        sent: Some(sent),
-    }
+    (future, sent)
 }
 
-/// What the caller has left, where it is to be told.
+/// What was told while the inner service was called is heard, once.
 #[inline]
-fn allowance(manners: Manners, grant: &Grant) -> Option<Allowance> {
-    (manners.tells_caller()).then(|| grant.allowance())
-}
-
-/// Leaves it with the answer.
-#[cold]
-fn tell<R, P, W>(answers: &P, mut answer: P::Out<W>, allowance: Allowance) -> P::Out<W>
-where
-    P: Answers<R>,
-    W: Watch,
-{
-    if let Some(marks) = answers.marks_mut(&mut answer) {
-        allowance.join(marks);
+fn hear_late(told: &mut Offer, sent: &mut Option<Sent>) {
+    let told = mem::replace(told, Offer::UNTOUCHED);
+    if let Some(sent) = sent {
+        sent.hear_late(told);
     }
-    answer
-}
-
-/// An answer of which nothing was read, with what the caller has left.
-#[cold]
-fn told<R, E, P, W>(
-    answers: &P,
-    outcome: Poll<Result<R, E>>,
-    watch: W,
-    allowance: Allowance,
-) -> Poll<Result<P::Out<W>, BoxError>>
-where
-    E: Into<BoxError>,
-    P: Answers<R>,
-    W: Watch,
-{
-    let answer = |answer| tell(answers, answers.pass(answer, watch), allowance);
-    outcome.map_ok(answer).map_err(Into::into)
-}
-
-/// The answer is read: what it means is known.
-fn judge<R, P, A>(
-    answers: &P,
-    (aftermath, notes): (A, &mut A::Notes),
-    manners: Manners,
-    answer: P::Out<()>,
-    grant: Grant,
-) -> P::Out<A::Watch>
-where
-    P: Answers<R> + Classify<P::Out<()>>,
-    A: Aftermath,
-{
-    let verdict = answers.classify(Ok(&answer));
-    let allowance = allowance(manners, &grant);
-    hear(manners, &grant, &verdict);
-    let watch = aftermath.answered(notes, verdict, answers.facts(&answer), grant);
-    let answer = answers.watch(answer, watch);
-    match allowance {
-        None => answer,
-        Some(allowance) => tell(answers, answer, allowance),
-    }
-}
-
-/// The quota hears what came of it.
-#[inline]
-fn hear(manners: Manners, grant: &Grant, verdict: &Verdict) {
-    if !manners.is_on_arrival() {
-        grant.heard(verdict);
-    }
-}
-
-/// The request was answered by an error.
-#[cold]
-fn failed<R, P>(answers: &P, manners: Manners, mut sent: Sent, error: &BoxError)
-where
-    P: Answers<R> + Classify<P::Out<()>>,
-{
-    let verdict = answers.classify(Err(error));
-    hear(manners, &sent.grant, &verdict);
-    if !verdict.was_sent() {
-        sent.grant.refund();
-    } else if !sent.grant.is_held() {
-        sent.depart();
-    }
-    // Dropped while another layer held it, it never left.
 }
 
 impl<S, Req, P, A> Future for Admission<S, Req, P, A>
@@ -303,16 +239,18 @@ where
                 }
                 StateProj::Parked { parked } => match ready!(parked.poll(cx)) {
                     Ok((grant, request, service)) => {
-                        let sent = send(service, request, grant, *this.manners);
-                        this.state.set(sent);
+                        let (future, sent) = send(service, request, grant, *this.manners);
+                        *this.sent = Some(sent);
+                        this.state.set(State::Sent { future });
                     }
                     Err(error) => {
                         this.state.set(State::Done);
                         return Poll::Ready(Err(error));
                     }
                 },
-                StateProj::Sent { mut future, sent } => {
-                    let held = sent.as_mut().expect("taken once the answer is there");
+                StateProj::Sent { mut future } => {
+                    hear_late(this.told, this.sent);
+                    let held = this.sent.as_mut().expect("taken once the answer is there");
                     let scope = held.polling(cx);
                     let outcome = future.as_mut().poll(cx);
                     if held.polled(scope, Told::by(&outcome)) {
@@ -323,7 +261,7 @@ where
                     if let Poll::Ready(Ok(answer)) = &outcome
                         && let Some(verdict) = this.answers.at_sight(answer, A::DEPTH)
                     {
-                        let grant = sent.take().expect("looked at above").grant;
+                        let grant = this.sent.take().expect("looked at above").grant;
                         let facts = this.answers.head(answer);
                         let allowance = allowance(*this.manners, &grant);
                         hear(*this.manners, &grant, &verdict);
@@ -340,14 +278,14 @@ where
                         Poll::Ready(Ok(answer)) => answer,
                         Poll::Ready(Err(error)) => {
                             let error = error.into();
-                            if let Some(sent) = sent.take() {
+                            if let Some(sent) = this.sent.take() {
                                 failed(&*this.answers, *this.manners, sent, &error);
                             }
                             this.state.set(State::Done);
                             return Poll::Ready(Err(error));
                         }
                     };
-                    let grant = sent.take().expect("looked at above").grant;
+                    let grant = this.sent.take().expect("looked at above").grant;
                     match this.answers.read(answer, A::DEPTH) {
                         Read::Now(answer) => {
                             let after = (*this.aftermath, this.notes);

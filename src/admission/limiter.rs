@@ -4,8 +4,9 @@ use tower_service::Service;
 
 use super::{
     Charge, InTurn, Keyed, Prioritised, SharedBy,
+    aftermath::Aftermath,
     door::{Door, Manners},
-    future::{Admission, Aftermath},
+    future::Admission,
 };
 use crate::{
     answers::{Answers, Http, Judged, Opaque},
@@ -163,12 +164,6 @@ impl<C, P> Limiter<C, P> {
             rank: Rank::new(self.charge.priority(&request), self.charge.turn(&request)),
             manners: self.manners.of(scope),
         };
-        Admission::new(
-            inner,
-            request,
-            &door,
-            self.answers.clone(),
-            (aftermath, notes),
-        )
+        Admission::new(inner, request, &door, &self.answers, (aftermath, notes))
     }
 }

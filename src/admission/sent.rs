@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use super::{door::Manners, further::Further};
 use crate::{
+    clock,
     departure::{self, Offer, Place, Scope},
     quota::Grant,
 };
@@ -63,8 +64,17 @@ impl Sent {
 
     /// It was called.
     pub(super) fn called(&mut self, scope: Scope) {
-        if let Some(heard) = scope.end() {
-            self.hear(heard);
+        if let Some(told) = scope.end() {
+            self.hear(told);
+        }
+    }
+
+    /// It has told this while it was called, which may be long ago.
+    #[inline]
+    pub(super) fn hear_late(&mut self, told: Offer) {
+        if told.is_touched() {
+            clock::forget();
+            self.hear(told);
         }
     }
 

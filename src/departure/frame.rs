@@ -39,6 +39,9 @@ impl Offer {
     // Something isn't as it was when the layer began, or isn't to be left behind.
     const TOUCHED: u8 = 1 << 7;
 
+    /// Of which there is nothing to hear.
+    pub(crate) const UNTOUCHED: Self = Self::new(Place::Held, true, false);
+
     /// Of a request that is there. `taken`: nothing of it is left to be taken over; `once`: it stands for every further try as well.
     #[inline]
     pub(crate) const fn new(place: Place, taken: bool, once: bool) -> Self {
@@ -68,6 +71,18 @@ impl Offer {
             HANDED_ON => Place::HandedOn,
             _ => Place::Left,
         }
+    }
+
+    /// But for what was asked for, which can't be heard later.
+    #[inline]
+    pub(super) const fn unasked(self) -> Self {
+        self.having(Self::ASKED, false)
+    }
+
+    /// Whether something isn't as it was when the layer began.
+    #[inline]
+    pub(crate) const fn is_touched(self) -> bool {
+        self.has(Self::TOUCHED)
     }
 
     #[inline]
@@ -152,6 +167,11 @@ impl Frame {
     }
 
     #[inline]
+    pub(super) fn offer(&self) -> Offer {
+        self.offer.get()
+    }
+
+    #[inline]
     pub(super) fn place(&self) -> Place {
         self.offer.get().place()
     }
@@ -194,8 +214,9 @@ impl Frame {
 
     fn keep(&self, cost: &Cost) {
         self.numbers.set(cost.numbers());
-        if let Some(units) = cost.units() {
-            self.units.set(Some(units.clone()));
+        // Also where there are none: others may have been left.
+        self.units.set(cost.units().cloned());
+        if cost.units().is_some() {
             // Not to be left behind.
             self.change(self.offer.get());
         }
@@ -205,7 +226,7 @@ impl Frame {
     #[inline]
     pub(super) fn end(&self) -> Option<Offer> {
         let offer = self.offer.get();
-        offer.has(Offer::TOUCHED).then(|| {
+        offer.is_touched().then(|| {
             drop(self.units.take());
             offer
         })
@@ -262,7 +283,7 @@ mod tests {
             let told = |offer: Offer| (offer.place(), offer.is_taken(), offer.has(Offer::ONCE));
             assert_eq!(told(offer), (place, taken, once));
             assert_eq!(told(offer.at(other)), (other, taken, once));
-            assert!(!offer.is_asked() && !offer.is_claimed() && !offer.has(Offer::TOUCHED));
+            assert!(!offer.is_asked() && !offer.is_claimed() && !offer.is_touched());
             let asked = offer.having(Offer::ASKED, true);
             assert!(asked.is_asked() && !asked.is_claimed());
             assert_eq!(told(asked), told(offer));

@@ -58,23 +58,22 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let is_own = self.limiter.is_on_arrival();
+        let (limiter, settle) = (&self.limiter, self.settle);
         let learn = |lesson: Option<_>| {
+            let is_own = limiter.is_on_arrival();
             let learn = Learn {
-                settle: match self.settle {
+                settle: match settle {
                     Settle::Auto if is_own => Settle::TrueUp,
                     settle => settle,
                 },
-                provider: self.limiter.provider::<S::Response>(),
+                provider: limiter.provider::<S::Response>(),
                 is_own,
             };
             (learn, lesson.map(|lesson| Notes::new(Some(lesson))))
         };
-        TokenBudgetFuture {
-            admission: self
-                .limiter
-                .admit(&mut self.inner, request, Scope::Shared, learn),
-        }
+        // Nothing is done before: where unwinding has the request to drop, it is moved once more.
+        let admission = limiter.admit(&mut self.inner, request, Scope::Shared, learn);
+        TokenBudgetFuture { admission }
     }
 }
 
