@@ -129,3 +129,46 @@ fn it_is_calm_until_the_step_ends_and_without_end_where_time_doesnt_count() {
     assert_eq!(breaker.state(), CircuitState::Open);
     assert_eq!(breaker.calm_until(), Time::ZERO);
 }
+
+#[test]
+fn it_is_calm_for_ever_where_nothing_counts_and_never_where_the_window_ends_an_era() {
+    let mut breaker = Drawn::new(Settings::default());
+    breaker.force_closed();
+    assert_eq!(breaker.calm_until(), Time::MAX);
+    breaker.disable();
+    assert_eq!(breaker.calm_until(), Time::MAX);
+    let fixed = Drawn::new(Settings {
+        window: Window::Fixed(SPAN(3_000)),
+        ..Settings::default()
+    });
+    assert_eq!(fixed.calm_until(), Time::ZERO);
+}
+
+#[test]
+fn each_move_begins_an_era_and_a_ticket_is_of_its_own() {
+    let mut breaker = Drawn::new(Settings::default());
+    let mut eras = vec![breaker.era()];
+    for _ in 0..3 {
+        let (ticket, _) = breaker.admit(MS(0));
+        assert_eq!(ticket.ok().map(|ticket| ticket.era()), eras.last().copied());
+        breaker.force_closed();
+        breaker.reset();
+        assert!(!eras.contains(&breaker.era()));
+        eras.push(breaker.era());
+    }
+}
+
+#[test]
+fn it_is_shut_until_its_end_and_for_ever_where_only_a_hand_moves_it() {
+    let mut breaker = Drawn::new(Settings::default());
+    assert_eq!(breaker.shut_until(), Time::ZERO);
+    breaker.trip(MS(100), Some(SPAN(500)));
+    assert_eq!(breaker.shut_until(), MS(600));
+    assert!(breaker.look(MS(599)).is_err() && breaker.look(MS(600)).is_ok());
+    breaker.force_open(MS(700));
+    assert_eq!(breaker.shut_until(), Time::MAX);
+    breaker.half_open(MS(800));
+    assert_eq!(breaker.shut_until(), Time::ZERO);
+    breaker.trip(MS(900), Some(Duration::MAX));
+    assert_eq!(breaker.shut_until(), Time::ZERO, "its end is to be told of");
+}
