@@ -155,6 +155,29 @@ fn all_that_there_is_can_be_spent_at_once_and_no_more() {
 }
 
 #[test]
+fn what_is_kept_in_coarser_units_is_all_spent_once() {
+    // So large, and for so long, that no word holds it to the last part.
+    const ALL: u64 = 999_999_999_989;
+    let limit = Limit::tokens(ALL, 86_400 * SECOND).bucket();
+    let mould = Mould::new(&limit.transit(Duration::ZERO), ALL).unwrap();
+    let plan = Plan::new(vec![mould], u64::MAX).unwrap();
+    let mut accounts = [Account::default()];
+    for (tokens, spent) in [
+        (ALL / 2, true),
+        (ALL / 2, true),
+        (ALL / 2, false),
+        (2, false),
+    ] {
+        let cost = Cost::tokens(tokens);
+        assert_eq!(
+            plan.spend(&mut accounts, &cost, Time::ZERO),
+            Ok(spent),
+            "{tokens}"
+        );
+    }
+}
+
+#[test]
 fn a_look_at_the_clock_that_comes_late_is_taken_for_the_last_one() {
     let plan = plain(Duration::ZERO).plan();
     let at = |seconds| Time::ZERO.after(seconds * SECOND);
