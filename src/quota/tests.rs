@@ -209,7 +209,7 @@ async fn a_refusal_that_is_told_again_is_the_one_that_would_be_found() {
                     .all(|told| *told == found),
                 "seed {seed}, step {step}: {told:?} instead of {found:?}"
             );
-            match dice(14) {
+            match dice(15) {
                 0..4 => permits.extend(quota.try_acquire(cost).ok()),
                 4 => drop(permits.pop().map(Permit::cancel)),
                 5 => drop(permits.pop()),
@@ -223,6 +223,13 @@ async fn a_refusal_that_is_told_again_is_the_one_that_would_be_found() {
                 }
                 11 => waiting.push(quota.reserve(&cost, false, Rank::DEFAULT)),
                 12 => drop(waiting.pop()),
+                13 => {
+                    let of_no_tokens = quota.reserve_now(&Cost::request(), false, Rank::DEFAULT);
+                    if let Ok(mut grant) = of_no_tokens {
+                        grant.depart();
+                        grant.refused(Some(Resource::Tokens), Some(SECOND));
+                    }
+                }
                 _ => {}
             }
             if dice(2) == 0 {
@@ -230,4 +237,33 @@ async fn a_refusal_that_is_told_again_is_the_one_that_would_be_found() {
             }
         }
     }
+}
+
+/// Nothing is held, nobody asks for anything else: time alone passes.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_told_again_knows_that_the_pause_of_its_limit_is_over() {
+    let quota = Quota::builder()
+        .limit(Limit::tokens(100, 60 * SECOND))
+        .keep_for(Priority::Interactive, 0.3)
+        .build()
+        .expect("valid");
+    drop(quota.try_acquire(Cost::tokens(80)).expect("fits"));
+    let mut grant = quota
+        .reserve_now(&Cost::request(), false, Rank::DEFAULT)
+        .expect("no tokens");
+    grant.depart();
+    grant.refused(Some(Resource::Tokens), Some(5 * SECOND));
+    drop(grant);
+    let ask = || {
+        let rank = Rank::new(Priority::Background, 0);
+        let asked = quota.reserve_now(&Cost::tokens(10), false, rank);
+        asked.map(drop).expect_err("kept for others")
+    };
+    assert!([ask(), ask()].iter().all(|refused| !refused.kept), "paused");
+    tokio::time::advance(6 * SECOND).await;
+    let told = ask();
+    // Whoever looks lets it be found anew.
+    quota.snapshot();
+    assert_eq!(told, ask());
+    assert!(told.kept);
 }

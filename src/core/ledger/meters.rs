@@ -151,11 +151,11 @@ impl Meters {
         if self.all.iter().any(|meter| meter.held() > 0) {
             return Time::ZERO;
         }
-        if self.is_known_after_a_look(now) {
-            self.still
-        } else {
-            Time::ZERO
+        if !self.is_known_after_a_look(now) {
+            return Time::ZERO;
         }
+        let paused = self.all.iter().map(Meter::paused);
+        (paused.filter(|until| *until > now)).fold(self.still, Time::min)
     }
 
     #[inline]
