@@ -15,6 +15,8 @@
 //! dated when the buffer takes the request, and what the task tries again is not asked for.
 
 mod frame;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::{Cell, OnceCell},
@@ -23,7 +25,7 @@ use std::{
 };
 
 use self::frame::Frame;
-pub(crate) use self::frame::{Charged, Further, Offer, Place};
+pub(crate) use self::frame::{Charged, Further, Offer, Place, join};
 use crate::{clock, core::cost::Cost, error::Rejected};
 
 thread_local! {
@@ -293,18 +295,24 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
                     frame.answer(Further::Granted(cost));
                 }
                 Some(Further::Refused(rejected)) => {
-                    frame.answer(Further::Told);
+                    frame.answer(Further::Told(cx.waker().clone()));
                     return Poll::Ready(Err(rejected));
                 }
-                _ => {
-                    frame.answer(Further::Asked(cx.waker().clone()));
+                asked => {
+                    // Others may wait for it as well, each to be woken by itself.
+                    let mut askers = match asked {
+                        Some(Further::Asked(askers)) => askers,
+                        _ => Vec::new(),
+                    };
+                    join(&mut askers, cx.waker().clone());
+                    frame.answer(Further::Asked(askers));
                     return Poll::Pending;
                 }
             }
         }
         for frame in used_up() {
             if let Some(Further::Granted(cost)) = frame.asked() {
-                frame.claim(&cost);
+                frame.claim(&cost, cx.waker());
             }
         }
         Poll::Ready(Ok(()))
@@ -314,36 +322,4 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
 /// What a layer further out, on the same quota, has charged already.
 pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
     SCOPES.with(|scopes| scopes.take(quota))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ends_near_by_begins_near_by() {
-        let begin = |quota| {
-            let offer = Offer::new(Place::HandedOn, false, false);
-            hand_on_with(quota, offer, Charged::Tokens(1))
-        };
-        let mut scopes = Vec::new();
-        for quota in 1..=NEAR {
-            assert!(matches!(arrive(100), Found::Nothing));
-            scopes.push(Some(begin(quota)));
-            assert!(matches!(arrive(quota), Found::Offers));
-        }
-        assert!(matches!(arrive(100), Found::Offers), "too far in");
-        assert_eq!(take_offer(100), None);
-        assert_eq!(take_offer(NEAR), Some(Cost::tokens(1)));
-        hold();
-        for (at, scope) in scopes.iter_mut().enumerate().rev() {
-            let told = Scope::end_near(scope);
-            assert_eq!(
-                (told.place(), told.is_taken()),
-                (Place::Held, at + 1 == NEAR)
-            );
-            assert!(told.is_touched() && scope.is_none());
-        }
-        assert!(matches!(arrive(1), Found::Nothing));
-    }
 }

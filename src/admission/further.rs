@@ -12,8 +12,8 @@ use crate::{
 /// A further charge, from the moment that it was asked for until it is claimed.
 pub(super) struct Further {
     turn: Turn,
-    // Whoever has asked: woken when it is there, because nobody in between may look for it otherwise.
-    asker: Option<Waker>,
+    // Those who have asked: woken when it is there, because nobody in between may look for it otherwise.
+    askers: Vec<Waker>,
     scope: Scope,
 }
 
@@ -26,14 +26,14 @@ enum Turn {
 }
 
 impl Further {
-    pub(super) fn new(reserved: Reserved, asker: Waker, scope: Scope) -> Self {
+    pub(super) fn new(reserved: Reserved, askers: Vec<Waker>, scope: Scope) -> Self {
         Self {
             turn: match reserved {
                 Reserved::Granted(grant) => Turn::Granted(grant),
                 Reserved::Queued(waiting) => Turn::Queued(waiting),
                 Reserved::Refused(refusal) => Turn::Refused(refusal.into()),
             },
-            asker: Some(asker),
+            askers,
             scope,
         }
     }
@@ -50,16 +50,27 @@ impl Further {
         }
     }
 
-    pub(super) fn asked_by(&mut self, asker: Waker) {
-        self.asker = Some(asker);
+    pub(super) fn asked_by(&mut self, askers: Vec<Waker>) {
+        for asker in askers {
+            departure::join(&mut self.askers, asker);
+        }
     }
 
-    /// Wakes whoever has asked, once it is there and wasn't looked for.
+    /// Wakes all who have asked, once it is there and wasn't looked for.
     pub(super) fn wake(&mut self) {
-        if !matches!(self.turn, Turn::Queued(_))
-            && let Some(asker) = self.asker.take()
-        {
-            asker.wake();
+        if !matches!(self.turn, Turn::Queued(_)) {
+            self.askers.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Whoever has this waker has claimed it, or was told that it can't be had. All others who have asked are woken, to ask again.
+    pub(super) fn told(self, asker: Option<&Waker>) -> Option<Grant> {
+        let others = self.askers.into_iter();
+        let others = others.filter(|other| asker.is_none_or(|asker| !other.will_wake(asker)));
+        others.for_each(Waker::wake);
+        match self.turn {
+            Turn::Granted(grant) => Some(grant),
+            Turn::Queued(_) | Turn::Refused(_) => None,
         }
     }
 
@@ -72,13 +83,6 @@ impl Further {
                 let rejected = rejected.clone().scope(self.scope);
                 Some(departure::Further::Refused(rejected))
             }
-        }
-    }
-
-    pub(super) fn claim(self) -> Option<Grant> {
-        match self.turn {
-            Turn::Granted(grant) => Some(grant),
-            Turn::Queued(_) | Turn::Refused(_) => None,
         }
     }
 }

@@ -174,9 +174,14 @@ impl Sent {
 
     #[cold]
     fn hear_of_further(&mut self, offer: Offer, further: Option<departure::Further>) -> bool {
-        if offer.is_claimed() {
+        let told = match &further {
+            Some(departure::Further::Told(asker)) => Some(asker),
+            _ => None,
+        };
+        if offer.is_claimed() || told.is_some() {
             let further = self.further.take();
-            if let Some(next) = further.and_then(|further| further.claim()) {
+            let claimed = further.and_then(|further| further.told(told));
+            if let Some(next) = claimed {
                 self.grant.follow(next);
             }
         }
@@ -184,16 +189,112 @@ impl Sent {
             self.grant.put(offer.place());
         }
         match (further, &mut self.further) {
-            (Some(departure::Further::Asked(asker)), Some(further)) => further.asked_by(asker),
-            (Some(departure::Further::Asked(asker)), None) => {
+            (Some(departure::Further::Asked(askers)), Some(further)) => further.asked_by(askers),
+            (Some(departure::Further::Asked(askers)), None) => {
                 let turn = self.grant.ask_again(self.manners.rejects());
-                let further = Further::new(turn, asker, self.manners.scope());
+                let further = Further::new(turn, askers, self.manners.scope());
                 self.further = Some(Box::new(further));
                 return true;
             }
-            (Some(departure::Further::Told), further) => *further = None,
             _ => {}
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+        task::{Wake, Waker},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        core::{cost::Cost, limit::Limit},
+        quota::{Quota, Rank},
+    };
+
+    /// How often it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Polls it; whether it is to be polled again at once.
+    fn poll(sent: &mut Sent, inner: impl FnOnce()) -> bool {
+        let scope = sent.polling(&mut Context::from_waker(Waker::noop()));
+        inner();
+        sent.polled(scope, Told::Pending)
+    }
+
+    fn is_woken(askers: &[Arc<Woken>]) -> Vec<usize> {
+        askers.iter().map(|asker| asker.0.load(SeqCst)).collect()
+    }
+
+    fn ask(asker: &Arc<Woken>) -> Poll<bool> {
+        let waker = Waker::from(Arc::clone(asker));
+        departure::again(&mut Context::from_waker(&waker), None).map(|told| told.is_ok())
+    }
+
+    /// A request that has left, of a limit of one a minute, and three who ask for a further charge: not polled together, but each
+    /// when it is woken.
+    fn three(manners: Manners) -> (Sent, [Arc<Woken>; 3]) {
+        let limit = Limit::requests(1, MINUTE).transit(Duration::ZERO);
+        let quota = Quota::new(limit).expect("valid");
+        let grant = quota.reserve_now(&Cost::request(), false, Rank::DEFAULT);
+        let mut sent = Sent::new(grant.expect("room"), manners);
+        let scope = sent.calling();
+        sent.called(scope);
+        assert!(!poll(&mut sent, || ()), "it has left");
+        let askers = [(); 3].map(|()| Arc::default());
+        let [first, second, third] = &askers;
+        let two = || assert!(ask(first).is_pending() && ask(second).is_pending());
+        assert!(poll(&mut sent, two));
+        if !manners.rejects() {
+            assert!(!poll(&mut sent, || assert!(ask(third).is_pending())));
+        }
+        (sent, askers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_have_asked_for_a_further_charge_are_woken_once_it_is_there() {
+        let (mut sent, askers) = three(Manners::DEFAULT);
+        assert!(!poll(&mut sent, || ()));
+        assert_eq!(is_woken(&askers), [0, 0, 0]);
+        tokio::time::advance(2 * MINUTE).await;
+        assert!(!poll(&mut sent, || ()));
+        assert_eq!(is_woken(&askers), [1, 1, 1]);
+        poll(&mut sent, || assert!(ask(&askers[2]).is_ready()));
+        assert!(sent.grant.is_held(), "for the next departure");
+        assert_eq!(is_woken(&askers), [1, 1, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asked_for_what_another_has_claimed_or_was_refused_is_woken_to_ask_again() {
+        let (mut sent, askers) = three(Manners::DEFAULT);
+        tokio::time::advance(2 * MINUTE).await;
+        poll(&mut sent, || assert_eq!(ask(&askers[1]), Poll::Ready(true)));
+        assert_eq!(is_woken(&askers), [1, 0, 1]);
+        let (mut sent, askers) = three(Manners::DEFAULT.reject());
+        poll(&mut sent, || {
+            assert_eq!(ask(&askers[0]), Poll::Ready(false));
+        });
+        assert_eq!(is_woken(&askers), [0, 1, 0]);
+        assert!(poll(&mut sent, || assert!(ask(&askers[1]).is_pending())));
+        poll(&mut sent, || {
+            assert_eq!(ask(&askers[1]), Poll::Ready(false));
+        });
+        assert_eq!(is_woken(&askers), [0, 1, 0]);
     }
 }

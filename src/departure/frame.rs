@@ -132,14 +132,21 @@ impl Charged<'_> {
 /// A charge for a further try, which those further in ask for.
 #[derive(Debug)]
 pub(crate) enum Further {
-    /// Whoever waits for it, to be woken once it is there.
-    Asked(Waker),
+    /// Those who wait for it, to be woken once it is there.
+    Asked(Vec<Waker>),
     /// It is there: so much.
     Granted(Cost),
     /// It can't be had.
     Refused(Rejected),
-    /// Whoever asked has been told so.
-    Told,
+    /// It was claimed, or it can't be had, and whoever has this waker was told so.
+    Told(Waker),
+}
+
+/// One more of those who wait, unless it is one of them.
+pub(crate) fn join(askers: &mut Vec<Waker>, asker: Waker) {
+    if !askers.iter().any(|other| other.will_wake(&asker)) {
+        askers.push(asker);
+    }
 }
 
 /// A layer around whoever runs now.
@@ -249,13 +256,20 @@ impl Frame {
         self.quota.get() == quota
     }
 
+    /// Whether nothing is left behind for the next layer that is as deep.
+    #[cfg(test)]
+    pub(super) fn is_blank(&self) -> bool {
+        self.units.take().is_none() && self.further.take().is_none()
+    }
+
     /// What was asked for beyond the offer.
     pub(super) fn asked(&self) -> Option<Further> {
         self.further.take().map(|further| *further)
     }
 
-    /// A further charge is claimed: it stands for the next departure.
-    pub(super) fn claim(&self, cost: &Cost) {
+    /// A further charge is claimed by whoever has this waker: it stands for the next departure.
+    pub(super) fn claim(&self, cost: &Cost, by: &Waker) {
+        self.answer(Further::Told(by.clone()));
         let offer = self.offer.get().at(Place::Held);
         let offer = offer.having(Offer::TAKEN | Offer::TOKENS, false);
         self.change(offer.having(Offer::CLAIMED, true));
@@ -310,10 +324,11 @@ mod tests {
         assert_eq!(frame.take(), Cost::none(), "it was taken");
         assert_eq!(frame.end().map(Offer::is_taken), Some(true));
         begin();
-        frame.answer(Further::Told);
+        let asker = Waker::noop();
+        frame.answer(Further::Told(asker.clone()));
         let told = frame.end().expect("somebody was answered");
-        assert!(told.is_asked() && matches!(frame.asked(), Some(Further::Told)));
-        frame.claim(&Cost::tokens(9));
+        assert!(told.is_asked() && matches!(frame.asked(), Some(Further::Told(_))));
+        frame.claim(&Cost::tokens(9), asker);
         let claimed = frame.end().expect("it was claimed");
         assert!(claimed.is_claimed() && !claimed.is_taken());
         assert_eq!(
