@@ -113,7 +113,12 @@ impl<S, T> Clone for Spares<S, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Weak};
+    use std::{
+        cell::Cell,
+        panic::{AssertUnwindSafe, catch_unwind},
+        rc::Rc,
+        sync::{Arc, Weak},
+    };
 
     use super::{KEPT, Spare, Spares};
 
@@ -190,5 +195,44 @@ mod tests {
         });
         drop((original, spares));
         assert_eq!(Weak::strong_count(&gone), 0);
+    }
+
+    /// Its clone panics while it is broken, and so, meanwhile, it may be asked for by a call inside of that.
+    #[derive(Default)]
+    struct Fragile {
+        is_broken: Rc<Cell<bool>>,
+        around: Option<Spares<Self, ()>>,
+    }
+
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            let whole = || Self {
+                is_broken: Rc::clone(&self.is_broken),
+                around: None,
+            };
+            if let Some(spares) = &self.around {
+                let inside = spares.one(&whole(), |_| unreachable!("there is room"));
+                assert!(inside.take().is_some());
+            }
+            assert!(!self.is_broken.get(), "somebody's own code");
+            whole()
+        }
+    }
+
+    #[test]
+    fn a_clone_that_panics_or_calls_is_nobody_else_s_loss() {
+        let spares = Spares::new(());
+        let original = Fragile {
+            is_broken: Rc::default(),
+            around: Some(spares.clone()),
+        };
+        let call = || spares.one(&original, |_| unreachable!("there is room"));
+        let first = call();
+        original.is_broken.set(true);
+        let failed = catch_unwind(AssertUnwindSafe(|| [(); 3].map(|()| call())));
+        assert!(failed.is_err());
+        original.is_broken.set(false);
+        let calls = [first, call(), call()];
+        assert!(calls.iter().all(|call| call.take().is_some()));
     }
 }

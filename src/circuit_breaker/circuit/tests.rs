@@ -1,7 +1,12 @@
 //! What is refused, or counted, without the lock is what it would be with it.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::core::ring::{Steps, Window};
+use crate::core::{
+    backoff::{Backoff, Jitter},
+    ring::{Steps, Window},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -95,4 +100,164 @@ fn where_neither_time_nor_slowness_counts_a_success_looks_at_no_clock() {
     let (counts, looked) = after_successes(10, Window::Time(span, 30, Steps::Even));
     assert_eq!((counts.calls, counts.consecutive_successes), (10, 10));
     assert!(looked);
+}
+
+/// A circuit as its callers have it, and the same that nothing spares its lock.
+struct Sides {
+    circuit: Arc<Circuit>,
+    breaker: Breaker,
+}
+
+type Began = (Ticket, Ticket, Option<Moment>);
+
+impl Sides {
+    fn new(settings: &Settings) -> Self {
+        let house = House::new();
+        house.open_by(Backoff::constant(SECOND).jitter(Jitter::None));
+        let circuit = Circuit::new(settings.clone(), Arc::new(()), house);
+        // Both count from here.
+        circuit.clock.now();
+        Self {
+            circuit,
+            breaker: Breaker::new(settings.clone()),
+        }
+    }
+
+    fn by_lock(&mut self) -> (&mut Breaker, Time) {
+        if self.breaker.wants().is_some() {
+            self.breaker.draw(SECOND);
+        }
+        (&mut self.breaker, self.circuit.clock.now())
+    }
+
+    fn admit(&mut self) -> Option<(Ticket, Ticket)> {
+        let (breaker, now) = self.by_lock();
+        let (by_lock, _) = breaker.admit(now);
+        let admitted = self.circuit.admit();
+        assert_eq!(admitted.as_ref().err(), by_lock.as_ref().err());
+        admitted.ok().zip(by_lock.ok())
+    }
+
+    fn look(&mut self, count: bool) -> Looked {
+        let (breaker, now) = self.by_lock();
+        if breaker.state().lets_pass() {
+            return Ok(());
+        }
+        let _ = breaker.advance(now);
+        let looked = breaker.look(now);
+        if count && looked.is_err() {
+            breaker.refused(1);
+        }
+        looked
+    }
+
+    fn end(&mut self, (ticket, by_lock, since): Began, sample: Sample) {
+        let took = since.map_or(Duration::ZERO, |since| Moment::now().since(since));
+        let (breaker, now) = self.by_lock();
+        let _ = breaker.record(by_lock, sample, took, now);
+        match sample {
+            Sample::Success => self.circuit.succeeded(ticket, since),
+            _ => self.circuit.record(ticket, sample, since),
+        }
+    }
+
+    fn by_hand(&mut self, what: u64) {
+        let step: fn(&mut Breaker, Time) -> Move = match what % 7 {
+            0 => |breaker, now| breaker.trip(now, None),
+            1 => |breaker, now| breaker.trip(now, Some(SECOND / 3)),
+            2 => |breaker, now| breaker.half_open(now),
+            3 => |breaker, now| breaker.force_open(now),
+            4 => |breaker, _| breaker.force_closed(),
+            5 => |breaker, _| breaker.metrics_only(),
+            _ => |breaker, _| breaker.reset(),
+        };
+        let (breaker, now) = self.by_lock();
+        step(breaker, now);
+        self.circuit.force(step);
+    }
+
+    fn configure(&mut self, least: u32) {
+        self.circuit
+            .configure(|settings| settings.min_calls = least);
+        let settings = Settings {
+            min_calls: least,
+            ..self.breaker.settings().clone()
+        };
+        self.breaker = self.breaker.anew(settings);
+    }
+
+    fn counts(&mut self) -> (CircuitState, CircuitCounts) {
+        let (breaker, now) = self.by_lock();
+        let _ = breaker.advance(now);
+        (breaker.state(), breaker.counts(now))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_circuit_that_spares_its_lock_is_the_circuit_that_takes_it(
+        kind in 0..4_u8, least in 1..6_u32, slow in prop::option::of(1..1_000_000_u32),
+        failures in prop::option::of(1..4_u32), consecutive in prop::option::of(1..4_u32),
+        permits in 1..3_u32, start in 0..3_usize,
+        steps in prop::collection::vec((0..16_u8, 0..1_000_u64), 1..150),
+    ) {
+        let span = 3 * SECOND;
+        let settings = Settings {
+            window: match kind {
+                0 => Window::Calls(7),
+                1 => Window::Time(span, 3, Steps::Even),
+                2 => Window::Time(span, 3, Steps::ByCalls),
+                _ => Window::Fixed(span),
+            },
+            min_calls: least,
+            slow_rate: slow.map(|rate| (rate, SECOND / 4)),
+            failures,
+            consecutive,
+            permits,
+            max_half_open: SECOND,
+            start: [CircuitState::Closed, CircuitState::MetricsOnly, CircuitState::Disabled][start],
+            ..Settings::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let (mut sides, mut out) = (Sides::new(&settings), Vec::<Began>::new());
+            for (what, how) in steps {
+                let ends = match what {
+                    5..10 => Some(Sample::Success),
+                    10 => Some(Sample::Failure),
+                    11 if how % 2 == 0 => Some(Sample::Neutral),
+                    11 => Some(Sample::OpenFor(SECOND / 2)),
+                    _ => None,
+                };
+                if let (Some(sample), false) = (ends, out.is_empty()) {
+                    sides.end(out.swap_remove(how as usize % out.len()), sample);
+                }
+                match what {
+                    0..4 => {
+                        let since = (how % 2 == 0).then(Moment::now);
+                        out.extend(sides.admit().map(|(ticket, other)| (ticket, other, since)));
+                    }
+                    4 => prop_assert_eq!(sides.look(true), sides.circuit.pass()),
+                    12 => tokio::time::advance(Duration::from_millis(how)).await,
+                    13 => prop_assert_eq!(sides.look(false), sides.circuit.look()),
+                    14 if how < 300 => sides.by_hand(how),
+                    14 if how < 350 => sides.configure(how as u32 % 6 + 1),
+                    15 => {
+                        let seen = (sides.circuit.state(), sides.circuit.counts());
+                        prop_assert_eq!(sides.counts(), seen);
+                    }
+                    _ => {}
+                }
+            }
+            let seen = (sides.circuit.state(), sides.circuit.counts());
+            prop_assert_eq!(sides.counts(), seen);
+            Ok(())
+        })?;
+    }
 }
