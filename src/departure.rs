@@ -9,7 +9,8 @@
 //! layer further out takes a further charge, in its own line, before the try leaves.
 //!
 //! The other way round, the layer around offers what it has charged: one further in, on the same quota, takes the offer
-//! instead of charging again, and needs no place in flight of its own.
+//! instead of charging again, and needs no place in flight of its own. What it took for a try that never left it gives back, for
+//! whoever comes next.
 //!
 //! Layers that only wrap futures are transparent to it. A buffer or a spawned task in between isn't: the charge is then
 //! dated when the buffer takes the request, and what the task tries again is not asked for.
@@ -322,4 +323,16 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
 /// What a layer further out, on the same quota, has charged already.
 pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
     SCOPES.with(|scopes| scopes.take(quota))
+}
+
+/// What was [taken](take_offer) for a try that never left: it is there for the next.
+pub(crate) fn give_back(quota: usize, charged: &Cost) {
+    if *charged == Cost::none() {
+        return;
+    }
+    SCOPES.with(|scopes| {
+        if let Some(frame) = scopes.frames().rev().find(|frame| frame.is_on(quota)) {
+            frame.offer_anew(charged);
+        }
+    });
 }

@@ -183,6 +183,9 @@ where
             (park(inner, request, turn, manners), None)
         }
         Reserved::Refused(refusal) => {
+            if let Some(charged) = charged {
+                departure::give_back(door.quota.id(), &charged);
+            }
             let refusal = Some(refusal.scope(manners.scope()).error());
             (State::Refused { refusal }, None)
         }

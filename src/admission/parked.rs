@@ -96,6 +96,7 @@ where
                             Turn::Queued(waiting, charged.unwrap_or_default())
                         }
                         Reserved::Refused(refusal) => {
+                            departure::give_back(quota.id(), &charged.unwrap_or_default());
                             return Poll::Ready(Err(self.refusal(refusal)));
                         }
                     }
@@ -108,7 +109,10 @@ where
                             grant.covered_by(Some(charged));
                             Turn::Granted(Some(grant))
                         }
-                        Err(rejected) => return Poll::Ready(Err(self.refusal(rejected.into()))),
+                        Err(rejected) => {
+                            departure::give_back(waiting.quota_id(), &charged);
+                            return Poll::Ready(Err(self.refusal(rejected.into())));
+                        }
                     }
                 }
                 Turn::Granted(_) => return self.service.poll_ready(cx).map_err(Into::into),

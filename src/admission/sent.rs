@@ -159,9 +159,8 @@ impl Sent {
     /// Does what those further in have said; also whether a further charge was asked for that wasn't before.
     #[inline(never)]
     fn hear(&mut self, offer: Offer) -> bool {
-        if self.offers() || offer.is_claimed() {
-            self.taken = offer.is_taken();
-        }
+        let offered = self.offers() || offer.is_claimed();
+        self.taken = offer.is_taken() && (self.taken || offered);
         if offer.is_asked() || offer.is_claimed() || self.further.is_some() {
             let further = departure::asked();
             return !self.manners.is_on_arrival() && self.hear_of_further(offer, further);

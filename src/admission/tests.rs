@@ -1,5 +1,7 @@
 //! What is told while the inner service is called, before anybody polls.
 
+mod taken_over;
+
 use std::{
     convert::Infallible,
     future::{Ready, ready},

@@ -250,6 +250,13 @@ impl Frame {
         }
     }
 
+    /// So much is there to be taken over, of a request that is held.
+    pub(super) fn offer_anew(&self, cost: &Cost) {
+        let offer = self.offer.get().at(Place::Held);
+        self.change(offer.having(Offer::TAKEN | Offer::TOKENS, false));
+        self.keep(cost);
+    }
+
     /// Whether the layer is on this quota.
     #[inline]
     pub(super) fn is_on(&self, quota: usize) -> bool {
@@ -270,10 +277,8 @@ impl Frame {
     /// A further charge is claimed by whoever has this waker: it stands for the next departure.
     pub(super) fn claim(&self, cost: &Cost, by: &Waker) {
         self.answer(Further::Told(by.clone()));
-        let offer = self.offer.get().at(Place::Held);
-        let offer = offer.having(Offer::TAKEN | Offer::TOKENS, false);
-        self.change(offer.having(Offer::CLAIMED, true));
-        self.keep(cost);
+        self.change(self.offer.get().having(Offer::CLAIMED, true));
+        self.offer_anew(cost);
     }
 }
 

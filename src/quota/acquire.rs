@@ -49,6 +49,11 @@ impl Waiting {
         waiting
     }
 
+    /// Names the quota among all others.
+    pub(crate) fn quota_id(&self) -> usize {
+        self.line.id
+    }
+
     /// Resolves when the turn has come. Must not be polled again after that.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, Rejected>> {
         let key = self.key.expect("polled after it was ready");

@@ -15,7 +15,7 @@ use crate::{
         cost::{Cost, Resource},
         settlement::Settle,
     },
-    departure::{Charged, Place},
+    departure::{self, Charged, Place},
     recycled::Recycled,
     verdict::{RateStatus, Usage, Verdict},
 };
@@ -254,6 +254,9 @@ impl Grant {
     /// The request never reached the provider: everything goes back.
     pub(crate) fn refund(mut self) {
         let charge = self.charge();
+        if let Some(more) = &charge.more {
+            departure::give_back(charge.books().id(), &more.covered);
+        }
         if charge.place != Place::Left {
             charge.place = Place::Held;
         } else {
