@@ -128,11 +128,13 @@ impl Told {
             return;
         }
         let count = &self.in_state[state as usize];
-        let mut shown = count.load(Acquire);
+        // Below none, where a move is told before the one that led there.
+        let count = || count.load(Acquire).cast_signed().max(0);
+        let mut shown = count();
         // A recorder that moves circuits itself has no last word.
         for _ in 0..ROUNDS {
-            voice.metrics.circuits(state.name(), shown);
-            let now = count.load(Acquire);
+            voice.metrics.circuits(state.name(), shown.cast_unsigned());
+            let now = count();
             if now == shown {
                 return;
             }

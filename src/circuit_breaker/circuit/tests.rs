@@ -102,6 +102,72 @@ fn where_neither_time_nor_slowness_counts_a_success_looks_at_no_clock() {
     assert!(looked);
 }
 
+#[test]
+fn what_many_threads_count_without_the_lock_is_each_counted_once() {
+    const EACH: u64 = 20_000;
+    let count = |circuit: &Circuit, act: fn(&Circuit)| {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(move || (0..EACH).for_each(|_| act(circuit)));
+            }
+            // Who asks brings what was counted so far.
+            for _ in 0..EACH / 100 {
+                circuit.counts();
+            }
+        });
+        circuit.counts()
+    };
+    let circuit = circuit();
+    let counts = count(&circuit, |circuit| {
+        let ticket = circuit.admit().expect("closed");
+        circuit.succeeded(ticket, None);
+    });
+    assert_eq!(counts.consecutive_successes, 3 * EACH);
+    circuit.force(|breaker, now| breaker.trip(now, Some(3_600 * SECOND)));
+    let counts = count(&circuit, |circuit| {
+        circuit.pass().expect_err("open");
+    });
+    assert_eq!(counts.refused, 3 * EACH);
+}
+
+/// The largest gauge of those that were set since it was asked last.
+#[cfg(feature = "metrics")]
+fn largest(snapshotter: &metrics_util::debugging::Snapshotter) -> Option<f64> {
+    use metrics_util::debugging::DebugValue;
+
+    let shown = snapshotter.snapshot().into_vec().into_iter();
+    let gauges = shown.filter_map(|(_, _, _, value)| match value {
+        DebugValue::Gauge(gauge) => Some(gauge.into_inner()),
+        _ => None,
+    });
+    gauges.reduce(f64::max)
+}
+
+/// Two moves of one circuit that two threads have made are told by each of them.
+#[cfg(feature = "metrics")]
+#[test]
+fn a_move_that_is_told_before_the_one_that_led_there_shows_no_crowd() {
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let house = House::new();
+    house.told.begins(CircuitState::Closed);
+    let told = |from, to| {
+        let moves = Move {
+            from,
+            to,
+            wait: None,
+        }
+        .into();
+        metrics::with_local_recorder(&recorder, || house.told.moved(&moves));
+        largest(&snapshotter)
+    };
+    let moves = [
+        told(CircuitState::Open, CircuitState::HalfOpen),
+        told(CircuitState::Closed, CircuitState::Open),
+    ];
+    assert_eq!(moves, [Some(1.0), Some(0.0)], "each by itself");
+}
+
 /// A circuit as its callers have it, and the same that nothing spares its lock.
 struct Sides {
     circuit: Arc<Circuit>,
