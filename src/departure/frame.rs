@@ -271,7 +271,9 @@ impl Frame {
 
     /// What was asked for beyond the offer.
     pub(super) fn asked(&self) -> Option<Further> {
-        self.further.take().map(|further| *further)
+        let further = self.further.take()?;
+        // Of a layer before that was as deep: what was asked for while it was called is left behind.
+        self.offer.get().is_asked().then_some(*further)
     }
 
     /// A further charge is claimed by whoever has this waker: it stands for the next departure.

@@ -141,3 +141,29 @@ fn what_ends_near_by_begins_near_by() {
     }
     assert!(matches!(arrive(1), Found::Nothing));
 }
+
+/// What is told during a call is heard later, but for what was asked for: that is of no use to anybody.
+#[test]
+fn who_asks_while_it_is_called_is_nobody_to_the_layer_that_comes_next() {
+    let [early, late] = [(); 2].map(|()| Waker::from(Arc::new(Counted)));
+    let ask = |asker: &Waker| again(&mut Context::from_waker(asker), None);
+    let at = |place| Offer::new(place, true, false);
+    let ask_early = || {
+        let scope = hand_on_with(1, at(Place::Left), Charged::Tokens(1));
+        assert!(ask(&early).is_pending());
+        assert!(Scope::end_near(&mut Some(scope)).is_touched());
+    };
+    ask_early();
+    let scope = offer(2, at(Place::HandedOn), Charged::Tokens(1));
+    hold();
+    assert!(scope.end().is_some_and(|heard| !heard.is_asked()));
+    assert!(asked().is_none());
+    ask_early();
+    let scope = offer(3, at(Place::Left), Charged::Tokens(1));
+    assert!(ask(&late).is_pending());
+    assert!(scope.end().is_some_and(Offer::is_asked));
+    let Some(Further::Asked(askers)) = asked() else {
+        panic!("somebody has asked");
+    };
+    assert!(matches!(&askers[..], [asker] if asker.will_wake(&late)));
+}
