@@ -80,3 +80,13 @@ pub(crate) fn look() -> Moment {
 pub(crate) fn looked() -> Moment {
     LOOKED.get().unwrap_or_else(look)
 }
+
+/// A runtime for a test whose clock is moved by hand.
+#[cfg(test)]
+pub(crate) fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+}

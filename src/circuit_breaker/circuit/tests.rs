@@ -286,12 +286,7 @@ proptest! {
             start: [CircuitState::Closed, CircuitState::MetricsOnly, CircuitState::Disabled][start],
             ..Settings::default()
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        clock::paused().block_on(async {
             let (mut sides, mut out) = (Sides::new(&settings), Vec::<Began>::new());
             for (what, how) in steps {
                 let ends = match what {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::till::{Amount, Counted, Till};
 use crate::{
+    clock,
     core::{
         cost::Cost, ledger::Ledger, limit::Limit, meter::Meter, settlement::Settle, time::Time,
     },
@@ -261,12 +262,7 @@ proptest! {
 
     #[test]
     fn by_the_till_or_by_the_lock_is_all_one(kind in 0..5_u8, steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
+        clock::paused().block_on(async {
             let mut sides = [Side::new(kind, true), Side::new(kind, false)];
             for step in steps.iter().chain([&Step::Look]) {
                 if let Step::Wait(time) = step {
