@@ -1,145 +1,144 @@
-//! What is told while the inner service is called, before anybody polls.
-
-mod taken_over;
+//! A layer further in, on the same quota as the one around it.
 
 use std::{
-    convert::Infallible,
-    future::{Ready, ready},
+    future::{Future, Ready, ready},
+    io,
     pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use tower::{Layer, Service, ServiceBuilder};
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, advance};
+use tower::service_fn;
 
-use crate::{BoxError, Limit, Quota, RateLimitLayer};
+use super::{
+    aftermath::Aftermath,
+    door::{Door, Manners},
+    future::Admission,
+    sent::{Sent, Told},
+};
+use crate::{
+    answers::{Depth, Opaque},
+    core::{cost::Cost, limit::Limit},
+    departure,
+    error::BoxError,
+    quota::{Grant, Quota, Rank},
+    verdict::Verdict,
+};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
-/// Answers at once.
-#[derive(Clone)]
-struct Inner;
+#[derive(Clone, Copy)]
+struct Nothing;
 
-impl Service<u32> for Inner {
-    type Response = u32;
-    type Error = Infallible;
-    type Future = Ready<Result<u32, Infallible>>;
+impl Aftermath for Nothing {
+    type Watch = ();
+    type Notes = ();
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
+    const DEPTH: Depth = Depth::Errors;
 
-    fn call(&mut self, n: u32) -> Self::Future {
-        ready(Ok(n))
-    }
+    fn answered(self, (): &mut (), _: Verdict, _: Option<(StatusCode, &HeaderMap)>, _: Grant) {}
 }
 
-/// Polls as soon as it calls.
-#[derive(Clone)]
-struct Eager<S>(S);
-
-impl<S: Service<u32, Response = u32, Error = BoxError>> Service<u32> for Eager<S> {
-    type Response = u32;
-    type Error = BoxError;
-    type Future = Ready<Result<u32, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, n: u32) -> Self::Future {
-        let answer = pin!(self.0.call(n)).poll(&mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(answer) = answer else {
-            panic!("it answers at once");
-        };
-        ready(answer)
-    }
+/// A try: whether it gets there.
+fn attempt(
+    quota: &Quota,
+    tokens: u64,
+    arrives: bool,
+) -> impl Future<Output = Result<(), BoxError>> {
+    let outcome = |arrives| -> Ready<Result<(), BoxError>> {
+        ready(match arrives {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
+        })
+    };
+    let door = Door {
+        quota,
+        cost: &Cost::tokens(tokens),
+        rank: Rank::DEFAULT,
+        manners: Manners::DEFAULT,
+    };
+    Admission::new(
+        &mut service_fn(outcome),
+        arrives,
+        &door,
+        &Opaque,
+        (Nothing, ()),
+    )
 }
 
-fn quota(requests: u64) -> Quota {
-    let limit = Limit::requests(requests, MINUTE).transit(Duration::ZERO);
-    Quota::builder().limit(limit).build().expect("valid")
+/// A request that the layer around has charged with so many tokens.
+fn charged(quota: &Quota, tokens: u64) -> Sent {
+    let grant = quota.reserve_now(&Cost::tokens(tokens), false, Rank::DEFAULT);
+    let mut sent = Sent::new(grant.expect("room"), Manners::DEFAULT);
+    let scope = sent.calling();
+    departure::hold();
+    sent.called(scope);
+    sent
 }
 
-fn limited(quota: &Quota) -> RateLimitLayer<crate::admission::OneRequest, crate::answers::Opaque> {
-    RateLimitLayer::new(quota.clone()).opaque()
+/// Polls what is further in, which isn't answered by that.
+fn poll<T>(sent: &mut Sent, inner: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let scope = sent.polling(cx);
+    let done = inner(cx);
+    sent.polled(scope, Told::Pending);
+    done
 }
 
-fn used(quota: &Quota) -> (u64, u64) {
-    let limit = &quota.snapshot().limits[0];
+fn books(quota: &Quota) -> (u64, u64) {
+    let limit = quota.snapshot().limits[0];
     (limit.used, limit.held)
 }
 
-fn call<S: Service<u32>>(service: &mut S) -> S::Future {
-    let cx = &mut Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(cx).is_ready());
-    service.call(1)
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_call_that_a_layer_further_in_holds_is_given_back_when_nobody_ever_polls_it() {
-    let (outer, inner) = (quota(10), quota(1));
-    let layers = ServiceBuilder::new()
-        .layer(limited(&outer))
-        .layer(limited(&inner));
-    let mut service = layers.service(Inner);
-    assert_eq!(call(&mut service).await.ok(), Some(1));
-    let waits = call(&mut service);
-    assert_eq!((used(&outer), used(&inner)), ((1, 1), (1, 0)));
-    drop(waits);
-    assert_eq!((used(&outer), used(&inner)), ((1, 0), (1, 0)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_has_left_while_it_was_called_is_charged_though_nobody_ever_polls_it() {
-    let (outer, inner) = (quota(10), quota(10));
-    let eager = Eager(limited(&inner).layer(Inner));
-    let mut service = limited(&outer).layer(eager);
-    let sent = call(&mut service);
-    assert_eq!((used(&outer), used(&inner)), ((0, 1), (1, 0)));
-    tokio::time::advance(MINUTE / 2).await;
-    drop(sent);
-    assert_eq!((used(&outer), used(&inner)), ((1, 0), (1, 0)));
-    // From when that was found on: never earlier than it left.
-    tokio::time::advance(MINUTE - Duration::from_secs(1)).await;
-    assert_eq!(used(&outer), (1, 0));
-    tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(used(&outer), (0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_has_left_while_it_was_called_is_charged_as_of_a_look_of_its_own() {
-    let (outer, inner) = (quota(10), quota(10));
-    let eager = Eager(limited(&inner).layer(Inner));
-    let mut service = limited(&outer).layer(eager);
-    let sent = call(&mut service);
-    tokio::time::advance(MINUTE / 2).await;
-    assert_eq!(sent.await.ok(), Some(1));
-    tokio::time::advance(MINUTE - Duration::from_secs(1)).await;
-    assert_eq!(
-        used(&outer),
-        (1, 0),
-        "not as of what was seen of the clock before"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn however_many_layers_are_stacked_each_charges_a_request_once() {
-    let quotas: Vec<Quota> = (0..20).map(|_| quota(10)).collect();
-    let mut service = tower::util::BoxCloneSyncService::new(tower::ServiceExt::<u32>::map_err(
-        Inner,
-        BoxError::from,
-    ));
-    for quota in &quotas {
-        service = tower::util::BoxCloneSyncService::new(limited(quota).layer(service));
+async fn what_a_try_took_over_that_never_left_is_there_for_the_next() {
+    let quota = Quota::new(Limit::tokens(100, SECOND)).expect("valid");
+    let mut sent = charged(&quota, 10);
+    for (tokens, arrives) in [(10, false), (1_000, true), (15, false), (10, false)] {
+        poll(&mut sent, |cx| {
+            let tried = pin!(attempt(&quota, tokens, arrives)).poll(cx);
+            assert!(matches!(tried, Poll::Ready(Err(_))));
+            // Until there is another.
+            departure::hold();
+        });
+        assert_eq!(books(&quota), (0, 10), "{tokens} {arrives}");
     }
-    for sent in 1..=3 {
-        assert_eq!(call(&mut service).await.ok(), Some(1));
-        assert!(quotas.iter().all(|quota| used(quota) == (sent, 0)));
-    }
-    drop(call(&mut service));
-    assert!(
-        quotas.iter().all(|quota| used(quota) == (4, 0)),
-        "it was handed on"
-    );
+    poll(&mut sent, |cx| {
+        let tried = pin!(attempt(&quota, 12, true)).poll(cx);
+        assert!(matches!(tried, Poll::Ready(Ok(()))));
+    });
+    assert_eq!(books(&quota), (12, 0));
+    // What has left is nobody's to take over.
+    poll(&mut sent, |cx| {
+        let tried = pin!(attempt(&quota, 10, true)).poll(cx);
+        assert!(matches!(tried, Poll::Ready(Ok(()))));
+    });
+    assert_eq!(books(&quota), (22, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_try_took_over_that_waited_in_vain_is_there_for_the_next() {
+    let limit = Limit::tokens(100, SECOND).transit(Duration::ZERO);
+    let builder = Quota::builder().limit(limit).max_wait(2 * SECOND);
+    let quota = builder.build().expect("valid");
+    let mut sent = charged(&quota, 10);
+    drop(quota.try_acquire(Cost::tokens(90)).expect("room"));
+    let mut waits = Box::pin(poll(&mut sent, |_| attempt(&quota, 20, true)));
+    assert!(poll(&mut sent, |cx| waits.as_mut().poll(cx)).is_pending());
+    quota.pause_until(Instant::now() + 5 * SECOND);
+    advance(4 * SECOND).await;
+    let refused = poll(&mut sent, |cx| {
+        let refused = waits.as_mut().poll(cx);
+        departure::hold();
+        refused
+    });
+    assert!(matches!(refused, Poll::Ready(Err(_))));
+    advance(SECOND).await;
+    poll(&mut sent, |cx| {
+        let tried = pin!(attempt(&quota, 10, true)).poll(cx);
+        assert!(matches!(tried, Poll::Ready(Ok(()))));
+    });
+    assert_eq!(books(&quota), (10, 0));
 }

@@ -99,6 +99,8 @@
 
 mod layer;
 mod service;
+#[cfg(test)]
+mod tests;
 
 #[cfg(doc)]
 use crate::{Priority, Quota, Rejected, Scope};

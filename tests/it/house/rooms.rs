@@ -52,6 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "admission",
         &[
+            "clock",
             "core",
             "error",
             "verdict",
