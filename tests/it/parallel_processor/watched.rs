@@ -59,7 +59,9 @@ async fn every_wait_is_logged_and_the_use_is_drawn() {
         assert!(at >= before && at < 10.0, "{hit}");
         before = at;
         assert!(hit["time"].as_str().unwrap().ends_with('Z'), "{hit}");
-        assert_eq!((&hit["cause"], &hit["asked"]), (&"limit".into(), &1.into()));
+        // Where the machine is busy the limits may have room again before those in front have gone.
+        let (cause, asked) = (&hit["cause"], &hit["asked"]);
+        assert!(cause == "queue" || (cause == "limit" && asked == 1), "{hit}");
         assert!(hit["waited_seconds"].as_f64().unwrap() <= 3.0, "{hit}");
         assert!(hit["wait_seconds"].as_f64().is_some(), "{hit}");
     }
