@@ -2,8 +2,8 @@
 //!
 //! A charge stands for one departure. A layer that waits for its own turn says so, in a thread-local, during `call` or
 //! `poll`, and so does one that lets a request go; the layers around it listen. So an outer charge stays held while an
-//! inner layer waits, and no layer knows another. Silence means nothing: whatever stands in between needn't look at what
-//! is inside of it every time it is polled.
+//! inner layer waits, and no layer knows another. What was said during a `call` they may hear at their first poll. Silence
+//! means nothing: whatever stands in between needn't look at what is inside of it every time it is polled.
 //!
 //! Who lets a request go *again*, after the outer charges were used up by an earlier try, asks first ([`again`]): each
 //! layer further out takes a further charge, in its own line, before the try leaves.
@@ -148,18 +148,17 @@ impl Scopes {
         // Of those on the same quota only what is taken over counts.
         if self.frames().any(|frame| frame.is_used_up(Some(quota))) {
             Found::UsedUp
-        } else if self.depth.get() >= NEAR || self.frames().any(|frame| frame.is_on(quota)) {
+        } else if self.depth.get() >= NEAR || self.on(quota).is_some() {
             Found::Offers
         } else {
             Found::Nothing
         }
     }
 
-    /// What the innermost layer on `quota` has charged already.
+    /// The innermost layer on `quota`.
     #[inline]
-    fn take(&self, quota: usize) -> Option<Cost> {
-        let frame = self.frames().rev().find(|f| f.is_on(quota))?;
-        Some(frame.take())
+    fn on(&self, quota: usize) -> Option<&Frame> {
+        self.frames().rev().find(|frame| frame.is_on(quota))
     }
 }
 
@@ -322,7 +321,7 @@ pub(crate) fn again(cx: &mut Context<'_>, own: Option<usize>) -> Poll<Result<(),
 
 /// What a layer further out, on the same quota, has charged already.
 pub(crate) fn take_offer(quota: usize) -> Option<Cost> {
-    SCOPES.with(|scopes| scopes.take(quota))
+    SCOPES.with(|scopes| scopes.on(quota).map(Frame::take))
 }
 
 /// What was [taken](take_offer) for a try that never left: it is there for the next.
@@ -331,7 +330,7 @@ pub(crate) fn give_back(quota: usize, charged: &Cost) {
         return;
     }
     SCOPES.with(|scopes| {
-        if let Some(frame) = scopes.frames().rev().find(|frame| frame.is_on(quota)) {
+        if let Some(frame) = scopes.on(quota) {
             frame.offer_anew(charged);
         }
     });

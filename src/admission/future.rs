@@ -164,7 +164,7 @@ where
     }
 }
 
-/// Layers further out, on the same quota, have charged the request: only the rest is to be charged.
+/// Layers further out may have charged the request on the same quota: only the rest is to be charged.
 #[inline(never)]
 fn join<S, Req, P>(inner: &mut S, request: Req, door: &Door<'_>) -> (State<S, Req, P>, Option<Sent>)
 where
@@ -183,9 +183,7 @@ where
             (park(inner, request, turn, manners), None)
         }
         Reserved::Refused(refusal) => {
-            if let Some(charged) = charged {
-                departure::give_back(door.quota.id(), &charged);
-            }
+            departure::give_back(door.quota.id(), &charged.unwrap_or_default());
             let refusal = Some(refusal.scope(manners.scope()).error());
             (State::Refused { refusal }, None)
         }

@@ -165,7 +165,7 @@ impl Frame {
     pub(super) const fn new() -> Self {
         Self {
             quota: Cell::new(0),
-            offer: Cell::new(Offer::new(Place::Held, true, false)),
+            offer: Cell::new(Offer::UNTOUCHED),
             tokens: Cell::new(0),
             numbers: Cell::new(NO_NUMBERS),
             units: Cell::new(None),
