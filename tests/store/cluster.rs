@@ -18,7 +18,7 @@ const LIMIT: usize = 200;
 /// What a user needs besides, by the page.
 const CLUSTERED: &str = "+asking +cluster|slots";
 const WAIT: OnStoreDown = OnStoreDown::Wait {
-    max: Duration::from_secs(20),
+    max: Duration::from_secs(60),
 };
 
 fn text(value: &Value) -> String {
