@@ -2,6 +2,8 @@
 
 mod shapes;
 
+use std::time::UNIX_EPOCH;
+
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
@@ -143,10 +145,12 @@ async fn usage_comes_in_a_chunk_of_its_own_and_is_null_before() {
 
 #[tokio::test(start_paused = true)]
 async fn chunks_cut_events_anywhere_and_lose_nothing() {
-    let whole = said(&in_pieces(Provider::openai(), 5), chat("")).await;
+    // Each chunk says in which second it was made.
+    let provider = || Provider::openai().wall_clock(UNIX_EPOCH);
+    let whole = said(&in_pieces(provider(), 5), chat("")).await;
     for bytes in [1, 7, 64, 100_000] {
         let stream = Stream::at_once().pieces(5).chunk_bytes(bytes);
-        let provider = Provider::openai().stream(stream).build().unwrap();
+        let provider = provider().stream(stream).build().unwrap();
         let body = send(&provider, chat("")).await.unwrap().into_body();
         let (frames, _) = frames(body).await;
         let (last, full) = frames.split_last().unwrap();
