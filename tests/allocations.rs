@@ -234,12 +234,18 @@ fn a_key_that_was_seen_before_allocates_nothing() {
         let permit = quotas.get(&7).try_acquire(Cost::tokens(9)).unwrap();
         permit.settle(Usage::new(2, 1));
     });
-    let tenants = TokenBudgetLayer::unlimited().for_keys(|n: &u64| *n % 3, quotas.clone());
-    let shared = TokenBudgetLayer::new(quota()).shared_by(|n: &u64| *n % 3, quotas);
     let cost = |n: &u64| Cost::tokens(*n);
+    let (tenants, shared) = (
+        TokenBudgetLayer::unlimited(),
+        TokenBudgetLayer::new(quota()),
+    );
+    let tenants = tenants
+        .cost(cost)
+        .for_keys(|n: &u64| *n % 3, quotas.clone());
+    let shared = shared.cost(cost).shared_by(|n: &u64| *n % 3, quotas);
     allocates_nothing(numbers(tower::layer::util::Stack::new(
-        shared.cost(cost).opaque(),
-        tenants.cost(cost).opaque(),
+        shared.opaque(),
+        tenants.opaque(),
     )));
     let none = each(
         Quota::builder().limit(Limit::requests(1, HOUR).bucket()),

@@ -40,6 +40,30 @@ pub trait Charge<Req> {
     }
 }
 
+/// Tells what a request costs, and nothing else: a layer's `cost` may take its place.
+#[diagnostic::on_unimplemented(
+    message = "`.cost(..)` would forget what `{Self}` tells besides what requests cost",
+    note = "say `.cost(..)` before `.keyed(..)`, `.keyed_by(..)`, `.for_keys(..)`, `.pools(..)`, `.priority(..)`, `.in_turn(..)` and `.shared_by(..)`"
+)]
+pub trait CostAlone {}
+
+impl CostAlone for OneRequest {}
+impl<F> CostAlone for CostOf<F> {}
+
+/// Doesn't tell whose quota pays: a key may.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` tells already whose quota pays; another key would have it forgotten",
+    note = "make one key of the two: `.keyed(|request| (tenant(request), model(request)))`; for a limit by each, stack a layer for each",
+    note = "say `.pools(..)` after the key: models without a pool take from their key's quota then"
+)]
+pub trait Unkeyed {}
+
+impl Unkeyed for OneRequest {}
+impl<F> Unkeyed for CostOf<F> {}
+impl<C: Unkeyed, F> Unkeyed for Prioritised<C, F> {}
+impl<C: Unkeyed, F> Unkeyed for InTurn<C, F> {}
+impl<C: Unkeyed, F, K> Unkeyed for SharedBy<C, F, K> {}
+
 /// Every request costs one request and no tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OneRequest;

@@ -13,6 +13,8 @@ mod sent;
 mod tests;
 
 pub(crate) use aftermath::Aftermath;
-pub use charge::{Charge, CostOf, InTurn, Keyed, OneRequest, Prioritised, SharedBy};
+pub use charge::{
+    Charge, CostAlone, CostOf, InTurn, Keyed, OneRequest, Prioritised, SharedBy, Unkeyed,
+};
 pub(crate) use future::Admission;
 pub(crate) use limiter::Limiter;

@@ -238,11 +238,6 @@ impl<G, P> BackoffRetryLayer<G, P> {
         self.set(|policy| policy.dice = Dice::loaded(source))
     }
 
-    /// For requests and answers of any type; the requests must be `Clone`.
-    pub fn opaque(self) -> BackoffRetryLayer<G, Opaque> {
-        self.with(|_| Opaque)
-    }
-
     /// Judges answers by `judge` instead: [`Classify`](crate::Classify) has an example.
     pub fn classify<F>(self, judge: F) -> BackoffRetryLayer<G, Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))
@@ -287,6 +282,12 @@ fn check_header(setting: &str, name: &HeaderName) {
 }
 
 impl<G> BackoffRetryLayer<G, Http> {
+    /// For requests and answers of any type; the requests must be `Clone`.
+    /// Before [`classify`](Self::classify), which judges those then.
+    pub fn opaque(self) -> BackoffRetryLayer<G, Opaque> {
+        self.with(|_| Opaque)
+    }
+
     /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
     /// innermost layer, which reads the answer for all.
     pub fn provider(self, provider: Provider) -> BackoffRetryLayer<G, Provider> {

@@ -329,11 +329,6 @@ impl<P> CircuitBreakerLayer<P> {
         self
     }
 
-    /// For requests and answers of any type.
-    pub fn opaque(self) -> CircuitBreakerLayer<Opaque> {
-        self.with(|_| Opaque)
-    }
-
     /// Judges answers by `judge` instead: [`Classify`](crate::Classify) has an example.
     pub fn classify<F>(self, judge: F) -> CircuitBreakerLayer<Judged<P, F>> {
         self.with(|answers| Judged::new(answers, judge))
@@ -376,6 +371,12 @@ impl<P> CircuitBreakerLayer<P> {
 }
 
 impl CircuitBreakerLayer<Http> {
+    /// For requests and answers of any type.
+    /// Before [`classify`](Self::classify), which judges those then.
+    pub fn opaque(self) -> CircuitBreakerLayer<Opaque> {
+        self.with(|_| Opaque)
+    }
+
     /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
     /// innermost layer, which reads the answer for all.
     pub fn provider(self, provider: Provider) -> CircuitBreakerLayer<Provider> {

@@ -149,12 +149,6 @@ impl<L, P> FallbackLayer<L, P> {
         self.edit(|_, spans| spans.exhausted = wait)
     }
 
-    /// For requests and answers of any type; the requests must be `Clone`, and all services
-    /// answer with the same type.
-    pub fn opaque(self) -> FallbackLayer<L, Opaque> {
-        self.with(|_| Opaque)
-    }
-
     /// Judges the answers by `judge` instead, see [`Classify`](crate::Classify): those of the first service, and those of the links of a list and of a
     /// rewritten request. Of a single other service the outcome is returned whatever it is.
     pub fn classify<F>(self, judge: F) -> FallbackLayer<L, Judged<P, F>> {
@@ -217,6 +211,13 @@ impl<F, P> FallbackLayer<Rewritten<(), F>, P> {
 }
 
 impl<L> FallbackLayer<L, Http> {
+    /// For requests and answers of any type; the requests must be `Clone`, and all services
+    /// answer with the same type.
+    /// Before [`classify`](Self::classify), which judges those then.
+    pub fn opaque(self) -> FallbackLayer<L, Opaque> {
+        self.with(|_| Opaque)
+    }
+
     /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
     /// innermost layer, which reads the answer for all.
     pub fn provider(self, provider: Provider) -> FallbackLayer<L, Provider> {

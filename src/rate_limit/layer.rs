@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use super::RateLimit;
 use crate::{
-    admission::{InTurn, Keyed, Limiter, OneRequest, Prioritised, SharedBy},
+    admission::{InTurn, Keyed, Limiter, OneRequest, Prioritised, SharedBy, Unkeyed},
     answers::{Http, Judged, Opaque},
     core::limit::Limit,
     inner::CloneInner,
@@ -64,9 +64,10 @@ impl RateLimitLayer {
 impl<C, P> RateLimitLayer<C, P> {
     /// A quota for every key, each with the settings of this layer's own and unspent at first;
     /// limits without a stated shape are buckets there. See [`KeyedQuotas`] for how many keys there may be, and
-    /// [`key`](crate::key) for keys.
+    /// [`key`](crate::key) for keys. A layer has one: for limits by two things make a tuple of them, or stack two layers.
     pub fn keyed<Req, K, F>(self, key: F) -> RateLimitLayer<Keyed<C, F, K>, P>
     where
+        C: Unkeyed,
         F: Fn(&Req) -> K,
         K: Hash,
     {
@@ -82,6 +83,7 @@ impl<C, P> RateLimitLayer<C, P> {
         tier: impl Fn(&K) -> T + Send + Sync + 'static,
     ) -> RateLimitLayer<Keyed<C, F, K>, P>
     where
+        C: Unkeyed,
         F: Fn(&Req) -> K,
         K: Hash,
         T: Into<Tier>,
@@ -98,6 +100,7 @@ impl<C, P> RateLimitLayer<C, P> {
         quotas: KeyedQuotas<K>,
     ) -> RateLimitLayer<Keyed<C, F, K>, P>
     where
+        C: Unkeyed,
         F: Fn(&Req) -> K,
         K: Hash,
     {
@@ -155,12 +158,6 @@ impl<C, P> RateLimitLayer<C, P> {
         self.map(Limiter::tell)
     }
 
-    /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
-    /// flight is free once the answer is there.
-    pub fn opaque(self) -> RateLimitLayer<C, Opaque> {
-        self.map(Limiter::opaque)
-    }
-
     /// Judges answers by `judge`, see [`Classify`](crate::Classify): whether a request never reached the provider, so that its charge goes back.
     pub fn classify<F>(self, judge: F) -> RateLimitLayer<C, Judged<P, F>> {
         self.map(|limiter| limiter.classify(judge))
@@ -182,6 +179,12 @@ impl<C, P> RateLimitLayer<C, P> {
 }
 
 impl<C> RateLimitLayer<C, Http> {
+    /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
+    /// flight is free once the answer is there. Before [`classify`](Self::classify), which judges those then.
+    pub fn opaque(self) -> RateLimitLayer<C, Opaque> {
+        self.map(Limiter::opaque)
+    }
+
     /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
     /// innermost layer, which reads the answer for all.
     pub fn provider(self, provider: Provider) -> RateLimitLayer<C, Provider> {

@@ -1,7 +1,7 @@
 use http::{Request, header::CONTENT_LENGTH};
 
 use crate::{
-    admission::Charge,
+    admission::{Charge, CostAlone, Unkeyed},
     body::ReplayBody,
     core::cost::Cost,
     tokens::{self, Calibration, Lesson},
@@ -17,6 +17,9 @@ pub struct Estimated {
     #[cfg(feature = "tiktoken")]
     exact: bool,
 }
+
+impl CostAlone for Estimated {}
+impl Unkeyed for Estimated {}
 
 impl Default for Estimated {
     fn default() -> Self {

@@ -4,7 +4,7 @@ use tower_layer::Layer;
 
 use super::{Estimated, Pooled, Pools, TokenBudget};
 use crate::{
-    admission::{CostOf, InTurn, Keyed, Limiter, Prioritised, SharedBy},
+    admission::{CostAlone, CostOf, InTurn, Keyed, Limiter, Prioritised, SharedBy, Unkeyed},
     answers::{Http, Judged, Opaque},
     core::{cost::Cost, limit::Limit, settlement::Settle},
     inner::CloneInner,
@@ -90,9 +90,10 @@ impl<P> TokenBudgetLayer<Estimated, P> {
 }
 
 impl<C, P> TokenBudgetLayer<C, P> {
-    /// What a request costs, instead of the estimate from its JSON body.
+    /// What a request costs, instead of the estimate from its JSON body. To be said before keys, pools, priorities and turns.
     pub fn cost<Req, F>(self, cost: F) -> TokenBudgetLayer<CostOf<F>, P>
     where
+        C: CostAlone,
         F: Fn(&Req) -> Cost,
     {
         self.map(|limiter| limiter.charge(|_| CostOf::new(cost)))
@@ -106,9 +107,10 @@ impl<C, P> TokenBudgetLayer<C, P> {
 
     /// A quota for every key, each with the settings of this layer's own and unspent at first;
     /// limits without a stated shape are buckets there. See [`KeyedQuotas`] for how many keys there may be, and
-    /// [`key`](crate::key) for keys.
+    /// [`key`](crate::key) for keys. A layer has one: for limits by two things make a tuple of them, or stack two layers.
     pub fn keyed<Req, K, F>(self, key: F) -> TokenBudgetLayer<Keyed<C, F, K>, P>
     where
+        C: Unkeyed,
         F: Fn(&Req) -> K,
         K: Hash,
     {
@@ -124,6 +126,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         tier: impl Fn(&K) -> T + Send + Sync + 'static,
     ) -> TokenBudgetLayer<Keyed<C, F, K>, P>
     where
+        C: Unkeyed,
         F: Fn(&Req) -> K,
         K: Hash,
         T: Into<Tier>,
@@ -135,7 +138,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
     /// A quota for every model that has one in `pools`; the others share this layer's own. For `http::Request<B>` where
     /// `B: ReplayBody`, since the body names the model.
     ///
-    /// With [`keyed`](Self::keyed) before it, models without a pool take from their key's quota.
+    /// With [`keyed`](Self::keyed) before it, models without a pool take from their key's quota; behind it no key can be told.
     pub fn pools(self, pools: Pools) -> TokenBudgetLayer<Pooled<C>, P> {
         self.map(|limiter| limiter.charge(|charge| Pooled::new(charge, pools)))
     }
@@ -148,6 +151,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         quotas: KeyedQuotas<K>,
     ) -> TokenBudgetLayer<Keyed<C, F, K>, P>
     where
+        C: Unkeyed,
         F: Fn(&Req) -> K,
         K: Hash,
     {
@@ -208,12 +212,6 @@ impl<C, P> TokenBudgetLayer<C, P> {
         self.map(Limiter::tell)
     }
 
-    /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
-    /// flight is free once the answer is there.
-    pub fn opaque(self) -> TokenBudgetLayer<C, Opaque> {
-        self.map(Limiter::opaque)
-    }
-
     /// Judges answers by `judge`, see [`Classify`](crate::Classify): whether a request never reached the provider, so that its charge goes back.
     pub fn classify<F>(self, judge: F) -> TokenBudgetLayer<C, Judged<P, F>> {
         self.map(|limiter| limiter.classify(judge))
@@ -236,6 +234,12 @@ impl<C, P> TokenBudgetLayer<C, P> {
 }
 
 impl<C> TokenBudgetLayer<C, Http> {
+    /// For answers that aren't `http::Response<_>`: they pass as they are, and a request's place in
+    /// flight is free once the answer is there. Before [`classify`](Self::classify), which judges those then.
+    pub fn opaque(self) -> TokenBudgetLayer<C, Opaque> {
+        self.map(Limiter::opaque)
+    }
+
     /// Whose answers these are, where it is known beforehand; otherwise it is told from each answer. Say it on the
     /// innermost layer, which reads the answer for all.
     pub fn provider(self, provider: Provider) -> TokenBudgetLayer<C, Provider> {
