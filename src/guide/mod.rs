@@ -3,7 +3,8 @@
 //! | page | for whoever asks |
 //! |---|---|
 //! | [`calm`] | what each layer takes away, from a bare loop to the whole stack |
-//! | [`wiring`] | how to name the stack in a struct, where to build it, who else must stop retrying, synchronous callers |
+//! | [`wiring`] | how to name the stack in a struct, over any client, with a layer only sometimes; where to build it, who else must stop retrying, how to end, synchronous callers |
+//! | [`tenants`] | limits by tenant and model, accounts of their own, a cap on money |
 //! | [`placement`] | what each layer costs, and where caches, compression, batches and trimming stand |
 //! | [`promises`] | what we promise, and how each promise is proved |
 //! | [`providers`] | what a provider limits, which headers it sends, what its 429s mean and where it lies |
@@ -40,6 +41,7 @@ pub mod coming_from;
 pub mod placement;
 pub mod promises;
 pub mod providers;
+pub mod tenants;
 pub mod wiring;
 
 #[cfg(doc)]

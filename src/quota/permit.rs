@@ -14,7 +14,7 @@ use crate::{
 /// | what you do | what the quota takes it for |
 /// |---|---|
 /// | `drop` | sent: the quota can't know better |
-/// | [`settle`](Self::settle) | sent, and used as stated |
+/// | [`settle`](Self::settle), [`settle_as`](Self::settle_as) | sent, and used as stated |
 /// | [`cancel`](Self::cancel) | not sent: everything goes back |
 #[derive(Debug)]
 #[must_use = "a permit that is dropped counts as a request that was sent"]
@@ -42,9 +42,15 @@ impl Permit {
     /// The request was sent and the provider counted `usage`: more than was charged is charged too, less is given back.
     ///
     /// Give back only what the provider gives back; for one that keeps what a request reserved, drop the permit
-    /// instead.
+    /// instead. Requests and [units](Cost::unit) of the user's own stay as they were charged.
     pub fn settle(self, usage: Usage) {
         let used = self.grant.used(&usage);
+        self.grant.settle(&used, Settle::TrueUp);
+    }
+
+    /// The request was sent and has taken `used` all in all, [units](Cost::unit) of the user's own included: more than was charged is
+    /// charged too, less is given back. For what no provider counts, such as [money](crate::guide::tenants#a-cap-on-money).
+    pub fn settle_as(self, used: Cost) {
         self.grant.settle(&used, Settle::TrueUp);
     }
 

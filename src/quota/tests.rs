@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 use crate::{
-    core::settlement::Settle,
+    core::{limit::Anchor, settlement::Settle},
     verdict::{RateReading, Usage},
 };
 
@@ -266,4 +266,35 @@ async fn a_refusal_that_is_told_again_knows_that_the_pause_of_its_limit_is_over(
     quota.snapshot();
     assert_eq!(told, ask());
     assert!(told.kept);
+}
+
+/// The units of the user's own are known to nobody else: usage counts tokens alone.
+#[tokio::test(start_paused = true)]
+async fn a_permit_is_settled_as_what_was_used_units_included() {
+    let day = Duration::from_secs(86_400);
+    let limit = Limit::units("cents", 500, day).transit(Duration::ZERO);
+    let cents = |n| Cost::request().unit("cents", n);
+    let shapes = [
+        limit.clone().rolling(),
+        limit.clone().bucket(),
+        limit.fixed(Anchor::utc()),
+    ];
+    for limit in shapes {
+        let alone = Quota::new(limit.clone()).expect("valid");
+        let tier = Tier::new(Quota::builder().limit(limit.clone())).expect("valid");
+        let keyed = KeyedQuotas::new(move |_: &u8| tier.clone()).get(&1);
+        for quota in [alone, keyed] {
+            let left = || quota.snapshot().limits[0].left;
+            let permit = quota.try_acquire(cents(400)).expect("fits");
+            assert_eq!(left(), 100, "{limit}");
+            permit.settle(Usage::new(9, 12));
+            assert_eq!(left(), 100, "{limit}: usage names no cents");
+            let permit = quota.try_acquire(cents(100)).expect("fits");
+            permit.settle_as(cents(30));
+            assert_eq!(left(), 70, "{limit}: given back");
+            let permit = quota.try_acquire(cents(10)).expect("fits");
+            permit.settle_as(cents(80));
+            assert_eq!(left(), 0, "{limit}: owed");
+        }
+    }
 }

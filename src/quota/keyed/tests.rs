@@ -175,3 +175,19 @@ async fn a_shared_tier_takes_no_place() {
         .expect_err("they share it");
     assert_eq!((quotas.len(), used(&one)), (0, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tier_without_limits_takes_whatever_comes_and_no_place() {
+    let free = tier(Limit::requests_per_minute(1));
+    let quotas = KeyedQuotas::new(move |key: &u32| match key {
+        0 => Tier::unlimited(),
+        _ => free.clone(),
+    });
+    for _ in 0..10_000 {
+        quotas.spend(&0, &Cost::tokens(u64::MAX)).expect("no limit");
+    }
+    assert!(quotas.get(&0).snapshot().limits.is_empty());
+    assert_eq!(quotas.len(), 0);
+    quotas.spend(&1, &Cost::request()).expect("its first");
+    quotas.spend(&1, &Cost::request()).expect_err("its second");
+}

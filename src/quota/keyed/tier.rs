@@ -115,6 +115,11 @@ impl Tier {
         Self::from_kind(Kind::One(quota))
     }
 
+    /// Without limits: for callers that aren't counted, such as programs of one's own. Their keys take no place.
+    pub fn unlimited() -> Self {
+        Self::shared(Quota::unlimited())
+    }
+
     /// Each key has a quota like that one, unspent at first. Where that is [shared](super::super::shared) by processes, so are the
     /// quotas of keys: each key has a pool of its own in the store, and all of them that one's driver.
     ///
