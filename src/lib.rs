@@ -20,7 +20,7 @@
 //!
 //! **[The guide](guide)** goes [from 429s to calm](guide::calm), layer by layer; tells when to [wait, retry, fall back or
 //! refuse](guide#wait-retry-fall-back-or-refuse), [what each provider's 429s mean](guide::providers), [how to name and share a
-//! stack](guide::wiring), [where caches and the like stand](guide::placement), and what tower's, governor's or tenacity's terms
+//! stack](guide::wiring), [what many tenants need](guide::tenants), [where caches and the like stand](guide::placement), and what tower's, governor's or tenacity's terms
 //! are [called here](guide::coming_from).
 //!
 //! # The simple path
@@ -130,6 +130,11 @@
 //!   whatever the client's types. A judgement for `.classify` names its argument's type, see [`Classify`].
 //! - "implementation of `From` is not general enough", where a stack is spawned: the error of a `service_fn` inside is
 //!   [`BoxError`]; take a concrete one, like `std::io::Error`.
+//! - "`Infallible: From<Box<dyn Error + Send + Sync>>`" of axum's `Router::layer`: [`RespondLayer`] isn't there, or isn't outermost, which
+//!   is first in a `ServiceBuilder` and last of several `.layer(..)`.
+//! - "`String: From<Bytes>`" of [`swap_model`](fallback::swap_model): [`BufferBodyLayer`] outside of the fallback.
+//! - "expected `Response<..>`, found `Response<MeteredBody<..>>`" of a box: the outermost makes [one body](guide::wiring#https-types) of
+//!   those of all layers.
 //!
 //! # Cancellation
 //!

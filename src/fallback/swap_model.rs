@@ -19,6 +19,7 @@ use crate::body::ReplayBody;
 /// ```
 ///
 /// A `Content-Length` is set right; a signature of the body would be wrong afterwards.
+/// The body is made anew of bytes: where it is a `String`, put a [`BufferBodyLayer`](crate::BufferBodyLayer) outside of the fallback.
 ///
 /// # Panics
 /// If `model` is empty.

@@ -1,4 +1,4 @@
-//! Building the stack once, naming its type, and who else must stop retrying.
+//! Building the stack once, naming its type, who else must stop retrying, and ending.
 //!
 //! # The stack in a struct
 //!
@@ -42,6 +42,59 @@
 //!
 //! `stack.clone().oneshot(request)` is the way to call it from `&self`: a clone shares everything, and is what tower's `Service` wants
 //! (`call` takes `&mut self` of an instance that is ready).
+//!
+//! # http's types
+//!
+//! Over http's types an answer comes in a body of ours around the client's, one for each layer, and no box that names another body
+//! fits. The outermost makes one type of them:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body::Body;
+//! use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+//! use tower::{Service, ServiceBuilder, util::BoxCloneSyncService};
+//! use tower_quota::{BackoffRetryLayer, BoxError, BufferedBody, Quota, TokenBudgetLayer};
+//!
+//! type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+//!
+//! fn boxed<B>(answer: Response<B>) -> Answer
+//! where
+//!     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+//! {
+//!     answer.map(|body| body.map_err(Into::into).boxed_unsync())
+//! }
+//!
+//! /// Over any client of http's types.
+//! pub fn polite<S, B>(client: S, quota: Quota) -> BoxCloneSyncService<Request<BufferedBody>, Answer, BoxError>
+//! where
+//!     S: Service<Request<BufferedBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+//!     S::Future: Send + 'static,
+//!     S::Error: Into<BoxError> + 'static,
+//!     B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+//! {
+//!     let stack = ServiceBuilder::new()
+//!         .map_response(boxed)
+//!         .layer(BackoffRetryLayer::new())
+//!         .layer(TokenBudgetLayer::new(quota))
+//!         .service(client);
+//!     BoxCloneSyncService::new(stack)
+//! }
+//! ```
+//!
+//! For axum's, tonic's or reqwest's own body, that is `answer.map(axum::body::Body::new)`, `tonic::body::Body::new` or `reqwest::Body::wrap`.
+//!
+//! # A layer that is there only sometimes
+//!
+//! tower's `option_layer` wants the same answers and errors with the layer as without. After `.opaque()` that is so around a service
+//! whose error is [`BoxError`](crate::BoxError); over http's types the bodies differ. There, as anywhere, the layer stays and does nothing:
+//!
+//! | layer | does nothing |
+//! |---|---|
+//! | `RateLimitLayer`, `TokenBudgetLayer` | [`unlimited()`](crate::RateLimitLayer::unlimited) in place of `new(quota)` |
+//! | `BackoffRetryLayer` | [`attempts(1)`](crate::BackoffRetryLayer::attempts) |
+//! | `FallbackLayer` | [`on(\|_\| false)`](crate::FallbackLayer::on) for each link |
+//! | `CircuitBreakerLayer` | [`disabled()`](crate::CircuitBreakerLayer::disabled) |
 //!
 //! # Where to build the quota
 //!
@@ -97,6 +150,31 @@
 //! A client's time-out for one attempt belongs inside of the limiters, where the wait in line doesn't count; that of the whole call is
 //! tower's, around all, or the retry's own [`deadline`](crate::BackoffRetryLayer::deadline), which returns the last outcome instead of cutting
 //! it off. `reqwest::ClientBuilder::timeout` is one of an attempt, its body included: too short, it cuts long streams.
+//!
+//! # Ending
+//!
+//! A server that ends gracefully waits for its requests, and these may wait in line, for a minute if nothing else was said. A pause that
+//! is longer than they may wait refuses them at once, and whoever comes later; what has left is answered:
+//!
+//! ```
+//! use std::time::Duration;
+//! use tokio::time::Instant;
+//! use tower_quota::{Cost, Limit, Quota, Reason};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), tower_quota::BoxError> {
+//! let quota = Quota::new(Limit::requests_per_minute(1))?;
+//! let sent = quota.acquire(Cost::request()).await?;
+//! let waits = tokio::spawn(quota.acquire(Cost::request()));
+//! # tokio::task::yield_now().await;
+//! assert_eq!(quota.snapshot().waiting, 1);
+//! # let now = Instant::now();
+//!
+//! quota.pause_until(Instant::now() + Duration::from_secs(120)); // when the signal has come
+//! assert_eq!(waits.await?.unwrap_err().reason, Reason::WaitTooLong);
+//! # assert_eq!(now, Instant::now());
+//! # drop(sent);
+//! # Ok(()) }
+//! ```
 //!
 //! # Fixed delays
 //!
