@@ -70,7 +70,8 @@
 //! # Errors
 //!
 //! A `reqwest::Error` comes as it is inside of the [`BoxError`](crate::BoxError), but for the
-//! query of its URL: some providers take keys there. [`UnsendableRequest`] is a request that can't be
+//! query of its URL: some providers take keys there. Behind a fallback it is the [`last`](crate::fallback::FallbackError::last) of
+//! its error. [`UnsendableRequest`] is a request that can't be
 //! turned into the other type at all.
 //!
 //! # Order in a stack

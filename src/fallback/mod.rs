@@ -120,8 +120,21 @@
 //!
 //! # Errors
 //!
-//! Those of the service that was asked last. Where others were asked before it, it is the source of a [`FallbackError`]
-//! that knows why those didn't serve; [`Rejected::find`](crate::Rejected::find) sees through it.
+//! Those of the service that was asked last. Where others were asked before it, it is the [`last`](FallbackError::last) of a
+//! [`FallbackError`] that knows why those didn't serve; [`Rejected::find`](crate::Rejected::find) sees through it:
+//!
+//! ```
+//! use tower_quota::{BoxError, fallback::FallbackError};
+//!
+//! /// The error of a client behind a fallback.
+//! fn of_client<E: std::error::Error + 'static>(error: &BoxError) -> Option<&E> {
+//!     match error.downcast_ref::<FallbackError>() {
+//!         Some(error) => error.last().downcast_ref(),
+//!         None => error.downcast_ref(),
+//!     }
+//! }
+//! # let _ = of_client::<std::io::Error>;
+//! ```
 //!
 //! # Cost
 //!

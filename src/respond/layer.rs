@@ -158,7 +158,8 @@ impl Default for RespondLayer {
 }
 
 impl<E> RespondLayer<E> {
-    /// Answers refusals by `render`. See [`Rejected::detail`] for what a caller may be told.
+    /// Answers refusals by `render`, which may begin with what is the default, [`refusal`](super::refusal), and has to do with all of it
+    /// otherwise. See [`Rejected::detail`] for what a caller may be told.
     pub fn with<T: Into<Bytes>>(
         mut self,
         render: impl Fn(&Rejected) -> Response<T> + Send + Sync + 'static,
@@ -167,7 +168,8 @@ impl<E> RespondLayer<E> {
         self
     }
 
-    /// Which header fields tell callers of their limits. What [`with`](Self::with) answers has none but its own.
+    /// Which header fields tell callers of their limits. What [`with`](Self::with) answers has none but its own,
+    /// of which [`refusal`](super::refusal) makes some.
     pub const fn fields(mut self, fields: Fields) -> Self {
         self.rules.fields = fields;
         self

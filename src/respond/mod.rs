@@ -20,19 +20,42 @@
 //! # }
 //! ```
 //!
-//! With an answer of one's own, and other errors left to somebody further out:
+//! With a body of one's own, around which [`refusal`] puts status and fields, and other errors left to somebody further out:
 //!
 //! ```
-//! # use http::Response;
-//! # use tower_quota::{Rejected, RespondLayer};
+//! use http::{HeaderValue, header::{CONTENT_TYPE, RETRY_AFTER}};
+//! use serde_json::json;
+//! # use std::time::Duration;
+//! # use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+//! use tower_quota::{Rejected, RespondLayer, respond::{Fields, refusal}};
+//!
 //! let layer = RespondLayer::new()
 //!     .with(|rejected: &Rejected| {
-//!         let mut response = Response::new(format!("slow down: {rejected}"));
-//!         *response.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
-//!         response
+//!         let mut response = refusal(rejected, Fields::Both);
+//!         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+//!         // What callers share has no figures in the `detail`, as it has in what `rejected` displays.
+//!         response.map(|_| json!({"error": {"message": rejected.detail()}}).to_string())
 //!     })
 //!     .pass_errors();
-//! # drop(layer);
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! #     let quota = tower_quota::Quota::new(tower_quota::Limit::requests_per_minute(1))?;
+//! #     drop(quota.try_acquire(tower_quota::Cost::request())?);
+//! #     let own = tower_quota::RateLimitLayer::new(quota.clone()).reject();
+//! #     let client = service_fn(|_: http::Request<()>| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
+//! #     let own = ServiceBuilder::new().layer(layer.clone()).layer(own).service(client);
+//! #     let answer = own.oneshot(http::Request::new(())).await?;
+//! #     assert_eq!((answer.status(), answer.headers().len()), (http::StatusCode::TOO_MANY_REQUESTS, 7));
+//! #     assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
+//! #     assert_eq!(answer.headers()["x-ratelimit-limit"], "1");
+//! #     let shared = tower_quota::TokenBudgetLayer::new(quota).reject();
+//! #     let client = service_fn(|_: http::Request<bytes::Bytes>| async { Ok::<_, std::io::Error>(http::Response::new(String::new())) });
+//! #     let shared = ServiceBuilder::new().layer(layer).layer(shared).service(client);
+//! #     let answer = shared.oneshot(http::Request::new(bytes::Bytes::new())).await?;
+//! #     assert_eq!((answer.status(), answer.headers().len()), (http::StatusCode::SERVICE_UNAVAILABLE, 2));
+//! #     assert!(answer.headers().contains_key(RETRY_AFTER));
+//! #     Ok::<_, BoxError>(())
+//! # })?;
+//! # Ok::<(), BoxError>(())
 //! ```
 //!
 //! # What becomes of an error
@@ -129,3 +152,4 @@ pub use body::RespondBody;
 pub use future::RespondFuture;
 pub use layer::{Answered, Others, Passed, Respond, RespondLayer};
 pub use limits::Fields;
+pub use problem::refusal;

@@ -33,8 +33,12 @@ const EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-ex
 /// The same, 5.2: what callers share has less room than usual.
 const REDUCED: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
-/// The response to a refusal.
-pub(super) fn refusal(rejected: &Rejected, fields: Fields) -> Response<Bytes> {
+/// The response to a refusal: 429, 503 or 413, with `Retry-After`, these fields, and a problem+json. [`RespondLayer`] gives it by itself;
+/// for a response of one's own by [`with`], to begin with.
+///
+/// [`RespondLayer`]: super::RespondLayer
+/// [`with`]: super::RespondLayer::with
+pub fn refusal(rejected: &Rejected, fields: Fields) -> Response<Bytes> {
     let status = match rejected.reason {
         Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         _ if rejected.is_callers() => StatusCode::TOO_MANY_REQUESTS,
