@@ -149,7 +149,8 @@
 //! ```
 //!
 //! A call that was refused or never sent is [cancelled](crate::Permit::cancel); a future that is dropped drops the permit. As a layer,
-//! `TokenBudgetLayer::unlimited().cost(..).for_keys(..)` with the same [`Cost`] takes the most and keeps it, as usage names no money.
+//! outermost, `TokenBudgetLayer::unlimited().cost(..).for_keys(..).on_arrival().reject()` with the same [`Cost`] takes the most that a call
+//! may cost, once, however often it is tried further in, and keeps it, as usage names no money.
 //! To keep the caps over a restart, give each tenant a [`Quota`] that is [saved](Quota::save), as the example `axum_tenants` does.
 
 #[cfg(doc)]

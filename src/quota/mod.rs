@@ -110,6 +110,7 @@ mod permit;
 mod priority;
 mod refusal;
 mod reserve;
+mod resize;
 pub mod shared;
 mod snapshot;
 mod state;
@@ -280,10 +281,11 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a limit that makes no sense, or where there is none on this resource and window.
+    /// [`ConfigError`] for a limit that makes no sense, that states another shape, burst or transit than it has, or where there is none
+    /// on this resource and window.
     pub fn resize(&self, limit: Limit) -> Result<(), ConfigError> {
-        builder::check_limit(&limit)?;
         let line = self.books.line();
+        resize::check(&limit, line.settings())?;
         let id = LimitId {
             amount: builder::planned(limit.amount, line.settings().headroom),
             ..limit.id()

@@ -298,3 +298,47 @@ async fn a_permit_is_settled_as_what_was_used_units_included() {
         }
     }
 }
+
+/// What would be ignored is refused; what it is anyway may be said again.
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_resized_by_its_amount_and_by_nothing_else() {
+    let (utc, first) = (Anchor::utc(), Anchor::first_use());
+    let of = |amount| Limit::tokens(amount, 10 * SECOND);
+    let calendar = || Anchor::calendar(|at| at + SECOND);
+    let plain: fn(Limit) -> Limit = |limit| limit;
+    type Stated = Box<dyn Fn(Limit) -> Limit>;
+    let stated: Vec<Stated> = vec![
+        Box::new(plain),
+        Box::new(Limit::rolling),
+        Box::new(Limit::bucket),
+        Box::new(move |limit| limit.fixed(utc.clone())),
+        Box::new(move |limit| limit.fixed(first.clone())),
+        Box::new(move |limit| limit.fixed(calendar())),
+        Box::new(|limit| limit.burst(20)),
+        Box::new(|limit| limit.burst(30)),
+        Box::new(|limit| limit.transit(SECOND / 10)),
+    ];
+    for (at, given) in stated.iter().enumerate() {
+        let builder = || Quota::builder().limit(given(of(100)));
+        let (quota, tier) = (builder().build().expect("valid"), Tier::new(builder()));
+        let tier = tier.expect("valid");
+        for (other, asked) in stated.iter().enumerate() {
+            // Without a word it is a rolling window, or a key's bucket.
+            let (rolling, bucket) = ([0, 1, 6, 7, 8], [0, 2, 6, 7, 8]);
+            let same = other == 0 || other == at;
+            let is = quota.resize(asked(of(120)));
+            let unsaid = other == 1 && rolling.contains(&at);
+            assert_eq!(is.is_ok(), same || unsaid, "{at}, {other}: {is:?}");
+            let is = tier.resize(asked(of(120)));
+            let unsaid = other == 2 && bucket.contains(&at);
+            assert_eq!(
+                is.is_ok(),
+                same || unsaid,
+                "{at}, {other} of a tier: {is:?}"
+            );
+        }
+        assert_eq!(quota.snapshot().limits[0].limit.amount, 120);
+    }
+    let learnt = Quota::discover().build().expect("valid");
+    learnt.resize(of(5)).expect_err("no limit yet");
+}

@@ -76,7 +76,8 @@ impl<C, P> RateLimitLayer<C, P> {
     }
 
     /// A quota for every key, of which `tier` tells what it has: a [`Tier`], or a [`Quota`] that all share for which it is the
-    /// answer. For a handle on them see [`for_keys`](Self::for_keys).
+    /// answer. The layer's own is nobody's then: begin with [`unlimited`](RateLimitLayer::unlimited). For a handle on them see
+    /// [`for_keys`](Self::for_keys).
     pub fn keyed_by<Req, K, F, T>(
         self,
         key: F,
@@ -93,7 +94,7 @@ impl<C, P> RateLimitLayer<C, P> {
     }
 
     /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](RateLimitLayer::unlimited): the quota
-    /// of this layer isn't anybody's then.
+    /// of this layer isn't anybody's then. For a limit of all keys together stack another layer.
     pub fn for_keys<Req, K, F>(
         self,
         key: F,

@@ -119,7 +119,8 @@ impl<C, P> TokenBudgetLayer<C, P> {
     }
 
     /// A quota for every key, of which `tier` tells what it has: a [`Tier`], or a [`Quota`] that all share for which it is the
-    /// answer. For a handle on them see [`for_keys`](Self::for_keys).
+    /// answer. The layer's own is nobody's then: begin with [`unlimited`](TokenBudgetLayer::unlimited). For a handle on them see
+    /// [`for_keys`](Self::for_keys).
     pub fn keyed_by<Req, K, F, T>(
         self,
         key: F,
@@ -144,7 +145,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
     }
 
     /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](TokenBudgetLayer::unlimited): the quota
-    /// of this layer isn't anybody's then.
+    /// of this layer isn't anybody's then. For a limit of all keys together stack another layer.
     pub fn for_keys<Req, K, F>(
         self,
         key: F,

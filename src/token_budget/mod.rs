@@ -25,17 +25,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! With a cost of one's own, for requests of any type:
+//! With a cost of one's own, for requests of any type. Answers that aren't http's tell no usage, so that the charge stays; where it is to
+//! be settled, hold a [`Permit`](crate::Permit) instead:
 //!
 //! ```
-//! use tower_quota::{Cost, Limit, Quota, Settle, TokenBudgetLayer};
+//! use tower_quota::{Cost, Limit, Quota, TokenBudgetLayer};
 //!
 //! struct Prompt { text: String, max_tokens: u64 }
 //!
 //! let quota = Quota::new(Limit::tokens_per_minute(30_000))?;
 //! let layer = TokenBudgetLayer::new(quota)
 //!     .cost(|prompt: &Prompt| Cost::input_output(prompt.text.len() as u64 / 4, prompt.max_tokens))
-//!     .settle(Settle::TrueUp)
 //!     .opaque();
 //! # let _ = layer;
 //! # Ok::<(), tower_quota::ConfigError>(())

@@ -73,7 +73,7 @@ const MOST_KEYS: usize = 100_000;
 /// A key is told from others by what it [hashes](Hash), of which 96 bits are kept, by a secret of this process; the key itself
 /// isn't. The key function, `Hash` and the function that tells a key's tier run under no lock of ours: they may call these
 /// quotas. The first two run with every request; the last for a key that isn't known, after a [`reload`](Self::reload), and
-/// always for keys of a [shared](Tier::shared) tier. Tiers are made before, and cloned there.
+/// always for keys of a [shared](Tier::shared) tier. Tiers are made before, and cloned there: a shared one that is made there limits nobody.
 ///
 /// # Memory
 ///

@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::super::{
-    Priority, Quota, QuotaBuilder, builder,
+    Priority, Quota, QuotaBuilder,
     line::Line,
     outputs::Outputs,
+    resize,
     sync::{Arc, Mutex},
     watch::Watch,
 };
@@ -110,7 +111,8 @@ impl Tier {
         Ok(Self::of(settings.for_keys(), watch, None))
     }
 
-    /// All keys of it share `quota`: strangers, for instance, however many they are.
+    /// All keys of it share `quota`: strangers, for instance, however many they are. Made once, before the function that tells tiers,
+    /// which clones it: of one that is made in there each request would have another quota, and be limited by none.
     pub fn shared(quota: Quota) -> Self {
         Self::from_kind(Kind::One(quota))
     }
@@ -200,14 +202,15 @@ impl Tier {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a limit that makes no sense, or where there is none on this resource and window.
+    /// [`ConfigError`] for a limit that makes no sense, that states another shape, burst or transit than it has, for which there is
+    /// [`change`](Self::change), or where there is none on this resource and window.
     pub fn resize(&self, limit: Limit) -> Result<(), ConfigError> {
-        builder::check_limit(&limit)?;
         let each = match &self.inner.kind {
             Kind::Each(each) => each,
             Kind::One(quota) => return quota.resize(limit),
         };
         let settings = QuotaBuilder::clone(&each.terms().settings);
+        resize::check(&limit, &settings)?;
         let Some(settings) = settings.resized(&limit) else {
             return Err(ConfigError::new(
                 "resize",

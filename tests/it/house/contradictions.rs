@@ -160,6 +160,9 @@ fn quotas() -> Kinds {
         ("restore", "none of its limits", error(restored(Quota::builder().limit(Limit::requests_per_day(5))).build())),
         ("resize", "tokens per 86400s", error(quota.resize(Limit::tokens_per_day(5)))),
         ("limit", "0 tokens per minute", error(quota.resize(Limit::tokens_per_minute(0)))),
+        ("resize", "another shape, Bucket", error(quota.resize(minute().bucket()))),
+        ("resize", "burst of 2:", error(quota.resize(minute().burst(2)))),
+        ("resize", "transit of 5s", error(quota.resize(minute().transit(SECOND * 5)))),
     ]
 }
 
