@@ -73,7 +73,8 @@
 //! ```
 //!
 //! [`keyed`](CircuitBreakerLayer::keyed) by [`model_of`](tokens::model_of), each model has a circuit of its own: a single one would
-//! refuse the other model as soon as the first is dead. Rate limits are waited out before anything falls back, ours for
+//! refuse the other model as soon as the first is dead. Where requests for several models come in, the fallback has
+//! [no memory](FallbackLayer::no_memory): it [remembers](fallback#what-is-remembered) the stack as down, not the model. Rate limits are waited out before anything falls back, ours for
 //! [`max_wait`](quota::QuotaBuilder::max_wait), a provider's hint up to [`max_hint`](BackoffRetryLayer::max_hint), 60 s each. Both
 //! models take from one quota here; where their limits are their own, give each a pool: [`Pools`](token_budget::Pools).
 //!

@@ -103,6 +103,38 @@
 //! It is one for each member of a chain, not for each model or key: where one stack serves several pools, the hint of one
 //! pool passes over the stack for all of them. Give each pool a stack of its own there, or use
 //! [`no_memory`](FallbackLayer::no_memory). A stack of fallbacks that failed is down until the first of its members is back.
+//! So it is with models that share a stack. While one is dead, a gate by model refuses that one at once, and no other:
+//!
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
+//! # use http::{Request, StatusCode};
+//! # use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_quota::{
+//!     BufferBodyLayer, CircuitBreakerLayer, FallbackLayer, fallback::swap_model, tokens::model_of,
+//! };
+//! # use tower_quota::{fallback::ServedBy, testing::Provider};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() -> Result<(), tower_quota::BoxError> {
+//! # let dead = |faults: tower_quota::testing::Faults| faults.dead_model_as("gpt-4.1", StatusCode::BAD_GATEWAY);
+//! # let client = Provider::openai().faults(dead).build()?.service();
+//! let breaker = CircuitBreakerLayer::new().keyed(model_of);
+//! let stack = ServiceBuilder::new()
+//!     .layer(BufferBodyLayer::new())
+//!     .layer(FallbackLayer::rewrite(swap_model("gpt-4.1-mini")).no_memory()) // requests for many models come in
+//!     .layer(breaker.gate())
+//!     .layer(breaker)
+//!     .service(client);
+//! # let ask = async |model: &str| {
+//! #     let body = format!(r#"{{"model": "{model}", "max_tokens": 9, "messages": [{{"role": "user", "content": "Hello"}}]}}"#);
+//! #     let request = Request::post("/v1/chat/completions").body(Full::<bytes::Bytes>::from(body)).unwrap();
+//! #     let answer = ServiceExt::oneshot(stack.clone(), request).await.unwrap();
+//! #     (answer.status(), ServedBy::of(&answer).is_some())
+//! # };
+//! # for _ in 0..40 { assert_eq!(ask("gpt-4.1").await, (StatusCode::OK, true)); }
+//! # assert_eq!(ask("o3").await, (StatusCode::OK, false));
+//! # Ok(()) }
+//! ```
 //!
 //! While the first service serves, that costs a look at one word: no lock, no clock, no allocation.
 //!
