@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::State,
     response::{IntoResponse, Response},
     routing::post,
@@ -29,6 +30,7 @@ use tower_quota::{
     RespondLayer, TokenBudgetLayer,
     edge::{ReqwestLayer, ReqwestService},
     key,
+    respond::{Fields, refusal},
     testing::{ProviderBox, Upstream},
 };
 
@@ -44,8 +46,8 @@ async fn ask(State(provider): State<Arc<Provider>>, prompt: String) -> Response 
     match provider.ask(&prompt).await {
         Ok(said) => said.into_response(),
         Err(error) => match Rejected::find(error.as_ref()) {
-            // Our own line is too long: the caller may come back.
-            Some(refused) => (StatusCode::SERVICE_UNAVAILABLE, refused.to_string()).into_response(),
+            // Our own line is too long: 503, and when to come back.
+            Some(refused) => refusal(refused, Fields::Both).map(Body::from),
             None => StatusCode::BAD_GATEWAY.into_response(),
         },
     }

@@ -112,7 +112,7 @@ impl<G, P> BackoffRetryLayer<G, P> {
         })
     }
 
-    /// How the waits of the [`backoff`](Self::backoff) are spread.
+    /// How the waits of the [`backoff`](Self::backoff) are spread, of the one that was said before: another brings its own.
     ///
     /// # Panics
     /// If it is [`Proportional`](Jitter::Proportional) by more than 100 %.

@@ -34,7 +34,7 @@ const EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-ex
 const REDUCED: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
 
 /// The response to a refusal: 429, 503 or 413, with `Retry-After`, these fields, and a problem+json. [`RespondLayer`] gives it by itself;
-/// for a response of one's own by [`with`], to begin with.
+/// it is for a response of one's own by [`with`], to begin with, and for a handler that was refused.
 ///
 /// [`RespondLayer`]: super::RespondLayer
 /// [`with`]: super::RespondLayer::with
