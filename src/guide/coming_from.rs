@@ -15,6 +15,7 @@
 //! | `retry::budget::TpsBudget` | [`RetryBudget`](crate::RetryBudget), which is a `tower::retry::budget::Budget` as well |
 //! | `timeout` | the same; see [where](crate#order-of-layers) |
 //! | `balance`, `steer`, `filter`, `map_request`, `util::Box…` | the same; [`headroom`](crate::headroom) is a `Load` for `balance` |
+//! | `option_layer` | the same after `.opaque()`; over http's types [a layer that does nothing](super::wiring#a-layer-that-is-there-only-sometimes) |
 //! | `hedge`, `spawn_ready` | no counterpart |
 //!
 //! Before:
