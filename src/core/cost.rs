@@ -149,7 +149,8 @@ impl Cost {
         self
     }
 
-    /// Adds `n` of a unit of the user's own. Allocates once; call it again for further units.
+    /// The same cost with `n` of a unit of the user's own: said again of the same unit, the last `n` is what it takes. Allocates once; call
+    /// it again for further units.
     ///
     /// A unit that no limit of the quota counts takes nothing: see that the name is the limit's own.
     pub fn unit(mut self, name: &'static str, n: u64) -> Self {
