@@ -55,6 +55,16 @@ impl<C, P> Limiter<C, P> {
         &self.charge
     }
 
+    /// Refuses a quota of the layer's own, where `setting` gives each key another: it would hold nobody.
+    #[track_caller]
+    pub(crate) fn assert_unlimited(&self, setting: &str) {
+        if let Some(limit) = self.quota.limit() {
+            panic!(
+                "{setting}: {limit} of the layer's own would hold nobody: begin with `unlimited()`, and for a limit of all keys together stack another layer"
+            );
+        }
+    }
+
     /// A quota for every key.
     pub(crate) fn keyed<K, F>(self, key: F, quotas: KeyedQuotas<K>) -> Limiter<Keyed<C, F, K>, P> {
         self.charge(|charge| Keyed::new(charge, key, quotas))

@@ -58,7 +58,7 @@
 //! | a hundred thousand requests over real sockets, through drops, stalls, 5xx, outages and an empty purse: each ends once, with the right answer or an error that says why, and the ledger is exact | with hyper and with reqwest | `LONG chaos` |
 //! | an answer means what its provider means by it | 97 real ones and 322 variants, cut off anywhere, in any wrapping | `IT provider::` |
 //! | a closure, waker, hook or subscriber that panics or calls back leaves nothing held and deadlocks nothing | | `IT meddling`, `IT reentrant` |
-//! | settings that make no sense are refused where they are made, by name and value | 147 kinds | `IT contradictions` |
+//! | settings that make no sense are refused where they are made, by name and value | 151 kinds | `IT contradictions` |
 //! | what the crate brings along is under licences that anybody may take, from the registry alone, once, and nothing that is banned | `deny.toml` | `cargo deny check bans licenses sources` |
 //!
 //! # What proves it would notice

@@ -209,6 +209,22 @@ impl Quota {
         most.build().expect("what nothing reaches is a limit")
     }
 
+    /// One of its limits, as text, where it has any.
+    pub(crate) fn limit(&self) -> Option<String> {
+        let line = self.books.line();
+        let QuotaBuilder {
+            limits,
+            max_in_flight,
+            adopt,
+            ..
+        } = line.settings();
+        match limits.first() {
+            Some(limit) => Some(limit.to_string()),
+            None if *max_in_flight < usize::MAX - 1 => Some(format!("{max_in_flight} in flight")),
+            None => adopt.then(|| "what answers state".to_owned()),
+        }
+    }
+
     /// Makes of `cost`'s output what answers have lately come to, instead of the most that it may be.
     pub(crate) fn expect_output(&self, cost: &mut Cost) {
         let outputs = self.books.outputs();

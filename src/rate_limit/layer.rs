@@ -76,8 +76,12 @@ impl<C, P> RateLimitLayer<C, P> {
     }
 
     /// A quota for every key, of which `tier` tells what it has: a [`Tier`], or a [`Quota`] that all share for which it is the
-    /// answer. The layer's own is nobody's then: begin with [`unlimited`](RateLimitLayer::unlimited). For a handle on them see
-    /// [`for_keys`](Self::for_keys).
+    /// answer. Begin with [`unlimited`](RateLimitLayer::unlimited). For a handle on them see [`for_keys`](Self::for_keys).
+    ///
+    /// # Panics
+    ///
+    /// If the layer has a quota of its own, which would be nobody's.
+    #[track_caller]
     pub fn keyed_by<Req, K, F, T>(
         self,
         key: F,
@@ -89,12 +93,18 @@ impl<C, P> RateLimitLayer<C, P> {
         K: Hash,
         T: Into<Tier>,
     {
+        self.limiter.assert_unlimited("keyed_by");
         let quotas = KeyedQuotas::new(tier);
         self.map(|limiter| limiter.keyed(key, quotas))
     }
 
-    /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](RateLimitLayer::unlimited): the quota
-    /// of this layer isn't anybody's then. For a limit of all keys together stack another layer.
+    /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](RateLimitLayer::unlimited), and for
+    /// a limit of all keys together stack another layer.
+    ///
+    /// # Panics
+    ///
+    /// If the layer has a quota of its own, which would be nobody's.
+    #[track_caller]
     pub fn for_keys<Req, K, F>(
         self,
         key: F,
@@ -105,6 +115,7 @@ impl<C, P> RateLimitLayer<C, P> {
         F: Fn(&Req) -> K,
         K: Hash,
     {
+        self.limiter.assert_unlimited("for_keys");
         self.map(|limiter| limiter.keyed(key, quotas))
     }
 

@@ -119,8 +119,12 @@ impl<C, P> TokenBudgetLayer<C, P> {
     }
 
     /// A quota for every key, of which `tier` tells what it has: a [`Tier`], or a [`Quota`] that all share for which it is the
-    /// answer. The layer's own is nobody's then: begin with [`unlimited`](TokenBudgetLayer::unlimited). For a handle on them see
-    /// [`for_keys`](Self::for_keys).
+    /// answer. Begin with [`unlimited`](TokenBudgetLayer::unlimited). For a handle on them see [`for_keys`](Self::for_keys).
+    ///
+    /// # Panics
+    ///
+    /// If the layer has a quota of its own, which would be nobody's.
+    #[track_caller]
     pub fn keyed_by<Req, K, F, T>(
         self,
         key: F,
@@ -132,6 +136,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         K: Hash,
         T: Into<Tier>,
     {
+        self.limiter.assert_unlimited("keyed_by");
         let quotas = KeyedQuotas::new(tier);
         self.map(|limiter| limiter.keyed(key, quotas))
     }
@@ -144,8 +149,13 @@ impl<C, P> TokenBudgetLayer<C, P> {
         self.map(|limiter| limiter.charge(|charge| Pooled::new(charge, pools)))
     }
 
-    /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](TokenBudgetLayer::unlimited): the quota
-    /// of this layer isn't anybody's then. For a limit of all keys together stack another layer.
+    /// Each key's own of these quotas, which the caller keeps a handle on. Begin with [`unlimited`](TokenBudgetLayer::unlimited), and for
+    /// a limit of all keys together stack another layer.
+    ///
+    /// # Panics
+    ///
+    /// If the layer has a quota of its own, which would be nobody's.
+    #[track_caller]
     pub fn for_keys<Req, K, F>(
         self,
         key: F,
@@ -156,6 +166,7 @@ impl<C, P> TokenBudgetLayer<C, P> {
         F: Fn(&Req) -> K,
         K: Hash,
     {
+        self.limiter.assert_unlimited("for_keys");
         self.map(|limiter| limiter.keyed(key, quotas))
     }
 

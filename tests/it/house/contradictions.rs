@@ -17,7 +17,7 @@ use tower_quota::{
     backoff_retry::{Cause, IDEMPOTENCY_KEY},
     fallback::swap_model,
     quota::{
-        QuotaBuilder,
+        KeyedQuotas, QuotaBuilder, Tier,
         shared::{MemoryStore, OnStoreDown, SharedQuotaBuilder},
     },
     token_budget::Pools,
@@ -138,6 +138,10 @@ fn quotas() -> Kinds {
         .build()
         .unwrap()
         .save();
+    let flight = Quota::builder().max_in_flight(9).build().unwrap();
+    let discovers = Quota::discover().build().unwrap();
+    let number = |n: &u64| *n;
+    let keyed = || KeyedQuotas::new(|_: &u64| Tier::unlimited());
     let restored = |q: QuotaBuilder| q.restore_at(saved.clone(), SystemTime::now());
     vec![
         ("headroom", "0 ", build(|q| q.headroom(0.0))),
@@ -160,6 +164,10 @@ fn quotas() -> Kinds {
         ("restore", "none of its limits", error(restored(Quota::builder().limit(Limit::requests_per_day(5))).build())),
         ("resize", "tokens per 86400s", error(quota.resize(Limit::tokens_per_day(5)))),
         ("limit", "0 tokens per minute", error(quota.resize(Limit::tokens_per_minute(0)))),
+        ("for_keys", "1000 tokens per minute of the layer's own", panics(|| TokenBudgetLayer::new(quota.clone()).for_keys(number, keyed()))),
+        ("for_keys", "60 requests per minute of", panics(|| RateLimitLayer::per_minute(60).for_keys(number, keyed()))),
+        ("keyed_by", "9 in flight of", panics(|| RateLimitLayer::new(flight.clone()).keyed_by(number, |_| Tier::unlimited()))),
+        ("keyed_by", "what answers state of", panics(|| TokenBudgetLayer::new(discovers.clone()).keyed_by(number, |_| Tier::unlimited()))),
         ("resize", "another shape, Bucket", error(quota.resize(minute().bucket()))),
         ("resize", "burst of 2:", error(quota.resize(minute().burst(2)))),
         ("resize", "transit of 5s", error(quota.resize(minute().transit(SECOND * 5)))),

@@ -9,13 +9,13 @@ const LIMITS: [Hook; 9] = [
     }),
     ("a budget's key and its quota", |nosy| {
         let make = nosy.clone();
-        let layer = TokenBudgetLayer::new(nosy.quota()).cost(cost).keyed_by(
-            nosy.hook(|_: &Sent| 7),
-            move |_| {
-                make.ask();
-                make.quota()
-            },
-        );
+        let layer =
+            TokenBudgetLayer::unlimited()
+                .cost(cost)
+                .keyed_by(nosy.hook(|_: &Sent| 7), move |_| {
+                    make.ask();
+                    make.quota()
+                });
         Box::pin(calls(layer.layer(Mock::new([OK, DOWN]))))
     }),
     ("a limit's key", |nosy| {
