@@ -215,7 +215,7 @@ impl Plan {
             let (charged, used) = (charged.of(resource), used.of(resource));
             let mut bucket = mould.bucket(packed, now);
             if used > charged {
-                bucket.charge(used - charged);
+                bucket.owe(used - charged, mould.most_owed());
             } else if down && used < charged {
                 if !mould.gives_back() {
                     return None;

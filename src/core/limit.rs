@@ -186,7 +186,8 @@ impl Limit {
     }
 
     /// Refills continuously and holds the amount (or the [burst](Self::burst)). For providers that say that they
-    /// count so; any others may see up to twice the amount in a window that follows a pause.
+    /// count so; any others may see up to twice the amount in a window that follows a pause. What is used beyond what it holds is
+    /// owed, for 64 windows at the most.
     pub fn bucket(mut self) -> Self {
         self.shape = Some(Shape::Bucket);
         self

@@ -1,6 +1,11 @@
 //! An account of one of the shapes.
 
-use super::{bucket::Bucket, fixed::Fixed, rolling::Rolling, stock::Stock};
+use super::{
+    bucket::{Bucket, OWED},
+    fixed::Fixed,
+    rolling::Rolling,
+    stock::Stock,
+};
 use crate::core::time::Time;
 
 #[derive(Clone, Debug)]
@@ -68,11 +73,12 @@ impl Account {
         }
     }
 
+    /// Charges what was used beyond what had fitted.
     pub(super) fn charge(&mut self, n: u64, now: Time) {
         match self {
             Self::Unknown => {}
             Self::Rolling(account) => account.charge(n, now),
-            Self::Bucket(account) => account.charge(n),
+            Self::Bucket(account) => account.owe(n, account.windows(OWED)),
             Self::Fixed(account) => account.charge(n, now),
             Self::Stock(stock) => stock.charge(n),
         }
@@ -82,9 +88,11 @@ impl Account {
     #[inline]
     pub(super) fn date(&mut self, n: u64, now: Time) {
         match self {
+            Self::Unknown => {}
             Self::Rolling(account) => account.charge(n, now),
+            Self::Bucket(account) => account.charge(n),
+            Self::Fixed(account) => account.charge(n, now),
             Self::Stock(stock) => stock.date(n, now),
-            other => other.charge(n, now),
         }
     }
 

@@ -7,6 +7,9 @@ pub(crate) use self::packed::{Mould, Packed};
 use super::saved::{Missing, Nonsense, SavedBucket, amount, until};
 use crate::core::time::Time;
 
+/// What is used beyond a limit is owed for so many windows at the most: an hour where it is one per minute.
+pub(crate) const OWED: u64 = 64;
+
 /// A bucket, kept as what is missing from it. Amounts are in tokens × nanoseconds of the window,
 /// so that every refill is a whole number.
 #[derive(Clone, Debug)]
@@ -158,6 +161,20 @@ impl Bucket {
         }
     }
 
+    /// Charges `n` that was used beyond what had fitted. What the bucket doesn't hold is owed: so much at the most, since a figure
+    /// without end would stop everybody for good. What was owed before stays.
+    pub(crate) fn owe(&mut self, n: u64, most: u64) {
+        let before = self.missing;
+        self.charge(n);
+        let most = self.scaled(self.capacity.saturating_add(most));
+        self.missing = self.missing.min(most.max(before));
+    }
+
+    /// What refills in so many windows.
+    pub(crate) const fn windows(&self, n: u64) -> u64 {
+        self.rate.saturating_mul(n)
+    }
+
     /// Takes back what the provider has given back of a charge of this date. Over there it can't have
     /// filled the bucket above its rim, so that what came after it is still missing.
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {
@@ -222,16 +239,17 @@ impl Bucket {
         }
     }
 
-    /// Into a full bucket, of what was missing `then`.
+    /// Into a full bucket, of what was missing `then`; what is owed, for as long as it ever is.
     pub(super) fn restore(&mut self, saved: &SavedBucket, then: Time) -> Result<(), Nonsense> {
         let missing = |(whole, rest): Missing| {
             let whole = self.scaled(amount(whole)?);
             Ok::<_, Nonsense>(whole + u128::from(rest.min(self.window)))
         };
+        let most = self.capacity.saturating_add(self.windows(OWED));
         let at = until(saved.at, then)?;
         let (turned, lifted) = (until(saved.turned, at)?, until(saved.lifted, at)?);
         *self = Self {
-            missing: missing(saved.missing)?,
+            missing: missing(saved.missing)?.min(self.scaled(most)),
             at,
             lifted,
             lifted_to: missing(saved.lifted_to)?,

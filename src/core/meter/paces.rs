@@ -71,16 +71,17 @@ impl Meter {
         }
     }
 
+    /// None of them owes more than a window's worth: the account forgets the rest by then.
     #[inline(never)]
     pub(super) fn charge_paces(&mut self, n: u64) {
         let brake = self.brake.as_deref_mut().map(|brake| &mut brake.pace);
         for pace in self.pace.iter_mut().chain(brake) {
-            pace.charge(n);
+            pace.owe(n, pace.windows(1));
         }
         let at_once = self.whole().saturating_sub(self.last_quarter());
         let beyond = self.used().saturating_sub(at_once);
         if let Some(spread) = &mut self.spread {
-            spread.charge(n.min(beyond));
+            spread.owe(n.min(beyond), spread.windows(1));
         }
     }
 }

@@ -13,8 +13,9 @@ use tokio::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_quota::{
-    BackoffRetryLayer, BoxError, CircuitBreakerLayer, Cost, Limit, Quota, RateLimitLayer, Reason,
-    Rejected, Settle, TokenBudgetLayer, Verdict,
+    Anchor, BackoffRetryLayer, BoxError, CircuitBreakerLayer, Cost, Limit, Quota, RateLimitLayer,
+    Reason, Rejected, Settle, TokenBudgetLayer, Usage, Verdict,
+    quota::{KeyedQuotas, Tier},
 };
 
 use super::{MINUTE, books, patient, patient_with};
@@ -120,6 +121,31 @@ async fn any_usage_is_survived_and_forgotten_after_a_window() {
             advance(MINUTE * 2).await;
             assert_eq!(books(&quota).0, [(0, 0), (0, 0)], "{body} {settle:?}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_usage_without_end_stops_no_kind_of_limit_for_good() {
+    let limit = || Limit::tokens_per_minute(1_000);
+    let of = |limit| Quota::new(limit).unwrap();
+    let tier = Tier::new(Quota::builder().limit(limit())).unwrap();
+    let of_a_key = KeyedQuotas::new(move |_: &u8| tier.clone()).get(&1);
+    for (quota, minutes) in [
+        (of(limit()), 2),
+        (of(limit().burst(100)), 2),
+        (of(limit().fixed(Anchor::utc()).burst(100)), 3),
+        (of(limit().bucket()), 66),
+        (of_a_key, 66),
+    ] {
+        for _ in 0..2 {
+            let permit = quota.try_acquire(Cost::tokens(1)).unwrap();
+            permit.settle(Usage::new(u64::MAX, u64::MAX));
+            let refused = quota.try_acquire(Cost::tokens(1)).unwrap_err();
+            let wait = refused.retry_after.unwrap();
+            assert!(wait <= minutes * MINUTE, "{quota:?}: {wait:?}");
+            advance(wait).await;
+        }
+        quota.try_acquire(Cost::tokens(1)).unwrap().cancel();
     }
 }
 

@@ -1,6 +1,6 @@
 //! A bucket in three words, for those who have one by the million.
 
-use super::Bucket;
+use super::{Bucket, OWED};
 use crate::core::{
     cost::Resource,
     limit::{Limit, LimitId, Shape},
@@ -101,6 +101,11 @@ impl Mould {
     #[inline]
     pub(crate) const fn gives_back(&self) -> bool {
         self.transit == 0
+    }
+
+    /// What is owed at the most beyond the capacity.
+    pub(crate) const fn most_owed(&self) -> u64 {
+        self.id.amount.saturating_mul(OWED)
     }
 
     /// The bucket as it is `now`.

@@ -6,6 +6,7 @@ mod laws;
 mod observed;
 mod others;
 mod outside;
+mod owed;
 mod paces;
 mod providers;
 mod stock;

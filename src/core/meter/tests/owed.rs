@@ -1,0 +1,69 @@
+//! What is used beyond a limit is owed, but not for ever.
+
+use super::{Kind, at, limit, meter, meter_of};
+
+const MINUTE: u64 = 60_000_000_000;
+const SECOND: u64 = MINUTE / 60;
+
+#[test]
+fn a_bucket_owes_no_more_than_64_windows_and_all_of_less() {
+    for (used, wait) in [
+        (60, 1),
+        (61, 2),
+        (60 * 65, 60 * 64 + 1),
+        (60 * 65 + 1, 60 * 64 + 1),
+        (u64::MAX, 60 * 64 + 1),
+    ] {
+        let mut meter = meter(Kind::Bucket, 60, MINUTE, 0);
+        meter.charge(used, at(0));
+        assert_eq!(meter.earliest(1, at(0), at(0)), at(wait * SECOND), "{used}");
+        // More that is used adds nothing where that is reached, and takes nothing away.
+        meter.charge(1, at(0));
+        let more = (wait + 1).min(60 * 64 + 1);
+        assert_eq!(meter.earliest(1, at(0), at(0)), at(more * SECOND), "{used}");
+    }
+    // What is owed since the amount was larger stays.
+    let mut meter = meter(Kind::Bucket, 6_000, MINUTE, 0);
+    meter.charge(6_000, at(0));
+    meter.resize(60, 60, at(0));
+    meter.charge(1, at(0));
+    assert_eq!(meter.earliest(1, at(0), at(0)), at(5_941 * SECOND));
+}
+
+#[test]
+fn a_pace_owes_no_more_than_a_window_and_all_of_less() {
+    let burst = limit(Kind::Rolling, 600, MINUTE, 0).burst(60);
+    for (used, wait) in [
+        (90, 31),
+        (600, 541),
+        (660, 601),
+        (10_000, 601),
+        (u64::MAX, 601),
+    ] {
+        let mut meter = meter_of(&burst, Kind::Rolling);
+        meter.charge(used / 10, at(0));
+        meter.charge(used - used / 10, at(0));
+        let Some(pace) = &meter.pace else { panic!() };
+        let wait = wait * SECOND / 10;
+        assert_eq!(pace.earliest(1, 0, at(0)), at(wait), "{used}");
+        let again = MINUTE + MINUTE / 512;
+        assert!(
+            meter.earliest(1, at(0), at(0)) <= at(wait.max(again)),
+            "{used}"
+        );
+    }
+}
+
+#[test]
+fn a_brake_and_a_last_quarter_owe_no_more_than_a_window() {
+    let mut meter = meter(Kind::Rolling, 600, MINUTE, 0);
+    meter.brake(at(0), at(0));
+    meter.spread(true, at(0));
+    meter.charge(u64::MAX, at(0));
+    let Some(brake) = &meter.brake else { panic!() };
+    assert_eq!(brake.pace.earliest(1, 0, at(0)), at(601 * SECOND / 10));
+    let Some(spread) = &meter.spread else {
+        panic!()
+    };
+    assert_eq!(spread.earliest(1, 0, at(0)), at(604 * SECOND / 10));
+}
