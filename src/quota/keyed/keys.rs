@@ -39,7 +39,7 @@ const BEFORE: u32 = 0;
 /// All keys, whatever they are.
 pub(super) struct Keys {
     shards: Box<[Mutex<Shard>]>,
-    // In each shard.
+    // In all shards.
     most: usize,
     // When the time of all accounts was zero.
     origin: Moment,
@@ -63,7 +63,7 @@ impl Keys {
         let shards = most.div_ceil(TOGETHER).next_power_of_two().min(SHARDS);
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            most: most.div_ceil(shards),
+            most,
             origin: Moment::now(),
             epoch: AtomicU32::new(FIRST),
             overflow: Mutex::default(),
@@ -73,6 +73,12 @@ impl Keys {
     #[inline]
     fn shard(&self, id: Id) -> &Mutex<Shard> {
         &self.shards[id.part(self.shards.len())]
+    }
+
+    /// How many keys there may be in the shard of this one: all shards' together are `most`.
+    fn most_beside(&self, id: Id) -> usize {
+        let shards = self.shards.len();
+        self.most / shards + usize::from(id.part(shards) < self.most % shards)
     }
 
     #[inline]
@@ -118,14 +124,11 @@ impl Keys {
 
     /// A key has its tier by hand from now on.
     pub(super) fn set(&self, key: &KeyAccount) {
-        let mut gone = Gone::default();
         let mut shard = self.shard(key.id).lock();
         let old = shard.give(key.id, key.tier.clone());
-        if key.tier.one().is_some() {
-            shard.forget(key.id, &mut gone);
-        }
         drop(shard);
-        drop((old, gone));
+        drop(old);
+        // What it has spent of its own is kept while it shares: it may have its own again.
         if key.tier.one().is_none() {
             self.change(key, Some(&key.tier));
         }
@@ -136,12 +139,13 @@ impl Keys {
         let mut gone = Gone::default();
         let mut shard = self.shard(id).lock();
         let old = shard.take_back(id);
-        if let Some(found) = shard.find(id) {
-            let tier = found.agreement.tier.clone();
-            shard.replace(id, (&tier, BEFORE), None, &mut gone);
-            drop(shard);
-            drop((old, tier));
+        let kept = shard.find(id).map(|found| found.agreement.tier.clone());
+        if let Some(tier) = &kept {
+            shard.replace(id, (tier, BEFORE), None, &mut gone);
         }
+        // The user's calendars may go with a tier.
+        drop(shard);
+        drop((old, kept));
     }
 
     /// Takes `cost` for what leaves now from a key that is known, up to date and packed; `None` where it isn't.
@@ -237,7 +241,8 @@ impl Keys {
         // By hand it may have been given another since it was asked for.
         let given = shard.given(key.id).filter(|tier| tier.one().is_none());
         let tier = given.unwrap_or(&key.tier).clone();
-        let inserted = shard.insert(key.id, (&tier, key.epoch), self.most, now, &mut gone);
+        let most = self.most_beside(key.id);
+        let inserted = shard.insert(key.id, (&tier, key.epoch), most, now, &mut gone);
         drop(shard);
         inserted
     }

@@ -82,8 +82,10 @@ const MOST_KEYS: usize = 100_000;
 ///
 /// Forgotten are keys of which nothing is spent, held or paused, and which nobody has asked for since they were looked at last.
 /// With every new key four places of the table are looked at, and where there is no room left up to 256: no request pays for
-/// all. Nothing is lost with such a key, and no other is ever forgotten. Where no room is found, the keys of one tier that come
-/// above the bound share one quota of that tier (beyond 16 tiers they share another's).
+/// all. Nothing is lost with such a key but an amount that [`resize`](Quota::resize) of its own quota has changed, and no other is
+/// ever forgotten. Where no room is found, the keys of one tier that come
+/// above the bound share one quota of that tier (beyond 16 tiers they share another's). Places are divided among parts of the table,
+/// of about a thousand keys and more each: so a few keys may find no room while others have some left.
 ///
 /// So no stream of made-up keys takes more memory than that, nor a place from a key that is in use. Give those who are nobody
 /// that you know a [shared](Tier::shared) tier: they take no place at all.

@@ -221,18 +221,6 @@ impl Shard {
         self.given.remove(&id)
     }
 
-    /// A key's accounts aren't needed any more.
-    pub(super) fn forget(&mut self, id: Id, gone: &mut Gone) {
-        let entry = self.slots.find_entry(id.low(), |slot| slot.id == id);
-        if let Ok(entry) = entry {
-            let (slot, _) = entry.remove();
-            if let State::Whole(line) = slot.state {
-                gone.lines.push(line);
-            }
-            gone.agreements.extend(self.agreements.leave(slot.terms));
-        }
-    }
-
     /// A new key's accounts, unspent; false where there is no room for them.
     pub(super) fn insert(
         &mut self,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    core::limit::Limit,
+    core::limit::{Anchor, Limit},
     quota::{Rank, Reserved},
     verdict::Usage,
 };
@@ -190,4 +190,70 @@ async fn a_tier_without_limits_takes_whatever_comes_and_no_place() {
     assert_eq!(quotas.len(), 0);
     quotas.spend(&1, &Cost::request()).expect("its first");
     quotas.spend(&1, &Cost::request()).expect_err("its second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_keys_are_kept_than_the_bound_whatever_it_is() {
+    for most in [1, 3, 1_025, 1_100, 3_000] {
+        let tier = tier(Limit::requests_per_minute(1));
+        let quotas = KeyedQuotas::new(move |_: &usize| tier.clone()).max_keys(most);
+        for key in 0..2 * most + 20 {
+            let _ = quotas.spend(&key, &Cost::request());
+        }
+        let kept = quotas.len();
+        assert!(kept <= most && kept * 10 >= most * 9, "{kept} of {most}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_shared_a_quota_for_a_while_has_spent_what_it_had_spent() {
+    let quotas = of(&tier(Limit::requests_per_minute(2)));
+    let spend = || quotas.spend(&1, &Cost::request()).is_ok();
+    assert_eq!([spend(), spend(), spend()], [true, true, false]);
+    let shared = Quota::new(Limit::requests_per_minute(1)).expect("valid");
+    quotas.set(&1, Tier::shared(shared));
+    assert_eq!([spend(), spend()], [true, false]);
+    quotas.unset(&1);
+    assert!(!spend());
+    tokio::time::advance(MINUTE / 2).await;
+    assert_eq!([spend(), spend()], [true, false]);
+}
+
+/// Calls back when it goes.
+struct Last(KeyedQuotas<u32>, Arc<std::sync::atomic::AtomicBool>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let Self(quotas, gone) = self;
+        // Of all keys in one part: a lock that is held would never be had.
+        let _ = (quotas.len(), quotas.spend(&1, &Cost::request()));
+        gone.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_tier_that_is_taken_back_may_call_back_when_it_goes() {
+    for known in [false, true] {
+        let (done, ended) = std::sync::mpsc::channel();
+        let taken_back = std::thread::spawn(move || {
+            let quotas = of(&tier(Limit::requests_per_minute(2)));
+            let gone = Arc::default();
+            let last = Last(quotas.clone(), Arc::clone(&gone));
+            let calendar = Anchor::calendar(move |t| {
+                let _ = &last;
+                t + MINUTE
+            });
+            let of_its_own = tier(Limit::requests_per_minute(2).fixed(calendar));
+            if known {
+                quotas.spend(&1, &Cost::request()).expect("fits");
+            }
+            quotas.set(&1, of_its_own);
+            quotas.unset(&1);
+            let _ = quotas.spend(&1, &Cost::request());
+            done.send(gone.load(std::sync::atomic::Ordering::SeqCst))
+        });
+        let gone = ended.recv_timeout(MINUTE).expect("it doesn't hang");
+        assert!(gone, "{known}");
+        let _ = taken_back.join();
+    }
 }
