@@ -1,6 +1,6 @@
 //! What can go wrong: [`Rejected`] when a layer of ours refuses a request, [`ConfigError`] when settings contradict each other.
 
-use std::{borrow::Borrow, error::Error, fmt, time::Duration};
+use std::{borrow::Borrow, error::Error, fmt, io, iter, time::Duration};
 
 use crate::core::limit::LimitId;
 
@@ -135,15 +135,22 @@ impl Rejected {
 
     /// Finds our refusal in an error or in anything that caused it, however it was wrapped.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(rejected) = error.downcast_ref::<Self>() {
-                return Some(rejected);
-            }
-            next = error.source();
-        }
-        None
+        causes(error).find_map(<dyn Error>::downcast_ref::<Self>)
     }
+}
+
+/// An error and all that caused it.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| {
+        // It names the sources of what it wraps, but not that itself.
+        let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
 }
 
 impl fmt::Display for Rejected {
@@ -308,6 +315,9 @@ mod tests {
             );
             assert_eq!(Rejected::find(error.as_ref()), Some(&rejected));
         }
+        // It names the sources of what it wraps, but not that itself.
+        let bare = io::Error::other(io::Error::other(Rejected::new(Reason::Paused)));
+        assert!(Rejected::find(&bare).is_some());
         let forever = Rejected::new(Reason::Paused).retry_after(Some(Duration::MAX));
         assert!(forever.to_string().contains("come back in"));
     }

@@ -5,7 +5,11 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use http::{Extensions, StatusCode};
 
 use super::memory::{Down, Spans};
-use crate::{error::BoxError, marked::Marked, verdict::Verdict};
+use crate::{
+    error::{BoxError, causes},
+    marked::Marked,
+    verdict::Verdict,
+};
 
 /// Which link of a fallback served an answer: in the extensions of a response that a link served. There is none where the
 /// first service did, nor where nobody did: on an answer that would fall back by default if there were another link.
@@ -181,14 +185,8 @@ impl Causes {
 
     /// The causes that an error carries, or anything that caused it.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(trail) = error.downcast_ref::<Trail>() {
-                return Some(&trail.causes);
-            }
-            next = error.source();
-        }
-        None
+        let trail = causes(error).find_map(<dyn Error>::downcast_ref::<Trail>);
+        trail.map(|trail| &trail.causes)
     }
 
     /// The causes, in the order in which they were tried.

@@ -2,7 +2,10 @@
 
 use std::{error::Error, io};
 
-use crate::{error::Rejected, verdict::Verdict};
+use crate::{
+    error::{Rejected, causes},
+    verdict::Verdict,
+};
 
 /// What an error means that came instead of an answer, by whatever is known in its chain of
 /// sources.
@@ -17,8 +20,7 @@ pub fn classify_error(error: &(dyn Error + 'static)) -> Verdict {
     if Rejected::find(error).is_some() {
         return Verdict::Refused;
     }
-    let mut next = Some(error);
-    while let Some(error) = next {
+    for error in causes(error) {
         if never_left(error) {
             return Verdict::Transient { sent: false };
         }
@@ -29,7 +31,6 @@ pub fn classify_error(error: &(dyn Error + 'static)) -> Verdict {
         {
             return Verdict::Permanent;
         }
-        next = error.source();
     }
     Verdict::Transient { sent: true }
 }
@@ -52,7 +53,7 @@ fn never_left(error: &(dyn Error + 'static)) -> bool {
         matches!(
             error.kind(),
             K::ConnectionRefused | K::AddrNotAvailable | K::HostUnreachable | K::NetworkUnreachable
-        ) || error.get_ref().is_some_and(|inner| never_left(inner))
+        )
     })
 }
 
@@ -81,14 +82,12 @@ impl Trouble {
 /// Looks through an error and all that caused it. A time-out anywhere is a time-out.
 pub(crate) fn trouble(error: &(dyn Error + 'static)) -> Trouble {
     let mut found = Trouble::Other;
-    let mut next = Some(error);
-    while let Some(error) = next {
+    for error in causes(error) {
         match trouble_here(error) {
             Trouble::TimedOut => return Trouble::TimedOut,
             Trouble::Connection => found = Trouble::Connection,
             Trouble::Other => {}
         }
-        next = error.source();
     }
     found
 }
@@ -127,10 +126,7 @@ fn trouble_here(error: &(dyn Error + 'static)) -> Trouble {
         | K::NetworkDown
         | K::BrokenPipe
         | K::UnexpectedEof => Trouble::Connection,
-        // It names the sources of what it wraps, but not that itself.
-        _ => error
-            .get_ref()
-            .map_or(Trouble::Other, |inner| trouble_here(inner)),
+        _ => Trouble::Other,
     }
 }
 

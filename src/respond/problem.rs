@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::limits::{self, Fields, Policy};
 use crate::{
     body::BodyTooLarge,
-    error::{Reason, Rejected},
+    error::{Reason, Rejected, causes},
     observe::target,
 };
 
@@ -61,8 +61,7 @@ pub fn refusal(rejected: &Rejected, fields: Fields) -> Response<Bytes> {
 
 /// The response to any other error. Its text stays here: it may name hosts and keys.
 pub(super) fn failure(error: &(dyn Error + 'static)) -> Response<Bytes> {
-    let mut next = Some(error);
-    while let Some(cause) = next {
+    for cause in causes(error) {
         if let Some(large) = cause.downcast_ref::<BodyTooLarge>() {
             return failed(StatusCode::PAYLOAD_TOO_LARGE, &large.to_string());
         }
@@ -76,7 +75,6 @@ pub(super) fn failure(error: &(dyn Error + 'static)) -> Response<Bytes> {
                 "the service didn't answer in time",
             );
         }
-        next = cause.source();
     }
     tracing::warn!(target: target::RESPOND, %error, "the service failed");
     failed(StatusCode::BAD_GATEWAY, "the service failed")
