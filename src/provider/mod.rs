@@ -97,6 +97,7 @@ pub(crate) use grpc::is_grpc;
 pub(crate) use head::StreamHead;
 pub use headers::rate_status;
 pub(crate) use headers::told_status;
+pub(crate) use names::tells_limit;
 pub(crate) use retry_after::is_endless;
 pub use retry_after::retry_after;
 pub use usage::UsageScanner;

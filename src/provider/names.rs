@@ -77,6 +77,11 @@ pub(super) fn place(name: &str) -> Option<Place> {
     }
 }
 
+/// Whether a header of this name is read as telling of a limit.
+pub(crate) fn tells_limit(name: &str) -> bool {
+    place(name).is_some()
+}
+
 /// A resource's name without its window, the row for it, and the window: `tokens-minute`.
 fn timed(what: &str) -> (&str, usize, Option<Duration>) {
     let (rest, unit) = what.rsplit_once('-').unwrap_or(("", what));

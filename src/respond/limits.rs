@@ -103,9 +103,7 @@ impl Write for Tokens<'_, '_> {
         text.chars().try_for_each(|c| match c {
             ' ' if !std::mem::replace(&mut self.said, true) => Ok(()),
             _ if !self.said => Ok(()),
-            ' ' => self.f.write_char('-'),
-            'µ' => self.f.write_char('u'),
-            c => self.f.write_char(c),
+            c => self.f.write_char(token(c)),
         })
     }
 }
@@ -153,9 +151,9 @@ fn drafted(policies: &[Policy]) -> (String, String) {
             let _ = write!(text, "{comma}\"{name}\"");
         }
         let _ = write!(all, ";q={}", limit.amount.min(MOST));
-        if limit.resource != Resource::Requests {
+        if let Some(unit) = unit(limit.resource) {
             // Not registered: whoever doesn't know it leaves the policy alone.
-            all.push_str(";qu=\"tokens\"");
+            let _ = write!(all, ";qu=\"{unit}\"");
         }
         if let Some(seconds) = policy.seconds() {
             let _ = write!(all, ";w={seconds}");
@@ -168,8 +166,29 @@ fn drafted(policies: &[Policy]) -> (String, String) {
     (all, standing)
 }
 
+/// What a limit counts, where that isn't requests.
+fn unit(resource: Resource) -> Option<String> {
+    match resource {
+        Resource::Requests => None,
+        Resource::Tokens | Resource::InputTokens | Resource::OutputTokens => Some("tokens".into()),
+        Resource::Unit(name) => Some(name.chars().map(token).collect()),
+    }
+}
+
+/// What stands for a character in a name of ours: a unit may be called anything.
+const fn token(c: char) -> char {
+    match c {
+        ' ' => '-',
+        '\u{b5}' => 'u',
+        '"' | '\\' => '_',
+        ' '..='~' => c,
+        _ => '_',
+    }
+}
+
 /// Never 0 for a real wait, which would bring the client back at once.
 pub(super) fn whole_seconds(wait: Duration) -> Option<u64> {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let more = u64::from(wait.subsec_nanos() > 0);
+    let seconds = wait.as_secs().saturating_add(more);
     (seconds > 0).then_some(seconds)
 }

@@ -80,7 +80,7 @@
 //!
 //! | field | as in |
 //! |---|---|
-//! | `RateLimit-Policy`, `RateLimit` | `"requests-per-minute";q=5;w=60` and `"requests-per-minute";r=0;t=12`, by [draft-ietf-httpapi-ratelimit-headers-11](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/); of tokens with `qu="tokens"`; `w` where the window is whole seconds |
+//! | `RateLimit-Policy`, `RateLimit` | `"requests-per-minute";q=5;w=60` and `"requests-per-minute";r=0;t=12`, by [draft-ietf-httpapi-ratelimit-headers-11](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/); of tokens with `qu="tokens"`, of other units with their name; `w` where the window is whole seconds |
 //! | `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset` | `5`, `0`, and the seconds after which to come back, `12` |
 //! | in the problem | the draft's `type` for a quota that is exceeded, and `violated-policies` |
 //!

@@ -23,11 +23,17 @@ pub(super) fn refusal<B>(answer: &Response<B>) -> Option<Rejected> {
     Some(refused.scope(Scope::Shared).retry_after(wait))
 }
 
+/// The ends of names like `anthropic-priority-input-tokens-limit`.
+const TELLING: [&str; 3] = ["-tokens-limit", "-tokens-remaining", "-tokens-reset"];
+
 /// Takes out the fields that tell of its limits.
 pub(super) fn hide(headers: &mut HeaderMap) {
     let tells = |name: &&HeaderName| {
         let name = name.as_str();
-        name.contains("ratelimit") || name.contains("rate-limit")
+        name.contains("ratelimit")
+            || name.contains("rate-limit")
+            || TELLING.iter().any(|end| name.ends_with(end))
+            || provider::tells_limit(name)
     };
     let told: Vec<HeaderName> = headers.keys().filter(tells).cloned().collect();
     for name in told {

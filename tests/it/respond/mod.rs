@@ -5,6 +5,7 @@ mod upstream;
 
 use std::{
     convert::Infallible,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -79,6 +80,7 @@ async fn a_wait_is_told_in_whole_seconds_and_never_as_zero() {
         (Duration::from_millis(1_001), Some("2")),
         (Duration::from_secs(7), Some("7")),
         (Duration::ZERO, None),
+        (Duration::MAX, Some("18446744073709551615")),
     ] {
         let rejected = Rejected::new(Reason::LimitReached).retry_after(Some(wait));
         let (_, found, _) = answer(boxed(rejected)).await;
@@ -195,6 +197,11 @@ async fn other_errors_become_responses_that_tell_nothing() {
     assert_eq!(answer(elapsed).await.0, 504);
     let shed = tower::load_shed::error::Overloaded::new();
     assert_eq!(answer(shed).await.0, 503);
+    // However they are wrapped.
+    let elapsed = io::Error::other(tower::timeout::error::Elapsed::new());
+    assert_eq!(answer(io::Error::other(elapsed)).await.0, 504);
+    let refused = io::Error::other(Rejected::new(Reason::LimitReached));
+    assert_eq!(answer(refused).await.0, 429);
     let (status, _, problem) = answer("could not connect to db:5432 as admin").await;
     assert_eq!(status, 502);
     assert_eq!(problem["detail"], "the service failed");

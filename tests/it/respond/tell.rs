@@ -195,3 +195,26 @@ async fn bodies_pass_whole_behind_it() {
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "whole");
 }
+
+/// RFC 9651, 3.3.3: a string is of printable ASCII, with neither quotes nor backslashes of its own.
+#[tokio::test(start_paused = true)]
+async fn a_unit_of_ones_own_is_told_by_its_name_whatever_that_is() {
+    for (unit, token) in [
+        ("images", "images"),
+        ("audio seconds", "audio-seconds"),
+        ("a\"b\\c\n\u{e9}", "a_b_c__"),
+    ] {
+        let limit = TokenBudgetLayer::new(quota([Limit::units(unit, 1, MINUTE)]))
+            .cost(move |_: &Asked| Cost::request().unit(unit, 1))
+            .keyed(|_: &Asked| 1);
+        let service = ServiceBuilder::new()
+            .layer(RespondLayer::new())
+            .layer(limit.reject())
+            .service(inner());
+        headers_of(&service, 0).await;
+        let (status, headers) = headers_of(&service, 0).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+        let policy = format!("\"{token}-per-minute\";q=1;qu=\"{token}\";w=60");
+        assert_eq!(fields(&headers)[0], Some(&*policy));
+    }
+}

@@ -12,10 +12,14 @@ use crate::{
     support::probe::{Probe, request},
 };
 
-const TOLD: [(&str, &str); 4] = [
+const TOLD: [(&str, &str); 8] = [
     ("x-ratelimit-limit-requests", "500"),
     ("anthropic-ratelimit-tokens-remaining", "7"),
     ("ratelimit", "\"r\";r=1;t=2"),
+    ("x-tokenlimit-limit", "9"),
+    ("anthropic-priority-input-tokens-limit", "9"),
+    ("x-tokenlimit-remaining-dynamic", "9"),
+    ("x-trial-endpoint-call-remaining", "9"),
     ("x-request-id", "req_1"),
 ];
 
