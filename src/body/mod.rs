@@ -51,7 +51,8 @@
 //! trailers do. Retry, fallback, circuit breaker and token budget read a stream up to its first content, since until then
 //! nothing of the answer was handed on and it can still be tried again; after it, never. Events without content are `response.created`,
 //! `message_start`, `ping`, a chat chunk that names but a role, and comments. For that the answer's head is held back for ten
-//! seconds and 256 KiB at the most; what is still silent then is taken for a success. [`RateLimitLayer`](crate::RateLimitLayer) alone
+//! seconds and 256 KiB at the most; what is still silent then is taken for a success, and so is what is compressed, at once.
+//! [`RateLimitLayer`](crate::RateLimitLayer) alone
 //! holds nothing back, so that a server's own streams can be behind it.
 //!
 //! OpenAI and those who follow it state the usage of a chat's stream only where the request has

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Response, header::CONTENT_TYPE, response::Parts};
+use http::{
+    HeaderMap, Response,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    response::Parts,
+};
 use http_body::{Body, Frame};
 use tokio::{runtime::Handle, time::Sleep};
 
@@ -61,7 +65,7 @@ impl<T, R: Future<Output = T>> Read<T, R> {
 /// read up to the first event with content, an error, or its end: at most 256 KiB (some providers send
 /// the whole prompt back first) and for at most ten seconds. Until then its head is held back;
 /// a stream that has had no content by then, comments that keep it alive or not, is a success. So is one that
-/// fails later. A gRPC answer is read to its first frame, whose trailers may say that it failed.
+/// fails later, and one that is compressed (`Content-Encoding`), of which nothing can be read. A gRPC answer is read to its first frame, whose trailers may say that it failed.
 ///
 /// A frame counts as 64 bytes at least, and one may exceed the bounds. The [`Verdict`] goes into the response's extensions; the body is
 /// handed on whole, in order, with its trailers and its errors.
@@ -188,7 +192,9 @@ impl Subject {
     /// What there is to read of a success.
     fn of(headers: &HeaderMap, provider: Option<Provider>) -> Option<Self> {
         let content_type = headers.get(CONTENT_TYPE)?.as_bytes();
-        if is_of_type(content_type, "text/event-stream") {
+        // What is compressed shows no events, and would be held back for nothing.
+        let is_plain = (headers.get(CONTENT_ENCODING)).is_none_or(|coding| coding == "identity");
+        if is_plain && is_of_type(content_type, "text/event-stream") {
             Some(Self::Stream(Box::new(StreamHead::new(provider))))
         } else if is_of_type(content_type, "application/grpc") {
             Some(Self::Grpc)

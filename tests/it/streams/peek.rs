@@ -186,3 +186,18 @@ async fn a_grpc_answer_is_what_its_trailers_say_if_it_has_nothing_else() {
     );
     assert_eq!(took, Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_compressed_is_not_held_back() {
+    for (coding, expected) in [
+        ("gzip", (None, Duration::ZERO)),
+        ("br", (None, Duration::ZERO)),
+        ("identity", (Some(Verdict::Success), 10 * SECOND)),
+    ] {
+        let mut stream = events(&[Data("\u{1f}\u{8b}"), Hang]);
+        let headers = stream.headers_mut();
+        headers.insert("content-encoding", coding.parse().unwrap());
+        let (verdict, _, took) = read(stream).await;
+        assert_eq!((verdict, took), expected, "{coding}");
+    }
+}
