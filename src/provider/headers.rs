@@ -26,6 +26,8 @@ use crate::verdict::{Provider, RateReading, RateStatus};
 /// | Fireworks | `x-ratelimit-*-tokens-{prompt,generated}` | |
 /// | OpenRouter and others | bare `x-ratelimit-*` and `ratelimit-*`: requests | |
 ///
+/// Of several headers of one name the one that says least, or of a `reset` most, is told.
+///
 /// A `reset` shows the window where the limit refills continuously: what was used comes back in
 /// proportion. Of several readings of one resource (a project's and its organisation's tokens, a
 /// minute's and a month's) the one with least left is told.
@@ -53,10 +55,10 @@ pub(crate) fn told_status(provider: Option<Provider>, headers: &HeaderMap) -> Op
         reading.window = reading.window.or(place.window);
         let text = value.as_bytes();
         match place.field {
-            Field::Limit => reading.limit = count(text),
-            Field::Remaining => reading.remaining = count(text),
+            Field::Limit => least(&mut reading.limit, count(text)),
+            Field::Remaining => least(&mut reading.remaining, count(text)),
             Field::Reset => {
-                reading.reset = span::reset(text, || now(headers));
+                reading.reset = reading.reset.max(span::reset(text, || now(headers)));
                 found.flows[place.resource] |= text.ends_with(b"s");
             }
             Field::Renewal => reading.window = span::seconds(text).filter(|span| !span.is_zero()),
@@ -127,6 +129,10 @@ fn shown(reading: &RateReading) -> Option<Duration> {
     // Providers round; a day is 24 hours, an hour 60 minutes: nothing lies between.
     let near = |unit: &Duration| window.abs_diff(unit.as_nanos()) <= unit.as_nanos() / 10;
     [SECOND, MINUTE, HOUR, DAY].into_iter().find(near)
+}
+
+fn least(told: &mut Option<u64>, count: Option<u64>) {
+    *told = [*told, count].into_iter().flatten().min();
 }
 
 /// A whole number; a negative one reads as 0.
@@ -352,6 +358,24 @@ mod tests {
         let mut both = project.to_vec();
         both.push(("x-ratelimit-remaining-tokens", "10"));
         assert_eq!(read(&both).tokens.remaining, Some(10));
+    }
+
+    #[test]
+    fn of_several_headers_of_one_name_the_least_is_told() {
+        for several in [["1", "100"], ["100", "1"], ["1", "x"], ["", "1"]] {
+            let mut headers = HeaderMap::new();
+            for text in several {
+                for name in ["limit", "remaining", "reset"] {
+                    let name = format!("x-ratelimit-{name}-requests");
+                    let name = http::HeaderName::try_from(name).unwrap();
+                    headers.append(name, HeaderValue::from_static(text));
+                }
+            }
+            let requests = rate_status(&headers).requests;
+            assert_eq!((requests.limit, requests.remaining), (Some(1), Some(1)));
+            let reset = if several.contains(&"100") { 100 } else { 1 };
+            assert_eq!(requests.reset, Some(Duration::from_secs(reset)));
+        }
     }
 
     #[test]

@@ -18,20 +18,24 @@ const X_MS_RETRY_AFTER_MS: HeaderName = HeaderName::from_static("x-ms-retry-afte
 /// are above zero; `retry-after` is seconds, whole or with a fraction, or an HTTP date, which is
 /// read against the answer's own `date`, or else against the system's clock. Some gateways write a duration: `1m30s`.
 ///
-/// A wait of zero, one above 366 days and anything that isn't any of those is no hint: `None`.
+/// A wait of zero, one above 366 days and anything that isn't any of those is no hint: `None`. Of several headers of one name
+/// the longest wait counts.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
+    let longest = |name: &HeaderName, read: fn(&[u8], &HeaderMap) -> Option<Duration>| {
+        let waits = headers.get_all(name).iter();
+        let waits = waits.filter_map(|text| read(text.as_bytes(), headers));
+        waits.max().filter(|wait| !wait.is_zero())
+    };
     [RETRY_AFTER_MS, X_MS_RETRY_AFTER_MS]
         .iter()
-        .filter_map(value)
-        .find_map(|text| span::milliseconds(text).filter(|wait| !wait.is_zero()))
-        .or_else(|| {
-            let text = value(&RETRY_AFTER)?;
-            span::seconds(text)
-                .or_else(|| until(date(text)?, now(headers)))
-                .or_else(|| span::duration(text))
-                .filter(|wait| !wait.is_zero())
-        })
+        .find_map(|name| longest(name, |text, _| span::milliseconds(text)))
+        .or_else(|| longest(&RETRY_AFTER, wait))
+}
+
+fn wait(text: &[u8], headers: &HeaderMap) -> Option<Duration> {
+    span::seconds(text)
+        .or_else(|| until(date(text)?, now(headers)))
+        .or_else(|| span::duration(text))
 }
 
 /// Whether the headers ask for a wait that is too long for any calendar. That is no hint to plan with, but whoever came back
@@ -43,7 +47,7 @@ pub(crate) fn is_endless(headers: &HeaderMap) -> bool {
     };
     // Those that can be waited for were found; a zero is a number, too, and none of these.
     let long = |name: &HeaderName| {
-        headers.get(name).is_some_and(|text| {
+        headers.get_all(name).iter().any(|text| {
             let text = text.as_bytes();
             span::seconds(text).is_none() && never(text)
         })
@@ -63,7 +67,11 @@ pub(super) fn now(headers: &HeaderMap) -> SystemTime {
 }
 
 fn date(text: &[u8]) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(text).ok()?.trim()).ok()
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let read = |text: &str| httpdate::parse_http_date(text).ok();
+    // A leap second, which a date may have (RFC 9110, 5.6.7), but httpdate doesn't read.
+    let leap = || Some(read(&text.replacen(":60 ", ":59 ", 1))? + Duration::from_secs(1));
+    read(text).or_else(leap)
 }
 
 fn until(then: SystemTime, now: SystemTime) -> Option<Duration> {
@@ -125,6 +133,32 @@ mod tests {
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
         let wait = wait(&[("retry-after", &soon)]).unwrap();
         assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_leap_second_is_a_second() {
+        let date = ("date", "Sat, 31 Dec 2016 23:59:50 GMT");
+        for (until, seconds) in [
+            ("Sat, 31 Dec 2016 23:59:60 GMT", 10),
+            ("Saturday, 31-Dec-16 23:59:60 GMT", 10),
+            ("Sat Dec 31 23:59:60 2016", 10),
+            ("Sun, 01 Jan 2017 00:00:00 GMT", 10),
+        ] {
+            let expected = Some(Duration::from_secs(seconds));
+            assert_eq!(wait(&[date, ("retry-after", until)]), expected, "{until}");
+        }
+        let nonsense = wait(&[date, ("retry-after", "Sat, 31 Dec 2016 23:60:60 GMT")]);
+        assert_eq!(nonsense, None);
+    }
+
+    #[test]
+    fn of_several_headers_the_longest_wait_counts() {
+        for several in [["0", "30"], ["30", "2"], ["soon", "30"], ["30", ""]] {
+            let headers = several.map(|text| ("retry-after", text));
+            assert_eq!(wait(&headers), Some(Duration::from_secs(30)), "{several:?}");
+        }
+        let millis = [("retry-after-ms", "5"), ("retry-after-ms", "50")];
+        assert_eq!(wait(&millis), Some(Duration::from_millis(50)));
     }
 
     #[test]
