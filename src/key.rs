@@ -49,7 +49,7 @@ use std::{
     sync::LazyLock,
 };
 
-use http::{HeaderMap, HeaderName, Request, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 
 /// What tells requests apart: a hash by a secret of this process, which neither `Debug` nor anything else turns back.
 ///
@@ -94,7 +94,7 @@ pub fn header<B>(name: &str) -> impl Fn(&Request<B>) -> Option<Key> + Clone + us
 }
 
 /// The API key that comes with a request: what `authorization` says behind its scheme, or else `x-api-key`, `api-key` or
-/// `x-goog-api-key`. `None` where there is none of them.
+/// `x-goog-api-key`. `None` where there is none of them, or nothing in it.
 ///
 /// That a key is a known one isn't looked at: whoever makes keys up is a new caller with each. See
 /// [`KeyedQuotas`](crate::quota::KeyedQuotas) for what becomes of those.
@@ -108,14 +108,17 @@ pub fn path<B>() -> impl Fn(&Request<B>) -> Key + Clone + use<B> {
 }
 
 fn secret(headers: &HeaderMap) -> Option<&[u8]> {
-    if let Some(value) = headers.get(AUTHORIZATION) {
+    let some = |value: &HeaderValue| !value.as_bytes().trim_ascii().is_empty();
+    if let Some(value) = headers.get(AUTHORIZATION).filter(|value| some(value)) {
         let value = value.as_bytes().trim_ascii();
         let scheme = value.iter().position(u8::is_ascii_whitespace);
         return Some(value[scheme.unwrap_or_default()..].trim_ascii_start());
     }
     let named = ["x-api-key", "api-key", "x-goog-api-key"];
-    let value = named.iter().find_map(|name| headers.get(*name));
-    value.map(|value| value.as_bytes())
+    let value = named
+        .iter()
+        .find_map(|name| headers.get(*name).filter(|value| some(value)));
+    value.map(HeaderValue::as_bytes)
 }
 
 /// 128 bits that stand for `key`. Whoever doesn't know this process's secrets brings about no two of which the first half is
@@ -207,6 +210,16 @@ mod tests {
         assert_eq!(api_key()(&with(&[])), None);
         let two = with(&[("x-api-key", "sk-2"), ("authorization", "Bearer sk-1")]);
         assert_eq!(api_key()(&two), key);
+        let empty = with(&[
+            ("authorization", ""),
+            ("x-api-key", " "),
+            ("api-key", "sk-1"),
+        ]);
+        assert_eq!(api_key()(&empty), key, "what is empty is no key");
+        assert_eq!(
+            api_key()(&with(&[("authorization", " "), ("api-key", "")])),
+            None
+        );
     }
 
     #[test]
