@@ -54,6 +54,9 @@ fn find(json: &[u8], key: &[u8]) -> Option<Range<usize>> {
     if json.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
+    let is_key = |text: Range<usize>| {
+        serde_json::from_slice::<String>(&json[text]).is_ok_and(|text| text.as_bytes() == key)
+    };
     let mut depth = 0;
     // A string that may be the key of the object itself, and whether its colon was seen.
     let mut candidate: Option<Range<usize>> = None;
@@ -67,11 +70,7 @@ fn find(json: &[u8], key: &[u8]) -> Option<Range<usize>> {
                 let text = at..end;
                 at = end;
                 if depth == 1 && is_value {
-                    let named = candidate.take().is_some_and(|k| {
-                        serde_json::from_slice::<String>(&json[k])
-                            .is_ok_and(|k| k.as_bytes() == key)
-                    });
-                    if named {
+                    if candidate.take().is_some_and(is_key) {
                         // Of keys that repeat themselves the last one counts, as for most parsers.
                         found = Some(text);
                     }
@@ -81,11 +80,14 @@ fn find(json: &[u8], key: &[u8]) -> Option<Range<usize>> {
                 continue;
             }
             b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
+            b'}' | b']' if depth > 1 => depth -= 1,
             b':' if depth == 1 => is_value = true,
-            b',' if depth == 1 => {
+            b',' | b'}' if depth == 1 => {
                 is_value = false;
-                candidate = None;
+                // Its value wasn't a string.
+                if candidate.take().is_some_and(is_key) {
+                    found = None;
+                }
             }
             _ => {}
         }

@@ -238,6 +238,17 @@ fn swapping_the_model_leaves_every_other_byte_as_it_is() {
         ),
         (r#"{"a":{"model":"x"}}"#, None),
         (r#"{"model":7}"#, None),
+        // Of keys that repeat themselves the last one counts.
+        (
+            r#"{"model":"a","model":"old"}"#,
+            Some(r#"{"model":"a","model":"new \"x\""}"#),
+        ),
+        (r#"{"model":"a","model":null}"#, None),
+        (r#"{"model":"a","model":{"model":"b"},"n":1}"#, None),
+        (
+            r#"{"model":7,"n":[1],"model":"old","o":{}}"#,
+            Some(r#"{"model":7,"n":[1],"model":"new \"x\"","o":{}}"#),
+        ),
         (r#"{"x":"model"}"#, None),
         (r#"["model","old"]"#, None),
         (r#"{"model":"old""#, None),
