@@ -269,6 +269,8 @@ pin_project! {
         Calling { #[pin] future: F },
         // The request says itself that it is too large.
         TooLarge,
+        // The outcome was given; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -281,7 +283,24 @@ where
 {
     type Output = Result<S::Response, BoxError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(self.as_mut().poll_outcome(cx));
+        self.project().state.set(State::Done);
+        Poll::Ready(outcome)
+    }
+}
+
+impl<S, B> BufferBodyFuture<S, B>
+where
+    S: Service<Request<BufferedBody>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    fn poll_outcome(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, BoxError>> {
         let mut this = self.project();
         let limit = *this.limit;
         loop {
@@ -344,6 +363,7 @@ where
                     return Poll::Ready(ready!(future.poll(cx)).map_err(Into::into));
                 }
                 StateProj::TooLarge => return Poll::Ready(Err(BodyTooLarge { limit }.into())),
+                StateProj::Done => panic!("polled after it was ready"),
             };
             this.state.set(next);
         }

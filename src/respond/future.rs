@@ -33,6 +33,8 @@ pin_project! {
         Calling { #[pin] future: F },
         // The inner service can't be called.
         Failed { error: Option<BoxError> },
+        // The answer was given; nothing of the call is held any more.
+        Done,
     }
 }
 
@@ -61,15 +63,17 @@ where
     type Output = Result<Response<RespondBody<B>>, E::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let error = match this.state.project() {
-            StateProj::Calling { future } => match ready!(future.poll(cx)) {
-                Ok(answer) => return Poll::Ready(Ok(this.rules.pass(answer))),
-                Err(error) => error.into(),
-            },
-            StateProj::Failed { error } => error.take().expect("polled after it was ready"),
+        let mut this = self.project();
+        let outcome = match this.state.as_mut().project() {
+            StateProj::Calling { future } => ready!(future.poll(cx)).map_err(Into::into),
+            StateProj::Failed { error } => Err(error.take().expect("polled after it was ready")),
+            StateProj::Done => panic!("polled after it was ready"),
         };
-        Poll::Ready(this.rules.answer(error))
+        this.state.set(State::Done);
+        Poll::Ready(match outcome {
+            Ok(answer) => Ok(this.rules.pass(answer)),
+            Err(error) => this.rules.answer(error),
+        })
     }
 }
 

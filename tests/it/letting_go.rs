@@ -2,7 +2,8 @@
 //! a ticket, nor a copy of the request. It may be kept for long: in a `join_all`, in a select, in a struct.
 
 use std::{
-    future::Future,
+    convert::Infallible,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -11,9 +12,17 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::{sync::Semaphore, time::advance};
-use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
-use tower_quota::{BackoffRetryLayer, BoxError, CircuitBreakerLayer, FallbackLayer, Split};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
+use tower_quota::{
+    BackoffRetryLayer, BoxError, BufferBodyLayer, BufferedBody, CircuitBreakerLayer, FallbackLayer,
+    RespondLayer, Split,
+};
 
 use crate::support::poll_once;
 
@@ -180,4 +189,36 @@ async fn a_place_further_in_is_free_once_the_answer_is_there() {
     assert_eq!(places.available_permits(), 0);
     assert!(poll_once(&mut call).is_ready());
     assert_eq!(places.available_permits(), 1);
+}
+
+/// Readies and calls.
+async fn called<S: Service<R>, R>(service: &mut S, request: R) -> S::Future {
+    let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+    assert!(ready.is_ok());
+    service.call(request)
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_of_http_alone_leave_no_place_behind_either() {
+    let places = Arc::new(Semaphore::new(1));
+    let inner = service_fn(|_: Request<BufferedBody>| async {
+        Ok::<_, BoxError>(Response::new(String::new()))
+    });
+    let limited = ConcurrencyLimit::with_semaphore(inner, Arc::clone(&places));
+    let mut responds = RespondLayer::new().layer(limited.clone());
+    let request = Request::new(BufferedBody::default());
+    let mut call = pin!(called(&mut responds, request).await);
+    assert!(poll_once(&mut call).is_ready());
+    assert_eq!(places.available_permits(), 1);
+
+    for (body, fits) in [("", true), ("1234", true), ("12345", false)] {
+        // Of a stream nobody knows beforehand how long it is.
+        let frames = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(body)))]);
+        let mut buffers = BufferBodyLayer::new().limit(4).layer(limited.clone());
+        let request = Request::new(StreamBody::new(frames));
+        let mut call = pin!(called(&mut buffers, request).await);
+        let outcome = poll_once(&mut call).map(|outcome| outcome.is_ok());
+        assert_eq!(outcome, Poll::Ready(fits), "{body}");
+        assert_eq!(places.available_permits(), 1, "{body}");
+    }
 }
