@@ -284,13 +284,16 @@ const fn is_bucket(limit: &Limit) -> bool {
     matches!(limit.shape, Some(Shape::Bucket))
 }
 
-/// What to plan with of a limit's amount.
+/// What to plan with of a limit's amount, of which the share is taken as it was written: no float is 0.29, and that of it which is
+/// next to it would make 28 of 100.
 pub(super) fn planned(amount: u64, headroom: f64) -> u64 {
+    const WHOLE: u64 = 1_000_000_000_000;
     if headroom >= 1.0 {
-        amount
-    } else {
-        ((amount as f64 * headroom) as u64).clamp(1, amount.max(1))
+        return amount;
     }
+    let share = (headroom * WHOLE as f64).round() as u64;
+    let planned = u128::from(amount) * u128::from(share) / u128::from(WHOLE);
+    (planned as u64).clamp(1, amount.max(1))
 }
 
 /// The largest amount that the arithmetic keeps exact.

@@ -170,3 +170,16 @@ fn resize_refuses_what_build_refuses_and_what_isn_t_there() {
         .expect("there is one");
     assert_eq!(quota.snapshot().limits[0].left, 7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_share_is_taken_as_it_is_written() {
+    for percent in 1..100 {
+        let share = format!("0.{percent:02}").parse().expect("a float");
+        for amount in [100, 300, 1_000_000, 9_000_000_000_000_000] {
+            let builder = Quota::builder().limit(Limit::tokens(amount, SECOND));
+            let quota = builder.headroom(share).build().expect("valid");
+            let planned = quota.snapshot().limits[0].left;
+            assert_eq!(planned, amount / 100 * percent, "{share} of {amount}");
+        }
+    }
+}
