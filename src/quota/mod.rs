@@ -34,7 +34,8 @@
 //! Where requests have [keys](Acquire::in_turn), each key goes once before any goes again, inside of its priority: so a thousand
 //! waiters of one tenant delay another's by one. The wait that is foretold behind other keys is an estimate.
 //!
-//! A less urgent request counts as having come later, and so gets there in the end. While the more urgent keep coming they wait
+//! A less urgent request counts as having come later, and so gets there in the end, if [`max_wait`](QuotaBuilder::max_wait) is longer
+//! than that: by default it is, but for [`Priority::Background`]. While the more urgent keep coming they wait
 //! for those of the less urgent that went before them; what is [kept](QuotaBuilder::keep_for) for them spares them that.
 //! Measured, with background work that always has more to send and an interactive request a second: 54 s at the 99th percentile by
 //! priority alone, none at all with a quarter kept.
@@ -246,7 +247,7 @@ impl Quota {
     /// # Errors
     ///
     /// [`Rejected`] at once where it can never fit, where the wait is known to be longer than `max_wait` or where the queue
-    /// is full; later where a pause made the wait too long. Nothing is spent then.
+    /// is full; later where a pause, the more urgent or a smaller amount made the wait too long. Nothing is spent then.
     ///
     /// # Cancel safety
     ///

@@ -10,7 +10,8 @@ use crate::core::queue::{CLASSES, Place};
 /// How urgent a request is. Inside one priority it is first come, first served.
 ///
 /// A less urgent request counts as having come later: 15 seconds a level. So it isn't overtaken for ever: one that has waited
-/// that much longer goes first. What [`keep_for`](crate::quota::QuotaBuilder::keep_for) keeps from it is kept as long.
+/// that much longer goes first; a quota in which less urgent ones are to wait for their turn beside a rush of others needs a
+/// [`max_wait`](crate::quota::QuotaBuilder::max_wait) above that. What [`keep_for`](crate::quota::QuotaBuilder::keep_for) keeps from it is kept as long.
 ///
 /// | priority | level | counts as having come later by |
 /// |---|---|---|

@@ -72,7 +72,8 @@ pub struct LimitSnapshot {
     pub resets_in: Option<Duration>,
 }
 
-/// How many tokens requests came to, input and output together: never less than the true figure, at most a sixteenth more.
+/// How many tokens requests came to, input and output together: never less than the true figure, at most a sixteenth more; what is
+/// above 2^28 - 1 counts as that.
 /// From 2^30 requests on, earlier ones count half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]

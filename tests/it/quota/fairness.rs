@@ -182,3 +182,29 @@ async fn whoever_doesn_t_wait_delays_nobody_who_does() {
         start.elapsed()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_less_urgent_are_refused_where_they_are_passed_for_longer_than_they_may_wait() {
+    let quota = patient(Limit::requests(1, SECOND))
+        .max_wait(60 * SECOND)
+        .build()
+        .expect("valid");
+    let (order, start) = (Order::default(), Instant::now());
+    drop(quota.try_acquire(Cost::request()).expect("fits"));
+    let less_urgent = tokio::spawn(quota.acquire_as(Cost::request(), Priority::Background));
+    advance(Duration::ZERO).await;
+    for id in 0..140 {
+        queue(
+            &quota,
+            &order,
+            start,
+            id,
+            Cost::request(),
+            Priority::Interactive,
+        );
+        advance(Duration::from_millis(500)).await;
+    }
+    let refused = less_urgent.await.expect("runs").expect_err("passed");
+    assert_eq!(refused.reason, Reason::WaitTooLong);
+    assert_eq!(quota.snapshot().limits[0].held, 0);
+}
