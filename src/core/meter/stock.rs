@@ -223,7 +223,7 @@ impl Stock {
 
     /// Counts without a grant.
     pub(crate) fn charge(&mut self, n: u64) {
-        self.changes.push((Change::Late, n));
+        self.changes.push((Change::Late, n.min(self.limit.most())));
     }
 
     pub(crate) fn give_back(&mut self, n: u64, dated: Time) {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{PoolLimit, PoolShape};
 
+/// What is used beyond a limit is owed for so many windows at the most.
+const OWED: u64 = 64;
+
 /// What `n` of a limit are worth at its rate, in microseconds. As a double, as every store computes it.
 fn span(n: u64, limit: &PoolLimit) -> f64 {
     n as f64 * (limit.window as f64 / limit.amount as f64)
@@ -25,6 +28,25 @@ impl PoolLimit {
         } else {
             self.amount
         }
+    }
+
+    /// The most that is told at once: what is more would stop everybody for good, and isn't exact in a double.
+    pub(crate) fn most(&self) -> u64 {
+        let owed = self.amount.saturating_mul(OWED);
+        owed.saturating_add(self.holds()).min(1 << 53)
+    }
+
+    /// When what holds `most` and was full again at `full` is so once `n` more are missing. What it doesn't hold is owed for so many
+    /// windows at the most; what was owed before stays.
+    fn full(&self, full: u64, n: u64, from: u64, most: u64, windows: u64) -> u64 {
+        let owed = from.saturating_add(up(most, self)) + windows * self.window;
+        let missing = full.max(from).saturating_add(up(n, self));
+        missing.min(full.max(owed))
+    }
+
+    /// The same of its pace: the account forgets the rest within a window.
+    fn pace(&self, full: u64, n: u64, from: u64) -> u64 {
+        self.full(full, n, from, self.burst, 1)
     }
 
     /// The slot in which what leaves at `at` counts: rounded up.
@@ -293,7 +315,7 @@ impl Dim {
     pub(super) fn charge(&mut self, limit: &PoolLimit, n: u64, at: u64) {
         self.count(limit, n, at);
         if limit.is_paced() {
-            self.full = self.full.max(at) + up(n, limit);
+            self.full = limit.pace(self.full, n, at);
         }
     }
 
@@ -307,7 +329,10 @@ impl Dim {
                     self.sum += n;
                 }
             }
-            PoolShape::Bucket => self.full = self.full.max(at + limit.transit) + up(n, limit),
+            PoolShape::Bucket => {
+                let (from, most) = (at + limit.transit, limit.holds());
+                self.full = limit.full(self.full, n, from, most, OWED);
+            }
             PoolShape::Fixed => {
                 let window = self.window.at(limit, at);
                 self.window = window;
@@ -357,9 +382,9 @@ impl Dim {
         self.recall(limit, n, at, now);
         if limit.is_paced() {
             self.full = if in_order {
-                self.full.max(at) + up(n, limit)
+                limit.pace(self.full, n, at)
             } else {
-                self.full.max(at + up(n, limit))
+                self.full.max(limit.pace(0, n, at))
             };
         }
     }

@@ -22,7 +22,7 @@ impl Pool {
             _ => now,
         };
         for ((dim, limit), n) in self.dims.iter_mut().zip(limits).zip(&adjust.cost) {
-            let n = *n;
+            let n = limit.most().min(*n);
             if adjust.change == Change::Resume {
                 dim.paused = 0;
             }

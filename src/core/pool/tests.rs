@@ -7,6 +7,7 @@ use super::*;
 mod accounts;
 mod corners;
 mod dims;
+mod owed;
 
 const SECOND: u64 = 1_000_000;
 const EPOCH: u64 = 1_000_000 * SECOND;

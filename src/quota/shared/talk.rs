@@ -166,7 +166,10 @@ impl Talk {
                 .iter_mut()
                 .find(|adjust| adjust.change == change);
             match same {
-                Some(adjust) => adjust.cost[limit] += n,
+                Some(adjust) => {
+                    let sum = &mut adjust.cost[limit];
+                    *sum = sum.saturating_add(n);
+                }
                 None => {
                     let mut cost = vec![0; limits.len()];
                     cost[limit] = n;
@@ -278,7 +281,7 @@ impl Talk {
         match self.own.back_mut() {
             Some((date, sum)) if at <= *date => {
                 for (sum, n) in sum.iter_mut().zip(cost) {
-                    *sum += n;
+                    *sum = sum.saturating_add(*n);
                 }
             }
             _ => self.own.push_back((at, cost.to_vec())),
@@ -343,7 +346,7 @@ impl Talk {
                 if at.saturating_duration_since(*last) < Duration::from_millis(100) =>
             {
                 for (sum, n) in sum.iter_mut().zip(cost) {
-                    *sum += n;
+                    *sum = sum.saturating_add(*n);
                 }
             }
             _ => self.owed.push((at, cost.to_vec())),

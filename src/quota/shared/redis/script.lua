@@ -181,6 +181,14 @@ end
 local function span(i, c)
   return c * (L[i][3] / L[i][2])
 end
+-- When what holds that much and was full again at that time is so once c more are missing. What it doesn't hold is owed for so
+-- many windows at the most; what was owed before stays.
+local function full(i, was, c, from, most, windows)
+  return min(max(was, from) + ceil(span(i, c)), max(was, from + ceil(span(i, most)) + windows * L[i][3]))
+end
+local function pace(i, was, c, from)
+  return full(i, was, c, from, L[i][6], 1)
+end
 local function bound(l, at)
   if l[8] == 0 then
     return 0
@@ -292,7 +300,7 @@ local function count(i, c, at)
       H[o + 4] = H[o + 4] + c
     end
   elseif l[1] == 1 then
-    H[o + 5] = max(H[o + 5], at + l[4]) + ceil(span(i, c))
+    H[o + 5] = full(i, H[o + 5], c, at + l[4], holds[i], 64)
   else
     open(i, at)
     enter(i, c, at)
@@ -305,7 +313,7 @@ local function charge(i, c, at)
   local o = O[i]
   count(i, c, at)
   if paces(L[i]) then
-    H[o + 5] = max(H[o + 5], at) + ceil(span(i, c))
+    H[o + 5] = pace(i, H[o + 5], c, at)
   end
 end
 local function back(i, c, dated, unsent)
@@ -363,9 +371,9 @@ local function replay(i, c, at)
   if paces(L[i]) then
     -- What several replay comes in another order than it left.
     if H[4] == 0 then
-      H[O[i] + 5] = max(H[O[i] + 5], at) + ceil(span(i, c))
+      H[O[i] + 5] = pace(i, H[O[i] + 5], c, at)
     else
-      H[O[i] + 5] = max(H[O[i] + 5], at + ceil(span(i, c)))
+      H[O[i] + 5] = max(H[O[i] + 5], pace(i, 0, c, at))
     end
   end
 end
@@ -521,7 +529,8 @@ for _ = 1, changes do
     replayed(when)
   end
   for i = 1, n do
-    local o, c = O[i], A[at + 2 + i]
+    -- A figure without end would stop everybody for good.
+    local o, c = O[i], min(A[at + 2 + i], 64 * L[i][2] + holds[i], 9007199254740992)
     if kind == 8 then
       H[o + 6] = 0
     elseif c > 0 then
