@@ -239,13 +239,14 @@ impl Bucket {
         }
     }
 
-    /// Into a full bucket, of what was missing `then`; what is owed, for as long as it ever is.
+    /// Into a full bucket, of what was missing `then`. More than twice what is ever owed, with what was granted before that and
+    /// left after, is nothing that a bucket came to.
     pub(super) fn restore(&mut self, saved: &SavedBucket, then: Time) -> Result<(), Nonsense> {
         let missing = |(whole, rest): Missing| {
             let whole = self.scaled(amount(whole)?);
             Ok::<_, Nonsense>(whole + u128::from(rest.min(self.window)))
         };
-        let most = self.capacity.saturating_add(self.windows(OWED));
+        let most = self.capacity.saturating_add(self.windows(2 * OWED));
         let at = until(saved.at, then)?;
         let (turned, lifted) = (until(saved.turned, at)?, until(saved.lifted, at)?);
         *self = Self {

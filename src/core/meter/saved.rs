@@ -105,7 +105,7 @@ impl Meter {
     /// `None` for a limit that nobody knows yet.
     pub(crate) fn save(&self, now: Time) -> Option<SavedMeter> {
         let mut sent = self.clone();
-        sent.charge(self.held, now);
+        sent.date(self.held, now);
         Some(SavedMeter {
             resource: self.id.resource.to_string(),
             window: nanos(self.id.window),

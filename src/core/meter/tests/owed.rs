@@ -67,3 +67,20 @@ fn a_brake_and_a_last_quarter_owe_no_more_than_a_window() {
     };
     assert_eq!(spread.earliest(1, 0, at(0)), at(604 * SECOND / 10));
 }
+
+#[test]
+fn what_is_owed_goes_on_after_a_restart_with_what_left_since() {
+    let mut before = meter(Kind::Bucket, 60, MINUTE, 0);
+    before.hold(30);
+    before.charge(u64::MAX, at(0));
+    before.date(30, at(0));
+    assert_eq!(before.used(), 60 * 65 + 30);
+    let saved = before.save(at(0)).expect("it is known");
+    let mut after = meter(Kind::Bucket, 60, MINUTE, 0);
+    after.restore(&saved, at(0), at(0)).expect("it makes sense");
+    assert_eq!(after.used(), before.used());
+    // Of a larger amount that was changed meanwhile no more is believed than twice that.
+    let mut less = meter(Kind::Bucket, 6, MINUTE, 0);
+    less.restore(&saved, at(0), at(0)).expect("it makes sense");
+    assert_eq!(less.used(), 6 * 129);
+}
