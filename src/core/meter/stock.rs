@@ -221,7 +221,7 @@ impl Stock {
         Some(*at).filter(|at| *at != Stamp::default())
     }
 
-    /// Counts without a grant.
+    /// Counts without a grant, as much as is ever owed.
     pub(crate) fn charge(&mut self, n: u64) {
         self.changes.push((Change::Late, n.min(self.limit.most())));
     }

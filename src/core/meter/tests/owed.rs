@@ -1,6 +1,10 @@
 //! What is used beyond a limit is owed, but not for ever.
 
-use super::{Kind, at, limit, meter, meter_of};
+use super::{Kind, at, limit, meter, meter_of, stock::stock};
+use crate::core::{
+    meter::Stock,
+    pool::{Change, PoolLimit, PoolShape},
+};
 
 const MINUTE: u64 = 60_000_000_000;
 const SECOND: u64 = MINUTE / 60;
@@ -83,4 +87,31 @@ fn what_is_owed_goes_on_after_a_restart_with_what_left_since() {
     let mut less = meter(Kind::Bucket, 6, MINUTE, 0);
     less.restore(&saved, at(0), at(0)).expect("it makes sense");
     assert_eq!(less.used(), 6 * 129);
+}
+
+#[test]
+fn a_store_is_told_of_no_more_than_is_ever_owed() {
+    let told = |shape, burst, n| {
+        let mut stock = Stock::new(PoolLimit {
+            shape,
+            burst,
+            ..*stock().limit()
+        });
+        stock.charge(n);
+        stock.take_changes()[..].to_vec()
+    };
+    let late = |n| vec![(Change::Late, n)];
+    for (shape, burst, most) in [
+        (PoolShape::Bucket, 0, 6_500),
+        (PoolShape::Bucket, 30, 6_430),
+        (PoolShape::Rolling, 0, 6_500),
+        (PoolShape::Rolling, 30, 6_500),
+    ] {
+        for n in [1, most] {
+            assert_eq!(told(shape, burst, n), late(n));
+        }
+        for n in [most + 1, 1 << 53] {
+            assert_eq!(told(shape, burst, n), late(most));
+        }
+    }
 }
