@@ -66,8 +66,14 @@ pub(super) fn now(headers: &HeaderMap) -> SystemTime {
         .unwrap_or_else(SystemTime::now)
 }
 
+/// `Wednesday, 31-Dec-16 23:59:60 GMT` and a little more.
+const LONGEST_DATE: usize = 40;
+
 fn date(text: &[u8]) -> Option<SystemTime> {
     let text = std::str::from_utf8(text).ok()?.trim();
+    if text.len() > LONGEST_DATE {
+        return None;
+    }
     let read = |text: &str| httpdate::parse_http_date(text).ok();
     // A leap second, which a date may have (RFC 9110, 5.6.7), but httpdate doesn't read.
     let leap = || Some(read(&text.replacen(":60 ", ":59 ", 1))? + Duration::from_secs(1));
