@@ -52,6 +52,7 @@
 //! | promise | how it is proved | run |
 //! |---|---|---|
 //! | no number and no clock makes it panic, overflow, loop or lose count | 104 numbers and clocks that make no sense, in settings, headers and bodies | `TRUST hostile::numbers hostile::clocks` |
+//! | no figure of what was used stops a limit for good: what is owed ends | each shape, with 2⁶⁴ tokens | `IT a_usage_without_end`, `LIB owed` |
 //! | no answer takes more than a bounded memory or time | a gigabyte of an error, a gigabyte in one line of a stream, a header of a million durations, JSON nested 100,000 deep | `TRUST hostile::memory` |
 //! | whatever bytes come in as headers, errors, usage, events, durations, dates, requests or lines of a file: nothing panics, what is cut otherwise is read the same, what passes passes whole | eight fuzz targets, a minute each | `RUSTC_BOOTSTRAP=1 cargo fuzz run -s none usage` and its like in `fuzz` |
 //! | neither a key nor a prompt nor an answer is printed | all that has a `Debug`, every event, every error with its sources, while a provider repeats them | `TRUST secrets` |

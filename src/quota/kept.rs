@@ -9,6 +9,7 @@ use crate::{
 impl QuotaBuilder {
     /// Keeps the last part of every limit, of this share, and of the places in flight, for requests that are at least as
     /// urgent: whoever is less urgent finds it taken, until it has waited for as long as its [priority](Priority) counts as having come later.
+    /// Whoever asks for more than the rest goes where nothing is taken, and so takes of what is kept: nobody is shut out for good.
     /// May be said once for each of several priorities; what is kept for each is kept from all that are less urgent.
     ///
     /// ```

@@ -197,3 +197,16 @@ async fn a_refusal_says_that_the_rest_is_kept_for_the_more_urgent() {
     let refused = quota(false).try_acquire(Cost::tokens(41)).unwrap_err();
     assert!(!refused.kept && refused.to_string().contains(", 40 left, come back"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_more_than_what_is_not_kept_goes_where_nothing_is_taken() {
+    let quota = Quota::builder()
+        .limit(exact(Limit::tokens(100, MINUTE)))
+        .keep_for(Priority::Interactive, 0.3)
+        .build()
+        .unwrap();
+    let one = quota.try_acquire(Cost::tokens(1)).unwrap();
+    quota.try_acquire(Cost::tokens(71)).unwrap_err();
+    one.cancel();
+    drop(quota.try_acquire(Cost::tokens(71)).unwrap());
+}
