@@ -6,6 +6,7 @@ mod account;
 mod adjust;
 mod call;
 mod fair;
+mod rate;
 mod roll;
 #[cfg(test)]
 mod tests;
