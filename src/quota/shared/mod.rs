@@ -66,7 +66,7 @@
 //! |---|---|
 //! | no answer, a broken connection | the same call is made again under its number, over another connection, and done once |
 //! | the server has become a replica, or loads | another connection, by Sentinel's word or the cluster's |
-//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 250 ms; each process replays what it has sent, and who finds it out what the pool held; longer [where one says nothing](#a-pool-that-was-lost) |
+//! | it comes back empty, the pool was flushed or evicted | nothing is granted for 250 ms; each process replays what it has sent, and who finds it out what the pool held, with what was granted by answers that nobody got; longer [where one says nothing](#a-pool-that-was-lost) |
 //! | a replica is promoted that lacks what was sent last | the same: a process knows the number of its last call that was answered |
 //! | its scripts are flushed | sent again |
 //! | its clock is set by more than 5 s | what counts goes on as if it hadn't been |

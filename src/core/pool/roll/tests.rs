@@ -105,6 +105,18 @@ fn what_was_free_counts_until_as_many_have_replayed_as_there_were() {
 }
 
 #[test]
+fn what_was_granted_and_never_heard_of_counts_where_another_had_seen_it() {
+    let mut trial = Trial::new(limit(PoolShape::Rolling, 100, 60 * SECOND));
+    let all = adjust(Change::Replayed(2), 0);
+    let own = |n| adjust(Change::Replay(SECOND), n);
+    // Of the 32 two were granted to the second, whose answer was lost.
+    let foreign = adjust(Change::Foreign(SECOND), 32);
+    trial.replays(1, LOST, vec![own(10), foreign, all.clone()]);
+    assert_eq!(trial.replays(2, LOST, vec![own(20), all]).used, [32]);
+    assert!(!trial.is_granted(LEARNT, 69) && trial.is_granted(LEARNT, 68));
+}
+
+#[test]
 fn what_left_while_the_pool_could_not_be_asked_is_not_what_others_had() {
     let mut trial = Trial::new(limit(PoolShape::Rolling, 100, 60 * SECOND));
     let (all, sent) = (
