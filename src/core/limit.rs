@@ -8,6 +8,9 @@ use std::{
 
 use super::cost::Resource;
 
+/// What is used beyond a bucket is owed for so many windows at the most: an hour where it is one per minute.
+pub(crate) const OWED: u64 = 64;
+
 /// How a limit's window moves. Built by [`Limit::rolling`], [`Limit::bucket`] and [`Limit::fixed`].
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {

@@ -1,12 +1,7 @@
 //! An account of one of the shapes.
 
-use super::{
-    bucket::{Bucket, OWED},
-    fixed::Fixed,
-    rolling::Rolling,
-    stock::Stock,
-};
-use crate::core::time::Time;
+use super::{bucket::Bucket, fixed::Fixed, rolling::Rolling, stock::Stock};
+use crate::core::{limit::OWED, time::Time};
 
 #[derive(Clone, Debug)]
 pub(super) enum Account {

@@ -5,10 +5,7 @@ mod packed;
 pub(crate) use self::packed::{Mould, Packed};
 
 use super::saved::{Missing, Nonsense, SavedBucket, amount, until};
-use crate::core::time::Time;
-
-/// What is used beyond a limit is owed for so many windows at the most: an hour where it is one per minute.
-pub(crate) const OWED: u64 = 64;
+use crate::core::{limit::OWED, time::Time};
 
 /// A bucket, kept as what is missing from it. Amounts are in tokens × nanoseconds of the window,
 /// so that every refill is a whole number.

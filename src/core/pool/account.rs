@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     PoolLimit, PoolShape,
-    rate::{OWED, down, up},
+    rate::{down, up},
 };
+use crate::core::limit::OWED;
 
 /// One account. Of what its limit's shape doesn't need, everything stays 0.
 #[derive(Clone, Debug, Default)]

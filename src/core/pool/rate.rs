@@ -1,9 +1,7 @@
 //! What a limit of a pool makes of amounts and instants.
 
 use super::{PoolLimit, PoolShape};
-
-/// What is used beyond a limit is owed for so many windows at the most.
-pub(super) const OWED: u64 = 64;
+use crate::core::limit::OWED;
 
 /// What `n` of a limit are worth at its rate, in microseconds. As a double, as every store computes it.
 fn span(n: u64, limit: &PoolLimit) -> f64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{QuotaBuilder, builder::planned, sync::Arc};
 use crate::core::{
     keyed::Plan,
-    limit::{AnchorKind, Limit, Shape},
+    limit::{Limit, Shape},
     meter::Mould,
 };
 
@@ -71,18 +71,7 @@ impl QuotaBuilder {
 impl Limit {
     /// Whether nothing but the amount is another.
     fn is_resized(&self, other: &Self) -> bool {
-        let alike = match (&self.shape, &other.shape) {
-            (None | Some(Shape::Rolling), None | Some(Shape::Rolling))
-            | (Some(Shape::Bucket), Some(Shape::Bucket)) => true,
-            (Some(Shape::Fixed(one)), Some(Shape::Fixed(other))) => match (&one.0, &other.0) {
-                (AnchorKind::FirstUse, AnchorKind::FirstUse) => true,
-                (AnchorKind::Aligned(one), AnchorKind::Aligned(other)) => one == other,
-                (AnchorKind::Calendar(one), AnchorKind::Calendar(other)) => Arc::ptr_eq(one, other),
-                _ => false,
-            },
-            _ => false,
-        };
-        alike
+        self.moves_like(other, Arc::ptr_eq)
             && (self.resource, self.window) == (other.resource, other.window)
             && (self.burst, self.transit) == (other.burst, other.transit)
     }

@@ -1,9 +1,9 @@
 //! A bucket in three words, for those who have one by the million.
 
-use super::{Bucket, OWED};
+use super::Bucket;
 use crate::core::{
     cost::Resource,
-    limit::{Limit, LimitId, Shape},
+    limit::{Limit, LimitId, OWED, Shape},
     time::{Time, nanos},
 };
 
