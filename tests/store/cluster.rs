@@ -9,7 +9,7 @@ use tower_quota::{
 };
 
 use crate::{
-    fleet::{Fleet, bound, counted, each_once, seconds, share, until, within},
+    fleet::{Fleet, bound, counted, seconds, share, until, within},
     server::{Server, free_port, user},
 };
 
@@ -288,6 +288,6 @@ async fn a_node_that_dies_is_followed_by_its_replica_whoever_was_told_of_it() {
     assert!(tight.log.most_in(WINDOW) <= bound(LIMIT));
     for fleet in &mut exact {
         fleet.stop().await;
-        each_once(counted(fleet).await, fleet.log.times().len(), 2);
+        assert_eq!(counted(fleet).await, fleet.log.times().len(), "each once");
     }
 }

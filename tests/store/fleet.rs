@@ -157,15 +157,6 @@ pub async fn counted(fleet: &Fleet) -> usize {
     fleet.quotas[0].snapshot().limits[0].used as usize - fleet.quotas.len() - 1
 }
 
-/// Each that was sent counts once. What a server granted as it died with its state may count as well, where another process had
-/// seen it there: nobody knows that it wasn't sent. So many may have been asking.
-pub fn each_once(counted: usize, sent: usize, asking: usize) {
-    assert!(
-        (sent..=sent + asking).contains(&counted),
-        "{counted} counted of {sent} sent"
-    );
-}
-
 impl Drop for Fleet {
     fn drop(&mut self) {
         for task in &self.tasks {

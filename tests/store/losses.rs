@@ -17,7 +17,7 @@ use tower_quota::{
 };
 
 use crate::{
-    fleet::{Fleet, Log, Sent, bound, counted, each_once, seconds, share, within},
+    fleet::{Fleet, Log, Sent, bound, counted, seconds, share, within},
     proxy::Proxy,
     server::Server,
     stands::runs,
@@ -82,7 +82,8 @@ async fn a_replica_that_is_promoted_without_what_was_sent_last_hands_out_no_seco
     assert!(most <= bound(LIMIT), "{most}");
     assert!(tight.log.times().len() > LIMIT * 2);
     assert!(next < within(Duration::from_millis(500)), "{next:?}");
-    each_once(counted, sent, 3 * 2);
+    // What it granted as it died may count as well, where another process had seen it there: each of six had one request.
+    assert!((sent..=sent + 6).contains(&counted), "each once");
 }
 
 /// In how many lives the pool was seen.

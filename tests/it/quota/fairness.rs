@@ -189,19 +189,12 @@ async fn the_less_urgent_are_refused_where_they_are_passed_for_longer_than_they_
         .max_wait(60 * SECOND)
         .build()
         .expect("valid");
-    let (order, start) = (Order::default(), Instant::now());
     drop(quota.try_acquire(Cost::request()).expect("fits"));
     let less_urgent = tokio::spawn(quota.acquire_as(Cost::request(), Priority::Background));
     advance(Duration::ZERO).await;
-    for id in 0..140 {
-        queue(
-            &quota,
-            &order,
-            start,
-            id,
-            Cost::request(),
-            Priority::Interactive,
-        );
+    for _ in 0..140 {
+        let urgent = quota.acquire_as(Cost::request(), Priority::Interactive);
+        drop(tokio::spawn(urgent));
         advance(Duration::from_millis(500)).await;
     }
     let refused = less_urgent.await.expect("runs").expect_err("passed");
